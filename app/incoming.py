@@ -1,0 +1,29 @@
+"""How requests are read: uploads stay in memory, the cookie is Secure whenever the page was."""
+
+from io import BytesIO
+from typing import IO, Any
+
+import flask
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+
+
+class MemoryRequest(flask.Request):
+    """A request whose uploads never touch the disk."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+        # Werkzeug writes uploads over 500 kB to a temporary file; a photo must not be on a disk.
+        # MAX_CONTENT_LENGTH bounds the memory.
+        return BytesIO()
+
+
+class SecureWhenHttps(SecureCookieSessionInterface):
+    """Plain http on this machine must work too, so Secure follows the request."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return flask.request.is_secure
+
+
+def install(app: Flask) -> None:
+    app.request_class = MemoryRequest
+    app.session_interface = SecureWhenHttps()

@@ -1,0 +1,76 @@
+"""One photo of one request: admitted, decoded, judged, counted. Pages and API share it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from flask import g, request
+
+from app import metrics, refusals
+from app.admission import Busy
+from app.refusals import Refused
+from app.service import Service
+from lens import images
+from lens.verdict import Verdict, judge
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """Time one stage of the request, for the metrics and the log."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds = time.perf_counter() - start
+        metrics.STAGE_SECONDS.labels(name).observe(seconds)
+        g.setdefault("stages", {})[name] = seconds
+
+
+def sent_photo() -> bytes:
+    """The bytes of the form field ``photo``. The file's name and stated type are never looked at.
+
+    Raises:
+        Refused: no file was sent, or more than one.
+    """
+    # A form without JavaScript has a camera input and a file input; the unused one comes empty.
+    sent = [file for file in request.files.getlist("photo") if file.filename]
+    if not sent:
+        raise Refused("no_file", "Expected a file in the multipart form field 'photo'.")
+    if len(sent) > 1:
+        raise Refused("several_files", f"Expected one file in 'photo', got {len(sent)}.")
+    return sent[0].read()
+
+
+def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
+    """The decoded photo (uint8 500 x 500 x 3) and its verdict.
+
+    Raises:
+        Refused: the file is not a usable photo, or there is no room for it now.
+    """
+    start = time.perf_counter()
+    try:
+        with service.admission.turn():
+            metrics.STAGE_SECONDS.labels("wait").observe(time.perf_counter() - start)
+            with stage("decode"):
+                pixels = images.decode(data)
+            with stage("judge"):
+                verdict = judge(pixels, service.engine, service.card)
+    except images.InvalidImage as error:
+        raise refusals.of_image(error) from error
+    except Busy as busy:
+        raise Refused(
+            "busy", "All places are taken; try again soon.", retry_after=busy.retry_after
+        ) from busy
+    _count(pixels, verdict)
+    return pixels, verdict
+
+
+def _count(pixels: np.ndarray, verdict: Verdict) -> None:
+    g.verdict = verdict.verdict or verdict.status
+    metrics.VERDICTS.labels(g.verdict).inc()
+    for reason in verdict.reasons:
+        metrics.CANNOT_JUDGE.labels(str(reason)).inc()
+    metrics.BRIGHTNESS.observe(float(pixels.mean()))
+    if verdict.probability is not None:
+        metrics.PROBABILITY.observe(verdict.probability)

@@ -1,0 +1,27 @@
+"""How many photos one client may send."""
+
+from flask import Flask
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+
+# The form and the API share one budget.
+_SCOPE = "photos"
+_LIMITED = ("pages.upload", "api.predict")
+
+
+def install(app: Flask, rate: str, storage_url: str) -> None:
+    """Limit the routes that judge photos to ``rate`` ("30/minute"; "off" for none)."""
+    if rate == "off":
+        return
+    limiter = Limiter(
+        get_remote_address,
+        app=app,
+        storage_uri=storage_url,
+        # Should Redis go away, each process counts by itself until it is back.
+        in_memory_fallback_enabled=not storage_url.startswith("memory"),
+        headers_enabled=True,
+        key_prefix="molelens",
+    )
+    limit = limiter.shared_limit(rate, scope=_SCOPE)
+    for endpoint in _LIMITED:
+        app.view_functions[endpoint] = limit(app.view_functions[endpoint])  # type: ignore[assignment]

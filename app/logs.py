@@ -1,0 +1,88 @@
+"""The log: one JSON object a line. No address, no file name, no path with an id, no hash."""
+
+import json
+import logging
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from app import metrics
+
+_METHODS = {"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"}
+
+logger = logging.getLogger("molelens")
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON; ``extra={"fields": {...}}`` adds to it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def route() -> str:
+    """The route's pattern (``/result/<key>``), never the path, which would carry an id."""
+    return request.url_rule.rule if request.url_rule else "unmatched"
+
+
+def _method() -> str:
+    """The method, or "other": a client may send any word, and each would make a new metric."""
+    return request.method if request.method in _METHODS else "other"
+
+
+def _begin() -> None:
+    g.start = time.perf_counter()
+    g.request_id = secrets.token_hex(8)
+
+
+def _end(response: Response) -> Response:
+    seconds = time.perf_counter() - g.get("start", time.perf_counter())
+    status = str(response.status_code)
+    metrics.REQUESTS.labels(route(), _method(), status).inc()
+    metrics.REQUEST_SECONDS.labels(route()).observe(seconds)
+    response.headers["X-Request-ID"] = g.get("request_id", "")
+    fields = {
+        "request_id": g.get("request_id"),
+        "method": _method(),
+        "route": route(),
+        "status": response.status_code,
+        "ms": round(seconds * 1000, 1),
+        **{f"{name}_ms": round(s * 1000, 1) for name, s in g.get("stages", {}).items()},
+    }
+    if "verdict" in g:
+        fields["verdict"] = g.verdict
+    if "refused" in g:
+        fields["refused"] = g.refused
+    # Probes and pictures come by the thousand; they are counted in the metrics.
+    quiet = request.blueprint == "ops" or request.endpoint == "static"
+    level = logging.DEBUG if quiet and response.status_code < 400 else logging.INFO
+    logger.log(level, "request", extra={"fields": fields})
+    return response
+
+
+def install(app: Flask) -> None:
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonLines())
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        core = logging.getLogger("lens")
+        core.addHandler(handler)
+        core.propagate = False
+    # Flask reports an unexpected exception here; it goes out as a line of JSON like all else.
+    app.logger.handlers = logger.handlers
+    app.logger.propagate = False
+    app.before_request(_begin)
+    app.after_request(_end)

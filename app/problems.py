@@ -1,0 +1,117 @@
+"""Errors, in words: a page for people, RFC 9457 problem+json for programs under /api."""
+
+import json
+
+from flask import Flask, Response, g, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_limiter import RateLimitExceeded
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, SecurityError
+
+from app import metrics
+from app.drain import drain
+from app.refusals import Refused
+from app.results import StoreUnavailable
+
+_STORE_RETRY = 30
+
+
+def problem(
+    status: int, title: str, detail: str, code: str = "", retry_after: int | None = None
+) -> Response:
+    """An RFC 9457 answer, with ``code`` for programs to switch on."""
+    body = {
+        "type": url_for("api.docs", _anchor=code) if code else "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": g.get("request_id"),
+    }
+    if code:
+        body["code"] = code
+    response = Response(json.dumps(body), status, content_type="application/problem+json")
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def for_programs() -> bool:
+    """Whether this request's errors go out as problem+json."""
+    return request.path.startswith("/api/") and request.endpoint != "api.docs"
+
+
+def refused(error: Refused) -> Response:
+    metrics.REFUSALS.labels(error.code).inc()
+    g.refused = error.code
+    status = error.kind.status
+    if for_programs():
+        return problem(status, error.kind.title, error.detail, error.code, error.retry_after)
+    if request.endpoint == "pages.upload":
+        page = render_template("index.html", refusal=error.kind.words, code=error.code)
+    else:
+        page = render_template("error.html", status=status, words=error.kind.words)
+    response = Response(page, status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if for_programs():
+        response = problem(status, error.name, error.description or error.name)
+    else:
+        response = Response(render_template("error.html", status=status, words=_words(error)))
+        response.status_code = status
+    # Keeps Allow of a 405.
+    for name, value in error.get_headers(request.environ):
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value
+    return response
+
+
+def _words(error: HTTPException) -> str:
+    if isinstance(error, NotFound) and request.blueprint == "pages":
+        return _(
+            "This result is gone: it was deleted, or its time is over. "
+            "Results are kept for a few minutes only."
+        )
+    if isinstance(error, NotFound):
+        return _("There is no page at this address.")
+    if (error.code or 500) >= 500:
+        return _("Something went wrong on our side. Your photo was not judged. Please try again.")
+    return _("This request cannot be answered.")
+
+
+def _too_large(_error: RequestEntityTooLarge) -> Response:
+    drain(request)
+    most = (request.max_content_length or 0) // 1_000_000
+    return refused(Refused("too_large", f"Expected at most {most} MB."))
+
+
+def _too_many(error: RateLimitExceeded) -> Response:
+    wait = error.limit.limit.get_expiry() if error.limit else 60
+    return refused(Refused("rate_limit", f"Expected at most {error.description}.", wait))
+
+
+def _no_store(_error: StoreUnavailable) -> Response:
+    return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY))
+
+
+def _form_expired(error: CSRFError) -> Response:
+    return refused(Refused("form_expired", error.description or ""))
+
+
+def _foreign_host(_error: SecurityError) -> Response:
+    # Plain words: no address can be made for a host that is not ours.
+    return Response("This host name is not served here.\n", 400, content_type="text/plain")
+
+
+def install(app: Flask) -> None:
+    app.register_error_handler(SecurityError, _foreign_host)
+    app.register_error_handler(Refused, refused)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(RateLimitExceeded, _too_many)
+    app.register_error_handler(StoreUnavailable, _no_store)
+    app.register_error_handler(CSRFError, _form_expired)
+    app.register_error_handler(HTTPException, http_error)

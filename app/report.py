@@ -1,0 +1,147 @@
+"""The result as one A4 page, to print or to take to a doctor."""
+
+from datetime import UTC, datetime
+from io import BytesIO
+
+from flask_babel import format_datetime, format_percent
+from flask_babel import gettext as _
+from fpdf import FPDF
+from fpdf.enums import XPos, YPos
+
+from app import overlay
+from app.figures import found, of_100
+from app.results import Result
+from app.words import advice
+from lens.artifact import Card
+
+_PICTURE = 80
+
+# fpdf2's built-in fonts hold Latin-1 only.
+_PLAIN = str.maketrans(
+    {
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2013": "-",
+        "\u2014": "-",
+        "\u2026": "...",
+        "\u202f": " ",
+    }
+)
+
+
+class _Page(FPDF):
+    def say(self, text: str, size: int = 11, style: str = "", gap: float = 2) -> None:
+        self.set_font("Helvetica", style, size)
+        words = text.translate(_PLAIN).encode("latin-1", "replace").decode("latin-1")
+        self.multi_cell(0, size * 0.5, words, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.ln(gap)
+
+
+def pdf(result: Result, card: Card, sha256: str) -> bytes:
+    """The PDF of ``result``, given by the model that ``card`` and ``sha256`` describe."""
+    page = _Page(format="A4")
+    page.set_title("MoleLens")
+    page.set_lang("en")
+    page.set_margin(18)
+    page.add_page()
+    page.say("MoleLens", 20, "B", 0)
+    page.say(_("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4)
+    _pictures(page, result)
+    page.say(_headline(result), 16, "B")
+    for line in _lines(result, card):
+        page.say(line)
+    page.say(_("For the doctor"), 13, "B", 1)
+    for line in _details(result, card, sha256):
+        page.say(line, 9, gap=0.5)
+    return bytes(page.output())
+
+
+def _pictures(page: FPDF, result: Result) -> None:
+    top = page.get_y()
+    page.image(
+        BytesIO(result.photo), page.l_margin, top, _PICTURE, _PICTURE, alt_text=_("The photo")
+    )
+    if result.heat_map is not None:
+        blended = overlay.blended_jpeg(result.photo, result.heat_map)
+        page.image(
+            BytesIO(blended),
+            page.l_margin + _PICTURE + 8,
+            top,
+            _PICTURE,
+            _PICTURE,
+            alt_text=_("The photo with the heat map"),
+        )
+    page.set_y(top + _PICTURE + 6)
+
+
+def _headline(result: Result) -> str:
+    if result.verdict == "malignant":
+        return _("Verdict: malignant. Have this spot checked by a doctor.")
+    if result.verdict == "benign":
+        return _("Verdict: benign. This is not an all-clear.")
+    return _("The model cannot judge this photo.")
+
+
+def _lines(result: Result, card: Card) -> list[str]:
+    if result.probability is None:
+        return [str(advice(reason).why) for reason in result.reasons] + [
+            _("If the spot worries you, show it to a doctor. Do not wait for a better photo.")
+        ]
+    lines = []
+    if card.calibrated:
+        lines.append(
+            _(
+                "Of 100 photos that look like this to the model, %(count)s were malignant.",
+                count=of_100(result.probability),
+            )
+        )
+    else:
+        lines.append(_("The model is uncalibrated: its score is not a chance."))
+    if result.verdict == "malignant":
+        lines.append(
+            _(
+                "Make an appointment with a doctor, best a dermatologist, this week; sooner if the "
+                "spot bleeds, hurts or grows fast. Only an examination, sometimes a tissue sample, "
+                "can tell what it is."
+            )
+        )
+    else:
+        lines.append(
+            _(
+                "The model misses some malignant lesions. A spot that is new, changes, itches, "
+                "bleeds or worries you belongs in front of a doctor, whatever this page says."
+            )
+        )
+    return lines
+
+
+def _details(result: Result, card: Card, sha256: str) -> list[str]:
+    when = format_datetime(datetime.fromtimestamp(result.created, UTC), "long")
+    lines = [_("Judged: %(when)s", when=when)]
+    if result.probability is not None:
+        lines.append(
+            _(
+                "Output p(malignant): %(probability)s. Threshold for malignant: %(threshold)s.",
+                probability=f"{result.probability:.3f}",
+                threshold=f"{result.threshold:.3f}",
+            )
+        )
+    sensitivity, specificity = (found(card.metrics, n) for n in ("sensitivity", "specificity"))
+    if sensitivity and specificity:
+        lines.append(
+            _(
+                "Measured on test photos: sensitivity %(sensitivity)s, "
+                "specificity %(specificity)s.",
+                sensitivity=format_percent(sensitivity.value, "0.0 %"),
+                specificity=format_percent(specificity.value, "0.0 %"),
+            )
+        )
+    lines.append(_("Model: %(name)s, SHA-256 %(sha256)s", name=card.name, sha256=sha256))
+    lines.append(
+        _("Heat map: stronger colour marks what counted more towards malignant.")
+        if result.heat_map
+        else _("No heat map.")
+    )
+    return lines

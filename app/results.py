@@ -1,0 +1,250 @@
+"""Short-lived results: a photo, its verdict and its heat map, for a few minutes, never on disk.
+
+By default cachelib keeps them as files in a folder that is memory (tmpfs), shared by the workers
+of one machine; by one setting in Redis, shared by several machines.
+"""
+
+import contextlib
+import os
+import secrets
+import stat
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from cachelib import FileSystemCache, RedisCache
+from cachelib.base import BaseCache
+
+from app.settings import Settings, StartError
+
+_MEMORY = {"tmpfs", "ramfs"}
+_REDIS_PREFIX = "molelens:"
+
+
+class StoreUnavailable(Exception):
+    """The store is full or cannot be reached: nothing was kept."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the result page shows. It holds nothing of the file but its 500 x 500 pixels.
+
+    Attributes:
+        status: "ok" or "cannot_judge".
+        verdict: "benign", "malignant", or None.
+        probability: calibrated p(malignant) in [0, 1], or None.
+        threshold: probability at and above which the verdict is "malignant".
+        reasons: stable codes that say why the photo cannot be judged.
+        photo: JPEG made from the decoded pixels, so that no EXIF is in it.
+        heat_map: PNG with transparency to lay over the photo, or None.
+        created: seconds since the epoch.
+    """
+
+    status: str
+    verdict: str | None
+    probability: float | None
+    threshold: float
+    reasons: tuple[str, ...]
+    photo: bytes
+    heat_map: bytes | None
+    created: float
+
+
+class Results:
+    """Results by unguessable id, over any cachelib cache."""
+
+    def __init__(self, cache: BaseCache, lifetime: int) -> None:
+        self._cache = cache
+        self.lifetime = lifetime
+
+    def put(self, result: Result) -> str:
+        """Keep ``result`` and return its id (128 random bits).
+
+        Raises:
+            StoreUnavailable: it could not be kept.
+        """
+        key = secrets.token_urlsafe(16)
+        self._make_room()
+        try:
+            kept = self._cache.set(key, asdict(result), timeout=self.lifetime)
+        except (redis.RedisError, OSError) as error:
+            raise StoreUnavailable(str(error)) from error
+        if not kept:
+            raise StoreUnavailable("the store of results is full")
+        return key
+
+    def get(self, key: str) -> Result | None:
+        """The result, or None when it is deleted, expired or never was."""
+        try:
+            found = self._cache.get(key)
+        except (redis.RedisError, OSError) as error:
+            raise StoreUnavailable(str(error)) from error
+        try:
+            result = Result(**found)
+        except TypeError:  # None; or an entry of another version, or damaged: as good as none.
+            return None
+        return result if self.seconds_left(result) > 0 else None
+
+    def delete(self, key: str) -> None:
+        try:
+            deleted = self._cache.delete(key)
+            if not deleted and self._cache.has(key):
+                raise StoreUnavailable("the result could not be deleted")
+        except (redis.RedisError, OSError) as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def seconds_left(self, result: Result) -> float:
+        return result.created + self.lifetime - time.time()
+
+    def check(self) -> None:
+        """Raise StoreUnavailable unless something can be kept, read and deleted now."""
+        probe = Result("cannot_judge", None, None, 0.5, (), b"", None, time.time())
+        key = self.put(probe)
+        if self.get(key) != probe:
+            raise StoreUnavailable("the store of results does not give back what was put")
+        self.delete(key)
+
+    def _make_room(self) -> None:
+        pass
+
+
+class FileResults(Results):
+    """Results as files in a folder of a memory file system."""
+
+    def __init__(self, folder: Path, lifetime: int, most: int) -> None:
+        # threshold=0: past its threshold cachelib drops the oldest entries, living ones too.
+        super().__init__(FileSystemCache(str(folder), threshold=0, mode=0o600), lifetime)
+        self._folder = folder
+        self._most = most
+        self.sweep()
+        threading.Thread(target=self._sweep_for_ever, daemon=True, name="results-sweep").start()
+
+    def sweep(self) -> None:
+        """Remove expired files. cachelib only stops showing them; a photo must be gone."""
+        oldest = time.time() - self.lifetime
+        for entry in os.scandir(self._folder):
+            try:
+                if entry.stat().st_mtime < oldest:
+                    os.unlink(entry.path)
+            except FileNotFoundError:  # Another worker was first.
+                pass
+
+    def _sweep_for_ever(self) -> None:
+        while self._folder.exists():
+            time.sleep(min(30.0, self.lifetime / 2))
+            # A folder that is gone or full of trouble is what put() and check() report.
+            with contextlib.suppress(OSError):
+                self.sweep()
+
+    def _make_room(self) -> None:
+        try:
+            if len(os.listdir(self._folder)) < self._most:
+                return
+            self.sweep()
+            if len(os.listdir(self._folder)) < self._most:
+                return
+        except OSError as error:
+            raise StoreUnavailable(str(error)) from error
+        raise StoreUnavailable(f"{self._most} results are kept already")
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where results live, and what the workers share beside them."""
+
+    results: Results
+    secret_key: str
+    rate_limit_url: str
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that ``settings.results`` names.
+
+    Raises:
+        StartError: the folder is not in memory or not ours alone, or Redis does not answer.
+    """
+    if settings.results.startswith("file://"):
+        return _open_files(settings)
+    return _open_redis(settings)
+
+
+def _open_files(settings: Settings) -> Store:
+    folder = Path(urlsplit(settings.results).path)
+    private_folder(folder)
+    kind = file_system(folder)
+    if kind not in _MEMORY:
+        raise StartError(
+            f"MOLELENS_RESULTS: {folder} is on {kind}, and photos are never written to disk. "
+            "Give a folder on tmpfs (like /dev/shm/molelens) or redis://host:port/0."
+        )
+    private_folder(folder / "results")
+    results = FileResults(folder / "results", settings.results_seconds, settings.results_max)
+    key = settings.secret_key or _shared_secret(folder / "secret-key")
+    return Store(results, key, "memory://")
+
+
+def private_folder(folder: Path) -> None:
+    """Make ``folder`` (mode 0700), or refuse one that others own or can read."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise StartError(f"MOLELENS_RESULTS: cannot make {folder}: {error.strerror}.") from error
+    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
+    if not private or found.st_uid != os.getuid():
+        raise StartError(
+            f"MOLELENS_RESULTS: {folder} must be a folder of this user alone (mode 0700)."
+        )
+
+
+def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """Type of the file system that holds ``folder``, as Linux names it ("tmpfs", "ext4" ...)."""
+    best, kind = "", "an unknown file system"
+    target = str(folder.resolve())
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return kind
+    for line in lines:
+        _, point, name, *_ = line.split(" ")
+        point = point.replace("\\040", " ")
+        if (target + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best):
+            best, kind = point, name
+    return kind
+
+
+def _shared_secret(path: Path) -> str:
+    """A random key that every worker of this machine reads from one file in memory.
+
+    Workers start apart from each other (nothing is loaded before the fork), so a key made in
+    each would make a form from one worker invalid in the next. The first to link it wins.
+    """
+    fresh = path.with_name(f"secret-key.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(32))
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return path.read_text()
+
+
+def _open_redis(settings: Settings) -> Store:
+    client: Any = redis.Redis.from_url(
+        settings.results, socket_timeout=2.0, socket_connect_timeout=2.0
+    )
+    key = settings.secret_key
+    try:
+        if not key:
+            client.set(f"{_REDIS_PREFIX}secret-key", secrets.token_urlsafe(32), nx=True)
+            key = client.get(f"{_REDIS_PREFIX}secret-key").decode()
+    except redis.RedisError as error:
+        raise StartError(f"MOLELENS_RESULTS: Redis does not answer: {error}.") from error
+    cache = RedisCache(host=client, key_prefix=f"{_REDIS_PREFIX}result:")
+    return Store(Results(cache, settings.results_seconds), key, settings.results)

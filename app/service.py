@@ -1,0 +1,58 @@
+"""What one process serves with: the model, loaded once, the store, and who may come in."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from app import metrics
+from app.admission import Admission
+from app.readiness import Readiness
+from app.results import Results, Store, open_store
+from app.settings import Settings, StartError
+from lens import artifact
+from lens.engine import Engine, EngineError, open_engine
+
+
+@dataclass(frozen=True)
+class Service:
+    settings: Settings
+    engine: Engine
+    card: artifact.Card
+    sha256: str
+    store: Store
+    admission: Admission
+    readiness: Readiness
+
+    @property
+    def results(self) -> Results:
+        return self.store.results
+
+
+def start(settings: Settings) -> Service:
+    """Load the model, see it answer the golden image, open the store.
+
+    Raises:
+        StartError: any of these cannot be done; no verdict is ever given without them.
+    """
+    try:
+        card = artifact.read_card(settings.model)
+        sha256 = artifact.sha256(settings.model)
+        if settings.model_sha256 not in ("", sha256):
+            raise StartError(
+                f"{settings.model}: its SHA-256 is {sha256}, "
+                f"MOLELENS_MODEL_SHA256 expects {settings.model_sha256}."
+            )
+        engine = open_engine(settings.model, settings.engine, settings.cache)
+    except (artifact.InvalidModel, EngineError, OSError) as error:
+        raise StartError(str(error)) from error
+    readiness = Readiness(engine, card)
+    metrics.MODEL.labels(card.name, sha256, engine.name).set(1)
+    store = open_store(settings)
+    admission = Admission(settings.at_once, settings.waiting)
+    return Service(settings, engine, card, sha256, store, admission, readiness)
+
+
+def current() -> Service:
+    """The service of the app that handles this request."""
+    service: Service = current_app.extensions["molelens"]
+    return service

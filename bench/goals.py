@@ -1,0 +1,48 @@
+"""What issue 4 asks of the served request, beside what ``bench.serve`` measured."""
+
+from typing import Any
+
+from app.settings import Settings
+
+
+def table(report: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
+    """Rows of goal, limit, measured figure, and whether it is reached."""
+    ours = report["servers"]["MoleLens"]
+    rows = [
+        ("requests/s over the peers', 0.8 MP, 4 clients, at least", 8.0, _gain(report, "0.8 MP")),
+        ("requests/s over the peers', 12 MP, 4 clients, at least", 4.5, _gain(report, "12 MP")),
+    ]
+    reached = [(goal, limit, figure, figure >= limit) for goal, limit, figure in rows]
+    # As many as may be in work or waiting: the slowest of them has waited for all the others.
+    admitted = report["workers"] * (Settings().at_once + Settings().waiting)
+    busy = [case for case in ours["cases"] if case["clients"] == 32]
+    alone = {case["photo"]: case["p50_ms"] for case in ours["cases"] if case["clients"] == 1}
+    limits = [
+        ("CPU beside decode and network, ms", 4.0, max(_rest(report))),
+        ("memory of a worker, MB (PSS)", 150.0, max(ours["worker_pss_mb"])),
+        ("ready after a warm start, s", 2.0, ours["warm_start_s"]),
+        ("ready after the very first start, s", 20.0, ours["first_start_s"]),
+        *(
+            (
+                f"p99 of answered, {case['photo']}, 32 clients, ms",
+                4 * alone[case["photo"]] * min(admitted, 32),
+                case["p99_ms"],
+            )
+            for case in busy
+        ),
+        *(
+            (f"p99 of 503, {case['photo']}, 32 clients, ms", 100.0, case["refused_p99_ms"])
+            for case in busy
+            if case["refused"]
+        ),
+    ]
+    return reached + [(goal, limit, figure, figure <= limit) for goal, limit, figure in limits]
+
+
+def _gain(report: dict[str, Any], photo: str) -> float:
+    ratio: float = report["ratios"][f"{photo}, 4 clients"]["peers' way"]
+    return ratio
+
+
+def _rest(report: dict[str, Any]) -> list[float]:
+    return [parts["rest_ms"] for parts in report["request"].values()]

@@ -1,0 +1,98 @@
+"""A load of some clients, each sending the next photo as soon as the last is answered."""
+
+import http.client
+import resource
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+PATH = "/api/v1/predictions"
+_BOUNDARY = "molelens-bench"
+_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one load measured; times in milliseconds, NaN where there was nothing to measure."""
+
+    clients: int
+    answered: int
+    answered_per_s: float
+    p50_ms: float
+    p99_ms: float
+    refused: int
+    refused_p99_ms: float
+    failed: int
+    client_cpu_ms: float
+
+
+def form(photo: bytes) -> bytes:
+    """The body of a form that carries ``photo`` in the field ``photo``."""
+    head = (
+        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name=photo; filename=photo.jpg\r\n"
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    return head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
+
+
+def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
+    """Send one photo; the status and the body of the answer."""
+    connection.request("POST", PATH, body, _HEADERS)
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def run(port: int, photo: bytes, clients: int, seconds: float) -> Figures:
+    """Load the server on ``port`` for about ``seconds``."""
+    body = form(photo)
+    records: list[tuple[int, float]] = []
+    stop = time.perf_counter() + seconds
+
+    def client() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        while time.perf_counter() < stop:
+            start = time.perf_counter()
+            try:
+                status, _ = ask(connection, body)
+            except (OSError, http.client.HTTPException):
+                status = 0
+                connection.close()
+            records.append((status, time.perf_counter() - start))
+            if status == 503:
+                # A refused client comes back later; without this, refusals would be the load.
+                time.sleep(0.1)
+
+    cpu, begin = _cpu(), time.perf_counter()
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    elapsed = time.perf_counter() - begin
+    times = {status: [t for s, t in records if s == status] for status in {s for s, _ in records}}
+    answered, refused = times.get(200, []), times.get(503, [])
+    return Figures(
+        clients=clients,
+        answered=len(answered),
+        answered_per_s=len(answered) / elapsed,
+        p50_ms=percentile(answered, 50),
+        p99_ms=percentile(answered, 99),
+        refused=len(refused),
+        refused_p99_ms=percentile(refused, 99),
+        failed=len(records) - len(answered) - len(refused),
+        client_cpu_ms=1000 * (_cpu() - cpu) / max(1, len(records)),
+    )
+
+
+def percentile(seconds: Sequence[float], percent: int) -> float:
+    """A percentile, in milliseconds; NaN of nothing."""
+    if len(seconds) < 2:
+        return 1000 * seconds[0] if seconds else float("nan")
+    return 1000 * statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]
+
+
+def _cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

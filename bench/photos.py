@@ -1,0 +1,39 @@
+"""The photos that the load is made of: a painted lesion, or a given photo, at two real sizes."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+SIZES = {"0.8 MP": (1024, 768), "12 MP": (4032, 3024)}
+"""A dermoscopy camera's picture, as ISIC publishes them, and a phone's, in pixels."""
+
+
+def jpegs(photo: Path | None) -> dict[str, bytes]:
+    """A JPEG file of each size, from ``photo`` or painted; the same bytes each time."""
+    source = Image.open(photo).convert("RGB") if photo else paint()
+    return {name: _encode(ImageOps.fit(source, size)) for name, size in SIZES.items()}
+
+
+def paint(seed: int = 0) -> Image.Image:
+    """A dark uneven spot on skin, 12 megapixels, with detail at every scale as photos have."""
+    width, height = SIZES["12 MP"]
+    rng = np.random.default_rng(seed)
+    texture = np.zeros((height, width), np.float32)
+    for octave in range(1, 11):
+        coarse = rng.normal(0, 1, (2 + height >> octave, 2 + width >> octave)).astype(np.float32)
+        layer = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+        texture += np.asarray(layer) * 2 ** (octave * 0.45) * 0.9
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    radius = np.hypot(x - width / 2, (y - height / 2) * 1.2) + texture * 15
+    share = (1 / (1 + np.exp((radius - height / 4) / 40)))[..., None]
+    skin, spot = np.array([224, 178, 156], np.float32), np.array([96, 58, 46], np.float32)
+    pixels = spot * share + skin * (1 - share) + texture[..., None]
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _encode(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

@@ -1,0 +1,178 @@
+"""Measure whole requests under real gunicorn: the peers' way, the plain Keras engine, and ours.
+
+All three run in turn on this machine, so that the ratios hold where the figures do not. Writes
+bench/serve.json and bench/serve.png.
+"""
+
+import argparse
+import dataclasses
+import http.client
+import json
+import runpy
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import goals, load, photos
+from bench.chart import draw
+from bench.server import ROOT, Server, gunicorn
+from lens import artifact, images
+from lens.engine import open_engine
+from lens.verdict import judge
+
+HERE = Path(__file__).resolve().parent
+CLIENTS = (1, 4, 32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench.serve", description=__doc__)
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
+    parser.add_argument("--photo", type=Path, help="a photo instead of the painted lesion")
+    parser.add_argument("--seconds", type=float, default=15, help="of each load (default 15)")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for serve.json, serve.png")
+    arguments = parser.parse_args()
+
+    workers = _workers()
+    jpegs = photos.jpegs(arguments.photo)
+    report: dict[str, Any] = {
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "machine": _processor(),
+        "workers": workers,
+        "model": arguments.model.name,
+        "photos": {name: f"{len(data) / 1e6:.2f} MB" for name, data in jpegs.items()},
+        "seconds": arguments.seconds,
+        "servers": {},
+    }
+    print(f"{report['machine']}, {workers} workers, photos {report['photos']}")
+    with tempfile.TemporaryDirectory() as cache:
+        common = {"MOLELENS_MODEL": str(arguments.model.resolve()), "MOLELENS_CACHE": cache}
+        # gunicorn's defaults but for the workers (as many as ours) and time to load TensorFlow.
+        peer = ["bench.peer:app", "-c", "/dev/null", "-w", str(workers), "--timeout", "180"]
+        contenders = {
+            "peers' way": (peer, common),
+            "Keras engine": (["wsgi:app"], {**common, "MOLELENS_ENGINE": "keras"}),
+            "MoleLens": (["wsgi:app"], common),
+        }
+        for name, (command, environment) in contenders.items():
+            print(f"\n{name}")
+            report["servers"][name] = _measure(command, environment, jpegs, arguments.seconds)
+        report["request"] = _breakdown(arguments.model, Path(cache), jpegs)
+    _print_ratios(report)
+    print("Goals")
+    for goal, limit, figure, reached in goals.table(report):
+        print(f"  {goal:58} {limit:7.1f}: {figure:7.1f}  {'reached' if reached else 'NOT REACHED'}")
+    (arguments.out / "serve.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw(report, arguments.out / "serve.png")
+
+
+def _measure(
+    command: list[str], environment: dict[str, str], jpegs: dict[str, bytes], seconds: float
+) -> dict[str, Any]:
+    with gunicorn(command, environment) as server:
+        first = server.ready_s
+    with gunicorn(command, environment) as server:
+        print(f"  ready after {first:.1f} s the first time, then {server.ready_s:.1f} s")
+        cases = []
+        for name, photo in jpegs.items():
+            _warm_up(server, photo)
+            cases += [_load(server, name, photo, clients, seconds) for clients in CLIENTS]
+        memory = server.worker_memory()
+        print(f"  memory per worker {', '.join(f'{m:.0f}' for m in memory)} MB (PSS)")
+        return {
+            "first_start_s": first,
+            "warm_start_s": server.ready_s,
+            "worker_pss_mb": memory,
+            "cases": cases,
+        }
+
+
+def _warm_up(server: Server, photo: bytes) -> None:
+    """Let every worker answer, and see that answers are answers: the network did run."""
+    for _ in range(10):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        status, body = load.ask(connection, load.form(photo))
+        connection.close()
+        answer = json.loads(body)
+        if status != 200 or set(answer.get("reasons", [])) - {"not_a_lesion"}:
+            raise SystemExit(f"Expected a verdict on the photo, got {status} {answer}.")
+
+
+def _load(server: Server, name: str, photo: bytes, clients: int, seconds: float) -> dict[str, Any]:
+    before = server.cpu_s()
+    figures = load.run(server.port, photo, clients, seconds)
+    cpu_ms = 1000 * (server.cpu_s() - before) / max(1, figures.answered)
+    print(
+        f"  {name:>6}, {clients:2} clients: {figures.answered_per_s:6.1f} requests/s, "
+        f"p50 {figures.p50_ms:6.0f} ms, p99 {figures.p99_ms:6.0f} ms, CPU {cpu_ms:5.1f} ms each"
+        + (f"; 503: {figures.refused}, p99 {figures.refused_p99_ms:.0f} ms" * bool(figures.refused))
+        + (f"; failed: {figures.failed}" * bool(figures.failed))
+    )
+    return {"photo": name, "cpu_ms": cpu_ms, **dataclasses.asdict(figures)}
+
+
+def _breakdown(model: Path, cache: Path, jpegs: dict[str, bytes]) -> dict[str, dict[str, float]]:
+    """CPU of the two parts that a request cannot do without, in ms, measured alone."""
+    engine, card = open_engine(model, "auto", cache, threads=1), artifact.read_card(model)
+    parts = {}
+    for name, photo in jpegs.items():
+        pixels = images.decode(photo)
+        parts[name] = {
+            "decode_ms": _cpu_ms(lambda photo=photo: images.decode(photo)),
+            "judge_ms": _cpu_ms(lambda pixels=pixels: judge(pixels, engine, card)),
+        }
+    return parts
+
+
+def _cpu_ms(call: Any, times: int = 20) -> float:
+    call()
+    start = time.process_time()
+    for _ in range(times):
+        call()
+    return 1000 * (time.process_time() - start) / times
+
+
+def _print_ratios(report: dict[str, Any]) -> None:
+    def case(server: str, photo: str, clients: int) -> dict[str, Any]:
+        return next(
+            c
+            for c in report["servers"][server]["cases"]
+            if (c["photo"], c["clients"]) == (photo, clients)
+        )
+
+    print("\nMoleLens against the others, requests/s")
+    report["ratios"] = {}
+    for photo in photos.SIZES:
+        for clients in CLIENTS:
+            ours = case("MoleLens", photo, clients)["answered_per_s"]
+            ratios = {
+                name: ours / case(name, photo, clients)["answered_per_s"]
+                for name in ("peers' way", "Keras engine")
+            }
+            report["ratios"][f"{photo}, {clients} clients"] = ratios
+            shown = ", ".join(f"{ratio:4.1f}x the {name}" for name, ratio in ratios.items())
+            print(f"  {photo:>6}, {clients:2} clients: {shown}")
+    print("CPU of one request, 1 client")
+    for photo, parts in report["request"].items():
+        whole = case("MoleLens", photo, 1)["cpu_ms"]
+        parts["rest_ms"] = whole - parts["decode_ms"] - parts["judge_ms"]
+        print(
+            f"  {photo:>6}: {whole:.1f} ms = decode {parts['decode_ms']:.1f} + judge "
+            f"{parts['judge_ms']:.1f} + all the rest {parts['rest_ms']:.1f}"
+        )
+
+
+def _workers() -> int:
+    """Workers that gunicorn.conf.py gives us on this machine; the peer gets as many."""
+    return int(runpy.run_path(str(ROOT / "gunicorn.conf.py"))["workers"])
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else "unknown processor"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""A web server under measurement: started, watched through /proc, stopped."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PATIENCE = 300.0
+"""Longest wait for a server to be ready, in seconds."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running gunicorn: its port, its process, the seconds it took to be ready."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    ready_s: float
+
+    def workers(self) -> list[int]:
+        """Process ids of its workers."""
+        pid = self.process.pid
+        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def worker_memory(self) -> list[float]:
+        """PSS of each worker in MB: what it owns, and its share of what it shares."""
+        return [_pss(pid) for pid in self.workers()]
+
+    def cpu_s(self) -> float:
+        """Processor seconds that the workers have used so far."""
+        ticks = 0
+        for pid in self.workers():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def gunicorn(arguments: list[str], environment: dict[str, str]) -> Iterator[Server]:
+    """Run gunicorn from the repository's root until the block ends.
+
+    Raises:
+        RuntimeError: it ended, or was not ready in time; its log is in the message.
+    """
+    port = _free_port()
+    store = Path(tempfile.mkdtemp(prefix="molelens-bench-", dir="/dev/shm"))
+    everything = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("MOLELENS_")},
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "MOLELENS_RATE_LIMIT": "off",
+        "MOLELENS_RESULTS": f"file://{store}",
+        **environment,
+    }
+    command = [sys.executable, "-m", "gunicorn", *arguments, "--bind", f"127.0.0.1:{port}"]
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, env=everything, stdout=log, stderr=log)
+        try:
+            if not _ready(process, port):
+                log.seek(0)
+                raise RuntimeError(f"{' '.join(command)} did not start:\n{log.read().decode()}")
+            yield Server(port, process, time.perf_counter() - start)
+        finally:
+            process.terminate()
+            process.wait()
+            shutil.rmtree(store, ignore_errors=True)
+
+
+def _ready(process: subprocess.Popen[bytes], port: int) -> bool:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30):
+                return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.02)
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _pss(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024

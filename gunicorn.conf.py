@@ -1,0 +1,122 @@
+"""How gunicorn serves MoleLens; it reads this file by itself: ``gunicorn wsgi:app``.
+
+Flags and GUNICORN_CMD_ARGS override what stands here; PORT, MOLELENS_WORKERS and MOLELENS_THREADS
+(docs/settings.md) set the three numbers that machines differ in. Nothing of the app is imported:
+the process that reads this forks the workers, and TensorFlow must never be in it.
+"""
+
+import ctypes
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+WORKER_BYTES = 256 * 2**20
+"""Memory to count for a worker: 120 MB resting, and a 40-megapixel photo while it is decoded."""
+M_ARENA_MAX = -8
+"""From malloc.h of glibc."""
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_GROUP = Path("/proc/self/cgroup")
+
+
+def usable_cores(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
+    """Cores this process may use: CPU affinity, cut by quotas of its control groups; at least 1."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    # "150000 100000" is one and a half core; "max 100000" is no quota.
+    quotas = [text.split() for text in _limits("cpu.max", cgroups, own)]
+    quotas.append([_read(cgroups / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")])
+    for quota, period in quotas:
+        if quota.isdecimal():
+            cores = min(cores, math.ceil(int(quota) / int(period)))
+    return max(1, cores)
+
+
+def usable_bytes(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
+    """Memory this process may use: the machine's, cut by limits of its control groups."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [*_limits("memory.max", cgroups, own)]
+    limits.append(_read(cgroups / "memory" / "memory.limit_in_bytes"))
+    return min([machine, *(int(limit) for limit in limits if limit.isdecimal())])
+
+
+def _limits(name: str, cgroups: Path, own: Path) -> list[str]:
+    """What version 2 says in this process's own group and in every group around it."""
+    path = next((line[3:] for line in _read(own).splitlines() if line.startswith("0::")), "/")
+    group = cgroups / path.lstrip("/")
+    folders = [folder for folder in (group, *group.parents) if folder.is_relative_to(cgroups)]
+    return [text for folder in folders if (text := _read(folder / name))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise SystemExit(f"{name}: expected a whole number from 1, got {text!r}.")
+    return int(text)
+
+
+# This machine only: on the open internet, Apache stands in front (deploy/).
+bind = f"127.0.0.1:{_number('PORT', 8000)}"
+
+# One process per core: the Python part of a request then holds up nobody else's, and one crash in
+# an image decoder ends one process. Fewer where memory is short.
+_cores = usable_cores()
+workers = _number("MOLELENS_WORKERS", max(1, min(_cores, usable_bytes() // WORKER_BYTES)))
+
+# Each process's share of the cores for the network: workers x engine threads = cores. More would
+# only make them wait for each other.
+raw_env = (
+    [] if "OMP_NUM_THREADS" in os.environ else [f"OMP_NUM_THREADS={max(1, _cores // workers)}"]
+)
+
+# Threads, since decoding and the network let go of the GIL, and a photo that arrives slowly then
+# holds a thread, not a process. Many more than may be in work or waiting (MOLELENS_AT_ONCE +
+# MOLELENS_WAITING, 14 by default): the surplus is there to answer 503 at once.
+worker_class = "gthread"
+threads = _number("MOLELENS_THREADS", 64)
+
+# The app is loaded in each worker, never in the parent: a process that forks with TensorFlow or
+# OpenVINO loaded hands its children locks that nobody will release.
+preload_app = False
+
+
+def post_fork(_server: Any, _worker: Any) -> None:
+    """In a new worker: let its threads share two heaps, where glibc would give each its own.
+
+    After 32 clients with 12-megapixel photos, a worker holds 160 MB (PSS) so, and 280 MB without.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # Not every C library has heaps to limit.
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 2)
+
+
+# The heartbeat of a threaded worker does not stop for a long request, so this limits the start
+# alone: 1 s with a converted model, 10 to 30 s the first time, when the model is converted.
+timeout = 180
+
+# A photo in work takes under a second; one still arriving from a slow phone gets this long.
+graceful_timeout = 30
+
+# Heartbeats are writes to a file; on a slow disk they would block the worker. gunicorn gives the
+# file a random name there.
+if os.path.isdir("/dev/shm"):  # noqa: S108
+    worker_tmp_dir = "/dev/shm"  # noqa: S108
+
+# Ours are far smaller: a route and an id, a browser's usual headers.
+limit_request_line = 2048
+limit_request_fields = 64
+limit_request_field_size = 8190
+
+# Signals and systemd steer gunicorn; a second door (new in gunicorn 25) is not needed.
+control_socket_disable = True
+
+# Which photo came when is nobody's business; the app logs requests itself, without addresses.
+accesslog = None

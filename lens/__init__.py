@@ -1,0 +1,1 @@
+"""The core that serving and training share: decode, the model file, the engine, the verdict."""

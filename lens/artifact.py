@@ -1,0 +1,229 @@
+"""The model file: a Keras ``.h5`` with its card in an HDF5 attribute. Only this file knows HDF5.
+
+A model takes raw pixels 0-255 of shape (n, 500, 500, 3) and returns a dict of named outputs, of
+which ``malignant`` (n, 1), a probability, is always there. TensorFlow is imported by ``load`` and
+``save`` alone, so that a server which runs a converted model never pays for it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+
+from lens.images import SIZE
+
+if TYPE_CHECKING:
+    import keras
+
+_CARD_ATTRIBUTE = "molelens_card"
+
+# Layers that hold code of their own; loading one runs what the file's author wrote.
+_CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
+
+
+class InvalidModel(Exception):
+    """A model file that cannot be served; ``str(error)`` says why and what to do, in one line."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model file says of itself.
+
+    Attributes:
+        name: the network's name, ``cnn7`` for ours.
+        labels: words for probability 0 and 1.
+        input_size: side of the square input in pixels.
+        threshold: calibrated p(malignant) at and above which the verdict is "malignant", 0-1.
+        threshold_rule: how the threshold was chosen, in words.
+        temperature: the logits are divided by it before the sigmoid (Guo et al. 2017).
+        views: 1, or 8 for the mean logit over the eight flips and quarter turns.
+        lesion_threshold: p(lesion) under which the verdict is "cannot judge"; None: not checked.
+        calibrated: whether threshold and temperature were fitted on a validation split.
+        training_data: images and malignant images per source and split.
+        split_hashes: SHA-256 of each split's sorted image names.
+        metrics: test figures with 95 % intervals, as ``training.evaluate`` wrote them.
+        versions: of Python and the libraries that made the file.
+        command: the command that made the file.
+        created: ISO date.
+    """
+
+    name: str
+    labels: tuple[str, str] = ("benign", "malignant")
+    input_size: int = SIZE
+    threshold: float = 0.5
+    threshold_rule: str = ""
+    temperature: float = 1.0
+    views: int = 1
+    lesion_threshold: float | None = None
+    calibrated: bool = False
+    training_data: dict[str, Any] = field(default_factory=dict)
+    split_hashes: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+    created: str = ""
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_card(path: str | Path) -> Card:
+    """Read a model file's card without loading Keras.
+
+    Returns:
+        The card; for a file without one, a card named after the file, threshold 0.5, uncalibrated.
+
+    Raises:
+        InvalidModel: the file is missing, is not a Keras ``.h5``, or its card is damaged.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        text = file.attrs.get(_CARD_ATTRIBUTE)
+    if text is None:
+        return Card(name=path.stem)
+    try:
+        fields = json.loads(text)
+        card = Card(**{**fields, "labels": tuple(fields["labels"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidModel(
+            f"{path}: the card inside is damaged ({error}); make the file again with "
+            "python -m training.train"
+        ) from error
+    if card.views not in (1, 8) or not 0 < card.threshold < 1 or card.temperature <= 0:
+        raise InvalidModel(
+            f"{path}: expected views 1 or 8, a threshold between 0 and 1 and a positive "
+            f"temperature in the card, got {card.views}, {card.threshold}, {card.temperature}"
+        )
+    return card
+
+
+def write_card(path: str | Path, card: Card) -> None:
+    """Replace the card in a model file; the weights stay as they are. The change is atomic."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".h5")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as copy:
+            copy.write(path.read_bytes())
+        with h5py.File(temporary, "r+") as file:
+            file.attrs[_CARD_ATTRIBUTE] = json.dumps(dataclasses.asdict(card))
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(model: "keras.Model", path: str | Path, card: Card) -> None:
+    """Write a model and its card as one ``.h5``; an older file stays whole until the end."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.h5")
+    try:
+        model.save(temporary, include_optimizer=False)
+        with h5py.File(temporary, "r+") as file:
+            file.attrs[_CARD_ATTRIBUTE] = json.dumps(dataclasses.asdict(card))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | Path) -> tuple["keras.Model", Card]:
+    """Load a model for inference, with its card.
+
+    A foreign file (no card) is adapted: resized to its own input size, scaled to 0-1 as the paper
+    does unless it scales by itself, and its output named ``malignant``.
+
+    Returns:
+        The Keras model, raw pixels 0-255 (n, 500, 500, 3) to a dict with ``malignant`` (n, 1);
+        and the card.
+
+    Raises:
+        InvalidModel: missing, corrupt, not a binary classifier of images, or carrying code.
+    """
+    path = Path(path)
+    card = read_card(path)
+    _refuse_code(path)
+    # Keras takes two seconds to import and brings TensorFlow; only the loader pays for it.
+    import keras
+
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises anything at all on a file it does not understand.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InvalidModel(f"{path}: Keras cannot load it: {reason}") from error
+    # A Sequential, as the paper's, has no ``output`` until it is called; it has one output anyway.
+    named = not isinstance(model, keras.Sequential) and isinstance(model.output, dict)
+    if named and "malignant" in model.output:
+        return model, card
+    return _adapt(model, path), card
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise InvalidModel(
+            f"{path}: no such file; expected a Keras .h5 model (make one with "
+            "python -m training.train, or set MOLELENS_MODEL)"
+        )
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InvalidModel(
+            f"{path}: not an HDF5 file, or a damaged one; expected a Keras .h5 model"
+        ) from error
+    if "model_config" not in file.attrs:
+        file.close()
+        raise InvalidModel(
+            f"{path}: holds no network, perhaps weights alone; save the whole model as .h5"
+        )
+    return file
+
+
+def _refuse_code(path: Path) -> None:
+    """CVE-2025-9905: older Keras ran a Lambda in an ``.h5`` whatever ``safe_mode`` said."""
+    with _open(path) as file:
+        text = file.attrs["model_config"]
+    names = _class_names(json.loads(text))
+    if found := sorted(names.intersection(_CODE_LAYERS)):
+        raise InvalidModel(f"{path}: refused, it carries code of its own ({', '.join(found)})")
+
+
+def _class_names(config: Any) -> set[str]:
+    if isinstance(config, dict):
+        own = {config["class_name"]} if isinstance(config.get("class_name"), str) else set()
+        return own.union(*map(_class_names, config.values()))
+    if isinstance(config, list):
+        return set().union(*map(_class_names, config))
+    return set()
+
+
+def _adapt(model: "keras.Model", path: Path) -> "keras.Model":
+    import keras
+
+    inputs, outputs = ([tuple(t.shape) for t in ts] for ts in (model.inputs, model.outputs))
+    if [(len(shape), shape[-1]) for shape in inputs] != [(4, 3)] or outputs not in (
+        [(None, 1)],
+        [(None, 2)],
+    ):
+        raise InvalidModel(
+            f"{path}: expected one image input (n, height, width, 3) and one output (n, 1) or "
+            f"(n, 2), got input {inputs} and output {outputs}"
+        )
+    pixels = x = keras.Input((SIZE, SIZE, 3), name="pixels")
+    height, width = inputs[0][1] or SIZE, inputs[0][2] or SIZE
+    if (height, width) != (SIZE, SIZE):
+        x = keras.layers.Resizing(height, width, antialias=True)(x)
+    if not any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers):
+        x = keras.layers.Rescaling(1 / 255)(x)
+    malignant = model(x)
+    if outputs == [(None, 2)]:
+        malignant = malignant[:, 1:]
+    return keras.Model(pixels, {"malignant": malignant}, name=model.name)

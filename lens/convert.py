@@ -1,0 +1,120 @@
+"""Convert a Keras ``.h5`` to OpenVINO and compare the two.
+
+    python -m lens.convert MODEL.h5 FOLDER
+
+A process of its own, started by ``lens.conversion``: TensorFlow comes and goes with it.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lens import artifact, conversion
+from lens.engine import load_float32
+from lens.images import SIZE
+
+if TYPE_CHECKING:
+    import openvino
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="lens.convert", description=__doc__)
+    parser.add_argument("model", type=Path, metavar="MODEL.h5")
+    parser.add_argument("folder", type=Path, help="written: model.xml, model.bin, record.json")
+    arguments = parser.parse_args()
+    try:
+        model = load_float32(arguments.model)
+    except artifact.InvalidModel as error:
+        print(error)
+        return conversion.INVALID_MODEL
+    write(model, arguments.folder)
+    return 0
+
+
+def write(model: Any, folder: Path) -> None:
+    """Write the model and its record to a new folder."""
+    openvino = conversion.load_openvino()
+    folder.mkdir()
+    xml = folder / conversion.FILES[0]
+    # Weights stay float32 on disk: half precision would cost exactness to save a few MB.
+    openvino.save_model(to_openvino(model), xml, compress_to_fp16=False)
+    precision, difference = choose_precision(model, xml)
+    record = {
+        "precision": precision,
+        "difference": difference,
+        "sha256": {name: artifact.sha256(folder / name) for name in conversion.FILES},
+    }
+    (folder / conversion.RECORD).write_text(json.dumps(record))
+
+
+def to_openvino(model: Any) -> "openvino.Model":
+    """The model for one uint8 image (1, 500, 500, 3), outputs named as Keras names them."""
+    import tensorflow as tf
+
+    openvino = conversion.load_openvino()
+    # The converter reports each use to an analytics service; without this package, it does not
+    # (openvino/tools/ovc/telemetry_utils.py).
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    from openvino.tools.ovc import convert_model
+
+    pixels = tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32, name="pixels")
+    network = convert_model(
+        tf.function(lambda x: model(x, training=False), input_signature=[pixels])
+    )
+    # Bytes go in as they are: the cast runs inside the graph, and Python copies nothing.
+    steps = openvino.preprocess.PrePostProcessor(network)
+    steps.input().tensor().set_element_type(openvino.Type.u8)
+    return steps.build()
+
+
+def choose_precision(model: Any, xml: Path) -> tuple[str, float]:
+    """The best precision whose answers are close enough to Keras's; else the closest.
+
+    Returns:
+        "bf16" or "f32", and its largest difference of a probability (0-1).
+    """
+    openvino = conversion.load_openvino()
+    images = parity_images()[:, np.newaxis]
+    expected = [_probabilities(model(i.astype(np.float32), training=False)) for i in images]
+    differences = {}
+    for precision in conversion.precisions():
+        network = openvino.Core().compile_model(xml, "CPU", conversion.run_options(precision))
+        found = [_probabilities(_named(network(i))) for i in images]
+        difference = float(np.abs(np.array(found) - np.array(expected)).max())
+        if difference <= conversion.MAX_DIFFERENCE:  # Never true of NaN.
+            return precision, difference
+        differences[precision] = difference
+    return min(differences.items(), key=lambda item: item[1])
+
+
+def parity_images() -> np.ndarray:
+    """Eight seeded images, uint8 (8, 500, 500, 3): spots on skin, noise, black, white."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:SIZE, :SIZE] / SIZE - 0.5
+    images = []
+    for size in (0.1, 0.2, 0.3, 0.4):
+        skin, spot = rng.uniform((200, 140, 120), 255), rng.uniform(20, (150, 100, 90))
+        edge = np.hypot(x, y * rng.uniform(0.7, 1.4)) - size * rng.uniform(0.8, 1.2, (SIZE, SIZE))
+        share = 1 / (1 + np.exp(edge * 40))[..., None]
+        images.append(spot * share + skin * (1 - share) + rng.normal(0, 6, (SIZE, SIZE, 3)))
+    images += [rng.uniform(0, 255, (SIZE, SIZE, 3)), rng.normal(128, 30, (SIZE, SIZE, 3))]
+    images += [np.zeros((SIZE, SIZE, 3)), np.full((SIZE, SIZE, 3), 255.0)]
+    return np.clip(images, 0, 255).astype(np.uint8)
+
+
+def _probabilities(outputs: Any) -> list[float]:
+    """Of one image: malignant, and lesion where the network has it."""
+    names = [name for name in ("malignant", "lesion") if name in outputs]
+    return [float(outputs[name][0, 0]) for name in names]
+
+
+def _named(answer: Any) -> dict[str, np.ndarray]:
+    return {port.any_name: value for port, value in answer.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

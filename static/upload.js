@@ -1,0 +1,137 @@
+// Makes the form nicer: preview, crop, drop, paste, progress. Without it the form works as it is.
+
+import { Crop } from "./crop.js";
+
+const at = (id) => document.getElementById(id);
+const form = at("form");
+const inputs = [at("camera"), at("file")];
+const words = at("status").dataset;
+const crop = new Crop({
+  canvas: at("canvas"),
+  box: at("crop"),
+  corner: at("corner"),
+  size: at("crop-size"),
+  x: at("crop-x"),
+  y: at("crop-y"),
+});
+let chosen = null; // the File
+let cropped = false; // whether the square is sent instead of the whole file
+
+async function choose(file) {
+  hideProblem();
+  chosen = file;
+  cropped = false;
+  at("choose").hidden = true;
+  at("preview").hidden = false;
+  try {
+    crop.show(await createImageBitmap(file));
+    cropped = true;
+  } catch {
+    // Not every browser reads HEIC; and what is not a photo at all, the server says in words.
+  }
+  at("stage").hidden = at("controls").hidden = !cropped;
+  at("no-preview").hidden = cropped;
+  say(cropped ? words.ready : words.readyWhole);
+  at("send").focus({ preventScroll: true });
+}
+
+function forget() {
+  chosen = null;
+  for (const input of inputs) input.value = "";
+  at("choose").hidden = false;
+  at("preview").hidden = true;
+  say("");
+  at("file").focus();
+}
+
+function say(text) {
+  at("status").textContent = text;
+}
+
+function showProblem(text) {
+  say("");
+  at("problem-words").textContent = text;
+  at("problem").hidden = false;
+  at("problem").focus();
+  at("problem").scrollIntoView({ block: "center" });
+}
+
+function hideProblem() {
+  at("problem").hidden = true;
+}
+
+function busy(on) {
+  at("send").disabled = on;
+  at("progress").hidden = !on;
+}
+
+async function send(event) {
+  event.preventDefault();
+  if (!chosen) return showProblem(words.none);
+  hideProblem();
+  const photo = cropped ? await crop.toBlob() : chosen;
+  if (photo.size > form.dataset.most) return showProblem(words.tooLarge);
+  busy(true);
+  const body = new FormData();
+  body.append("csrf_token", form.elements.csrf_token.value);
+  body.append("photo", photo, "photo"); // Its name on the phone is nobody's business.
+  const request = new XMLHttpRequest();
+  request.upload.addEventListener("progress", (e) => {
+    const percent = Math.round((100 * e.loaded) / e.total);
+    at("progress").value = percent;
+    say(percent < 100 ? `${words.sending} ${percent} %` : words.judging);
+  });
+  request.addEventListener("load", () => answered(request));
+  request.addEventListener("error", () => failed(words.offline));
+  request.open("POST", form.action);
+  request.responseType = "document";
+  request.send(body);
+}
+
+function answered(request) {
+  // The server redirects to the result, or answers with this page and the problem in words.
+  if (request.status < 400) {
+    location.assign(request.responseURL);
+    return;
+  }
+  const page = request.response;
+  const problem = page?.getElementById("problem-words") ?? page?.getElementById("words");
+  const token = page?.querySelector("[name=csrf_token]");
+  if (token) form.elements.csrf_token.value = token.value;
+  failed(problem?.textContent.trim() || (request.status === 413 ? words.tooLarge : words.offline));
+}
+
+function failed(text) {
+  busy(false);
+  showProblem(text);
+}
+
+for (const input of inputs) {
+  input.addEventListener("change", () => input.files[0] && choose(input.files[0]));
+}
+at("other").addEventListener("click", forget);
+form.addEventListener("submit", send);
+
+form.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  form.classList.add("dropping");
+});
+form.addEventListener("dragleave", () => form.classList.remove("dropping"));
+form.addEventListener("drop", (event) => {
+  event.preventDefault();
+  form.classList.remove("dropping");
+  if (event.dataTransfer.files[0]) choose(event.dataTransfer.files[0]);
+});
+document.addEventListener("paste", (event) => {
+  if (event.clipboardData.files[0]) choose(event.clipboardData.files[0]);
+});
+
+at("controls").addEventListener("focusin", (event) => {
+  if (event.target.closest(".by-keys")) at("controls").classList.add("reached");
+});
+
+at("drop-hint").hidden = false;
+// A page kept by the browser may come back with a file still in its input.
+const kept = inputs.find((input) => input.files[0]);
+if (kept) choose(kept.files[0]);
+if (!at("problem").hidden) at("problem").focus();

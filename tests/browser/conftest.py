@@ -1,0 +1,74 @@
+"""Debian's Chromium, driven by Playwright, against real gunicorn on loopback."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import painter
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+# Long, for a machine with other work to do; it is a limit, not a wait.
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, served: str) -> Iterator:
+    """Opens a page of the site in a fresh browser profile; faults of its scripts fail the test."""
+    contexts: list[BrowserContext] = []
+    faults: list[str] = []
+
+    def opened(address: str = "/", **options: object) -> Page:
+        contexts.append(browser.new_context(base_url=served, **{**PHONE, **options}))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        page.on("console", lambda line: faults.extend(policy_fault(line.text)))
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def policy_fault(line: str) -> list[str]:
+    return [line] if "Content Security Policy" in line else []
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files as they lie on a person's phone."""
+    folder = tmp_path_factory.mktemp("photos")
+    wide = painter.lesion(size=900)[150:750]  # 900 x 600, the spot in the middle.
+    contents = {
+        "dark.jpg": painter.encoded(painter.lesion()),
+        "pale.jpg": painter.encoded(painter.lesion(colour=painter.PALE)),
+        "sea.jpg": painter.encoded(painter.sea()),
+        "wide.jpg": painter.encoded(wide),
+        "text.jpg": b"This is not a photo.",
+        "large.jpg": b"no browser shows this" * 1_000_000,
+    }
+    for name, data in contents.items():
+        (folder / name).write_bytes(data)
+    return {name: folder / name for name in contents}

@@ -1,0 +1,114 @@
+"""Every page and state: accessible, light, and whole on any screen."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+PAGES = ["/", "/about", "/privacy", "/api/docs", "/nothing"]
+STATES = ["malignant", "benign", "cannot_judge", "refused", "cropping"]
+FILES = {"malignant": "dark.jpg", "benign": "pale.jpg", "cannot_judge": "sea.jpg"}
+FIRST_PAGE_BYTES = 60_000
+
+
+def bring_to(page: Page, state: str, photos) -> None:
+    page.set_input_files("#file", photos[FILES.get(state, "dark.jpg")])
+    if state == "refused":
+        page.set_input_files("#file", photos["text.jpg"])
+    expect(page.locator("#status")).to_contain_text("Photo chosen")
+    if state == "cropping":
+        return
+    page.get_by_role("button", name="Check this photo").click()
+    if state == "refused":
+        expect(page.get_by_role("alert")).to_be_visible()
+    else:
+        expect(page).to_have_url(re.compile("/result/"))
+
+
+def faults(page: Page) -> list[str]:
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    results = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
+    return [
+        f"{fault['id']}: {node['html']}"
+        for fault in results.response["violations"]
+        for node in fault["nodes"]
+    ]
+
+
+def faults_in_both_schemes(page: Page) -> list[str]:
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found += faults(page)
+    return found
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_axe_finds_no_fault_on_any_page(open_page, address):
+    assert faults_in_both_schemes(open_page(address)) == []
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_no_fault_in_any_state(open_page, photos, state):
+    page = open_page()
+    bring_to(page, state, photos)
+    if state == "malignant":
+        page.locator("#show-heat").check()
+    assert faults_in_both_schemes(page) == []
+
+
+def overflow(page: Page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_no_page_scrolls_sideways_at_320_pixels(open_page, address):
+    assert overflow(open_page(address, viewport={"width": 320, "height": 640})) <= 0
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_no_state_scrolls_sideways_at_320_pixels(open_page, photos, state):
+    page = open_page(viewport={"width": 320, "height": 640})
+    bring_to(page, state, photos)
+    assert overflow(page) <= 0
+
+
+def test_the_first_page_is_light_and_asks_nobody_else(open_page, served):
+    page = open_page("/privacy")
+    got: list[tuple[str, int]] = []
+
+    def measure(request) -> None:
+        sizes = request.sizes()
+        got.append((request.url, sizes["responseBodySize"] + sizes["responseHeadersSize"]))
+
+    context = page.context.browser.new_context(base_url=served)
+    fresh = context.new_page()
+    fresh.on("requestfinished", measure)
+    fresh.goto("/", wait_until="networkidle")
+    context.close()
+    assert all(url.startswith(served) for url, _ in got)
+    assert sum(size for _, size in got) < FIRST_PAGE_BYTES
+    assert len(got) <= 6
+
+
+def test_nothing_moves_after_it_is_shown(open_page):
+    page = open_page()
+    shift = page.evaluate(
+        """() => new Promise((done) => {
+            let sum = 0;
+            new PerformanceObserver((list) => {
+                for (const entry of list.getEntries()) sum += entry.value;
+            }).observe({ type: "layout-shift", buffered: true });
+            requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+        })"""
+    )
+    assert shift < 0.02
+
+
+def test_every_result_in_print_keeps_its_verdict_and_drops_the_buttons(open_page, photos):
+    page = open_page(viewport={"width": 800, "height": 1100}, is_mobile=False)
+    bring_to(page, "malignant", photos)
+    page.emulate_media(media="print")
+    expect(page.locator(".verdict h1")).to_be_visible()
+    expect(page.get_by_text("Delete now")).to_be_hidden()

@@ -1,0 +1,235 @@
+"""From a photo to an answer, as a person does it."""
+
+import base64
+import re
+import urllib.request
+
+import pytest
+from playwright.sync_api import Page, expect
+
+RESULT = re.compile(r"/result/[\w-]{22}$")
+
+
+def choose(page: Page, path) -> None:
+    page.set_input_files("#file", path)
+    expect(page.locator("#preview")).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("Photo chosen")
+
+
+def check(page: Page) -> None:
+    page.get_by_role("button", name="Check this photo").click()
+
+
+def verdict_of(page: Page) -> str | None:
+    expect(page).to_have_url(RESULT)
+    return page.locator(".verdict").get_attribute("data-verdict")
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [("dark.jpg", "malignant"), ("pale.jpg", "benign"), ("sea.jpg", "cannot_judge")],
+)
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+def test_a_person_uploads_a_photo_and_reads_the_verdict(open_page, photos, name, verdict, scripts):
+    page = open_page(java_script_enabled=scripts)
+    page.set_input_files("#file", photos[name])
+    if scripts:
+        expect(page.locator("#status")).to_contain_text("Photo chosen")
+    check(page)
+    assert verdict_of(page) == verdict
+    expect(page.locator("h1")).to_be_visible()
+
+
+def test_the_camera_input_works_like_the_file_input(open_page, photos):
+    page = open_page()
+    expect(page.locator("#camera")).to_be_visible()
+    assert page.locator("#camera").get_attribute("capture") == "environment"
+    page.set_input_files("#camera", photos["dark.jpg"])
+    expect(page.locator("#status")).to_contain_text("Photo chosen")
+    check(page)
+    assert verdict_of(page) == "malignant"
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (None, "No photo was sent"),
+        ("text.jpg", "This file is not a photo we can read"),
+        ("large.jpg", "The file is too large"),
+    ],
+    ids=["no photo", "a text file", "too large"],
+)
+def test_each_error_is_said_in_words_on_the_form(open_page, photos, name, words, scripts):
+    page = open_page(java_script_enabled=scripts)
+    if name:
+        page.set_input_files("#file", photos[name])
+    if name and scripts:
+        expect(page.locator("#status")).to_contain_text("Photo chosen")
+    check(page)
+    problem = page.get_by_role("alert")
+    expect(problem).to_contain_text(words)
+    expect(page.get_by_role("button", name="Check this photo")).to_be_enabled()
+
+
+def test_after_an_error_another_photo_can_be_sent(open_page, photos):
+    page = open_page()
+    choose(page, photos["text.jpg"])
+    check(page)
+    expect(page.get_by_role("alert")).to_be_focused()
+    page.get_by_role("button", name="Choose another photo").click()
+    choose(page, photos["dark.jpg"])
+    expect(page.get_by_role("alert")).to_be_hidden()
+    check(page)
+    assert verdict_of(page) == "malignant"
+
+
+def test_a_lost_connection_is_said_in_words(open_page, photos):
+    page = open_page()
+    choose(page, photos["dark.jpg"])
+    page.route("**/upload", lambda route: route.abort())
+    check(page)
+    expect(page.get_by_role("alert")).to_contain_text("The connection broke")
+
+
+def crop_box(page: Page) -> dict[str, float]:
+    return page.locator("#crop").bounding_box()
+
+
+def test_the_crop_moves_by_mouse_and_by_keys_and_is_what_is_judged(open_page, photos):
+    page = open_page(viewport={"width": 1280, "height": 900}, is_mobile=False)
+    choose(page, photos["wide.jpg"])
+    start = crop_box(page)
+    assert start["width"] == pytest.approx(start["height"], abs=2)
+
+    page.mouse.move(start["x"] + 50, start["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 110, start["y"] + 50)
+    page.mouse.up()
+    assert crop_box(page)["x"] > start["x"] + 20
+
+    page.locator("#crop-size").focus()
+    page.keyboard.press("Home")
+    small = crop_box(page)
+    assert small["width"] < start["width"] / 5
+    page.locator("#crop-x").focus()
+    expect(page.locator("#crop-x")).to_be_visible()
+    page.keyboard.press("Home")
+    page.locator("#crop-y").focus()
+    page.keyboard.press("Home")
+    assert crop_box(page)["x"] < small["x"]
+
+    check(page)  # A corner of bare skin: whatever it says, the dark spot is not in the photo.
+    expect(page).to_have_url(RESULT)
+    pixel = page.evaluate(
+        """async () => {
+            const canvas = document.createElement("canvas");
+            const pen = canvas.getContext("2d");
+            pen.drawImage(document.querySelector(".layers img"), 0, 0, 1, 1);
+            return [...pen.getImageData(0, 0, 1, 1).data];
+        }"""
+    )
+    assert pixel[0] > 200
+
+
+def test_the_corner_resizes_and_a_tap_beside_the_square_brings_it_there(open_page, photos):
+    page = open_page()
+    choose(page, photos["wide.jpg"])
+    page.locator("#stage").scroll_into_view_if_needed()
+    corner = page.locator("#corner").bounding_box()
+    before = crop_box(page)
+    page.mouse.move(corner["x"] + 30, corner["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(corner["x"] - 70, corner["y"] - 70)
+    page.mouse.up()
+    smaller = crop_box(page)
+    assert smaller["width"] < before["width"] - 60
+    stage = page.locator("#stage").bounding_box()
+    page.touchscreen.tap(stage["x"] + stage["width"] - 8, stage["y"] + stage["height"] - 8)
+    assert crop_box(page)["x"] > smaller["x"]
+
+
+def test_a_photo_can_be_dropped_or_pasted(open_page, photos):
+    for kind, field in (("drop", "dataTransfer"), ("paste", "clipboardData")):
+        page = open_page()
+        data = base64.b64encode(photos["dark.jpg"].read_bytes()).decode()
+        page.evaluate(
+            """([kind, field, data]) => {
+                const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+                const carrier = new DataTransfer();
+                carrier.items.add(new File([bytes], "x.jpg", { type: "image/jpeg" }));
+                const event = kind === "drop"
+                    ? new DragEvent(kind, { [field]: carrier, bubbles: true, cancelable: true })
+                    : new ClipboardEvent(kind, { [field]: carrier, bubbles: true });
+                document.querySelector("#form").dispatchEvent(event);
+            }""",
+            [kind, field, data],
+        )
+        expect(page.locator("#preview")).to_be_visible()
+        check(page)
+        assert verdict_of(page) == "malignant"
+
+
+def test_the_keyboard_alone_leads_from_the_photo_to_delete(open_page, photos):
+    page = open_page(viewport={"width": 1280, "height": 900}, is_mobile=False, has_touch=False)
+    choose(page, photos["dark.jpg"])
+    expect(page.get_by_role("button", name="Check this photo")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(RESULT)
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == "Delete now":
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").first).to_contain_text("are deleted")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+def test_the_heat_map_is_switched_by_its_checkbox(open_page, photos, scripts):
+    page = open_page(java_script_enabled=scripts)
+    page.set_input_files("#file", photos["dark.jpg"])
+    if scripts:
+        expect(page.locator("#status")).to_contain_text("Photo chosen")
+    check(page)
+    expect(page.locator(".heat")).to_be_hidden()
+    page.get_by_label("Show what counted towards malignant").check()
+    expect(page.locator(".heat")).to_be_visible()
+    expect(page.locator(".heat-words")).to_be_visible()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+def test_the_pdf_downloads_and_delete_deletes(open_page, photos, scripts):
+    page = open_page(java_script_enabled=scripts)
+    page.set_input_files("#file", photos["dark.jpg"])
+    if scripts:
+        expect(page.locator("#status")).to_contain_text("Photo chosen")
+    check(page)
+    expect(page).to_have_url(RESULT)
+    address = page.url
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as PDF").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF-")
+    page.get_by_role("button", name="Delete now").click()
+    expect(page.get_by_role("status").first).to_contain_text("are deleted")
+    page.goto(address)
+    expect(page.locator("#words")).to_contain_text("This result is gone")
+
+
+def test_no_file_name_leaves_the_phone(open_page, photos):
+    page = open_page()
+    choose(page, photos["dark.jpg"])
+    with page.expect_request("**/upload") as sent:
+        check(page)
+    expect(page).to_have_url(RESULT)
+    assert "dark.jpg" not in (sent.value.post_data_buffer or b"").decode("latin-1")
+
+
+def test_a_large_body_gets_its_answer_though_nobody_reads_it_all(served):
+    """The server must hear the client out, or the answer is lost to a reset connection."""
+    request = urllib.request.Request(
+        f"{served}/api/v1/predictions", bytes(30_000_000), method="POST"
+    )
+    request.add_header("Content-Type", "multipart/form-data; boundary=x")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=30)
+    assert caught.value.code == 413

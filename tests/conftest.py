@@ -1,0 +1,149 @@
+"""Shared fixtures: a real small model, the app on it, and gunicorn on loopback."""
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+
+ROOT = Path(__file__).resolve().parent.parent
+MEMORY = Path("/dev/shm")
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(pytestconfig: pytest.Config) -> Path:
+    """A real .h5 with a card: a dark spot is malignant, a pale one benign, blue is no lesion.
+
+    Building it and converting it takes Keras half a minute, so both stay in pytest's cache until
+    what they are made from changes.
+    """
+    script = ROOT / "tests" / "tiny_model.py"
+    sources = script.read_bytes() + (ROOT / "lens" / "artifact.py").read_bytes()
+    folder = pytestconfig.cache.mkdir(f"tiny-model-{hashlib.sha256(sources).hexdigest()[:12]}")
+    path = folder / "tiny.h5"
+    if not path.exists():
+        fresh = folder / f"{os.getpid()}.h5"
+        subprocess.run([sys.executable, str(script), str(fresh)], check=True, cwd=ROOT)
+        fresh.replace(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def engine_cache(tiny_model: Path) -> Path:
+    return tiny_model.parent / "engine"
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    path = MEMORY / f"molelens-test-{uuid.uuid4().hex[:12]}"
+    path.mkdir(mode=0o700)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def memory_folder() -> Iterator[Path]:
+    """A folder of this test alone, in memory."""
+    with folder_in_memory() as path:
+        yield path
+
+
+def settings_for(model: Path, cache: Path, results: Path) -> dict[str, str]:
+    return {
+        "MOLELENS_MODEL": str(model),
+        "MOLELENS_CACHE": str(cache),
+        "MOLELENS_RESULTS": f"file://{results}",
+        "MOLELENS_RATE_LIMIT": "off",
+    }
+
+
+@pytest.fixture
+def settings(tiny_model: Path, engine_cache: Path, memory_folder: Path) -> dict[str, str]:
+    """Settings with which the app starts in a test; a test may change its copy."""
+    return settings_for(tiny_model, engine_cache, memory_folder)
+
+
+@pytest.fixture(scope="session")
+def shared_app(tiny_model: Path, engine_cache: Path) -> Iterator[Flask]:
+    with folder_in_memory() as folder:
+        yield create_app(settings_for(tiny_model, engine_cache, folder))
+
+
+@pytest.fixture
+def client(shared_app: Flask) -> FlaskClient:
+    """A visitor of an app that tests share; a test that breaks its app takes ``app``."""
+    return shared_app.test_client()
+
+
+@pytest.fixture
+def app(settings: dict[str, str]) -> Flask:
+    """An app of this test alone."""
+    return create_app(settings)
+
+
+@pytest.fixture
+def make_app(settings: dict[str, str]) -> Callable[..., Flask]:
+    """The app with some settings changed: ``make_app(RATE_LIMIT="2/minute")``."""
+    return lambda **changed: create_app(
+        {**settings, **{f"MOLELENS_{name}": value for name, value in changed.items()}}
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"gunicorn ended with {process.returncode} before it was ready")
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise RuntimeError(f"{url} was not ready after {seconds} s")
+
+
+@pytest.fixture(scope="session")
+def served(
+    tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The address of real gunicorn with its real configuration, on loopback."""
+    url = f"http://127.0.0.1:{free_port()}"
+    log = tmp_path_factory.mktemp("log") / "gunicorn.log"
+    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", url.removeprefix("http://")]
+    with folder_in_memory() as folder, open(log, "wb") as out:
+        environment = {
+            **{n: value for n, value in os.environ.items() if not n.startswith("MOLELENS_")},
+            **settings_for(tiny_model, engine_cache, folder),
+        }
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+        try:
+            wait_until_ready(process, url)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=40)
+            print(log.read_text())

@@ -1,0 +1,210 @@
+"""The JSON API: its answers, its refusals, and its contract."""
+
+import io
+import json
+import re
+
+import painter
+import pytest
+from bad_files import TABLE
+
+from app.refusals import KINDS
+
+PATH = "/api/v1/predictions"
+
+
+def send(client, data: bytes, **options):
+    return client.post(PATH, data={"photo": (io.BytesIO(data), "any.bin")}, **options)
+
+
+def problem(response) -> dict:
+    """The problem+json of a response, checked for what RFC 9457 and our contract promise."""
+    assert response.content_type == "application/problem+json"
+    body = json.loads(response.data)
+    assert body["status"] == response.status_code
+    assert body["title"]
+    assert body["detail"]
+    assert body["type"]
+    assert body["request_id"]
+    return body
+
+
+@pytest.mark.parametrize(
+    ("photo", "verdict"),
+    [(painter.lesion(), "malignant"), (painter.lesion(colour=painter.PALE), "benign")],
+    ids=["dark", "pale"],
+)
+def test_a_lesion_gets_a_verdict_with_exactly_the_contracts_keys(client, photo, verdict):
+    response = send(client, painter.encoded(photo))
+    body = response.get_json()
+    assert response.status_code == 200
+    assert list(body) == ["verdict", "status", "reasons", "probability", "threshold", "model"]
+    assert (body["verdict"], body["status"], body["reasons"]) == (verdict, "ok", [])
+    assert (body["probability"] >= body["threshold"]) == (verdict == "malignant")
+    assert list(body["model"]) == ["name", "sha256", "calibrated"]
+    assert re.fullmatch("[0-9a-f]{64}", body["model"]["sha256"])
+
+
+@pytest.mark.parametrize(
+    ("photo", "reason"), [(painter.sea(), "not_a_lesion"), (painter.night(), "too_dark")]
+)
+def test_what_cannot_be_judged_is_an_answer_without_a_verdict(client, photo, reason):
+    response = send(client, painter.encoded(photo))
+    body = response.get_json()
+    assert response.status_code == 200
+    assert (body["status"], body["verdict"], body["probability"]) == ("cannot_judge", None, None)
+    assert body["reasons"] == [reason]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF"])
+def test_formats_are_told_by_content_not_by_name(client, kind):
+    assert send(client, painter.encoded(painter.lesion(), kind)).status_code == 200
+
+
+@pytest.mark.parametrize(("name", "data", "status", "code"), TABLE, ids=[row[0] for row in TABLE])
+def test_a_bad_file_is_refused_in_problem_json(client, name, data, status, code):
+    response = send(client, data)
+    assert response.status_code == status
+    assert problem(response)["code"] == code
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, {}, {"photo": "text"}, {"picture": (io.BytesIO(b"x"), "x.jpg")}],
+    ids=["no body", "an empty form", "a text field", "another field"],
+)
+def test_no_photo_is_a_400(client, body):
+    response = client.post(PATH, data=body)
+    assert response.status_code == 400
+    assert problem(response)["code"] == "no_file"
+
+
+def test_two_photos_are_a_400_and_none_is_judged(client):
+    photo = painter.encoded(painter.lesion())
+    response = client.post(
+        PATH, data={"photo": [(io.BytesIO(photo), "a"), (io.BytesIO(photo), "b")]}
+    )
+    assert response.status_code == 400
+    assert problem(response)["code"] == "several_files"
+
+
+def test_a_request_over_the_limit_is_a_413(make_app):
+    response = send(make_app(MAX_UPLOAD="1").test_client(), bytes(1_100_000))
+    assert response.status_code == 413
+    assert problem(response)["code"] == "too_large"
+
+
+def test_over_the_rate_a_client_is_told_when_to_come_back(make_app):
+    client = make_app(RATE_LIMIT="2/minute").test_client()
+    photo = painter.encoded(painter.lesion())
+    assert [send(client, photo).status_code for _ in range(3)] == [200, 200, 429]
+    response = send(client, photo)
+    assert problem(response)["code"] == "rate_limit"
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+
+
+def test_the_rate_is_each_clients_own(make_app):
+    client = make_app(RATE_LIMIT="1/minute").test_client()
+    photo = painter.encoded(painter.lesion())
+    for address in ("192.0.2.1", "192.0.2.2"):
+        there = {"REMOTE_ADDR": address}
+        assert send(client, photo, environ_base=there).status_code == 200
+        assert send(client, photo, environ_base=there).status_code == 429
+
+
+def test_form_and_api_share_one_budget(make_app):
+    client = make_app(RATE_LIMIT="1/minute").test_client()
+    assert send(client, painter.encoded(painter.lesion())).status_code == 200
+    page = client.get("/").get_data(as_text=True)
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+    photo = (io.BytesIO(painter.encoded(painter.lesion())), "x")
+    response = client.post("/upload", data={"csrf_token": token, "photo": photo})
+    assert response.status_code == 429
+    assert "short time" in response.get_data(as_text=True)
+
+
+def test_when_all_places_are_taken_the_answer_is_503_at_once(make_app):
+    app = make_app(AT_ONCE="1", WAITING="0")
+    with app.extensions["molelens"].admission.turn():
+        response = send(app.test_client(), painter.encoded(painter.lesion()))
+    assert response.status_code == 503
+    assert problem(response)["code"] == "busy"
+    assert int(response.headers["Retry-After"]) > 0
+    assert send(app.test_client(), painter.encoded(painter.lesion())).status_code == 200
+
+
+def test_wrong_addresses_and_methods_are_problems_too(client):
+    assert problem(client.get("/api/nothing"))["status"] == 404
+    wrong = client.get(PATH)
+    assert problem(wrong)["status"] == 405
+    assert "POST" in wrong.headers["Allow"]
+
+
+def test_a_fault_of_ours_is_a_500_problem_and_never_a_verdict(app, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("app.judging.judge", broken)
+    response = send(app.test_client(), painter.encoded(painter.lesion()))
+    assert response.status_code == 500
+    assert "verdict" not in problem(response)
+
+
+def test_the_api_needs_and_sets_no_cookie(client):
+    response = send(client, painter.encoded(painter.lesion()))
+    assert response.status_code == 200
+    assert "Set-Cookie" not in response.headers
+
+
+# The contract.
+
+
+@pytest.fixture
+def contract(client) -> dict:
+    return client.get("/api/openapi.json").get_json()
+
+
+def test_the_contract_lists_exactly_the_routes_for_programs(app, contract):
+    documented = {
+        (path, method.upper()) for path, item in contract["paths"].items() for method in item
+    }
+    served = {
+        (str(rule), method)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.endpoint.startswith(("api.", "ops.")) and rule.endpoint != "api.docs"
+    }
+    assert documented == served
+
+
+def test_the_contract_names_every_status_that_a_refusal_has(contract):
+    answers = contract["paths"][PATH]["post"]["responses"]
+    statuses = {str(kind.status) for code, kind in KINDS.items() if code != "form_expired"}
+    assert set(answers) == statuses | {"200"}
+
+
+def test_the_contract_describes_the_answer_that_is_given(client, contract):
+    schema = contract["components"]["schemas"]["Prediction"]
+    body = send(client, painter.encoded(painter.lesion())).get_json()
+    assert list(body) == list(schema["properties"]) == schema["required"]
+    assert body["verdict"] in schema["properties"]["verdict"]["enum"]
+    assert list(body["model"]) == schema["properties"]["model"]["required"]
+
+
+def test_the_contracts_example_keeps_to_its_own_schema(contract):
+    answer = contract["paths"][PATH]["post"]["responses"]["200"]["content"]["application/json"]
+    assert list(answer["example"]) == contract["components"]["schemas"]["Prediction"]["required"]
+
+
+def test_the_docs_page_shows_every_path_and_code(client, contract):
+    page = client.get("/api/docs").get_data(as_text=True)
+    assert all(path in page for path in contract["paths"])
+    assert all(f'id="{code}"' in page for code in KINDS)
+    assert "curl -F photo=@" in page
+    assert "import requests" in page
+
+
+def test_a_problems_type_leads_to_its_entry_in_the_docs(client):
+    kind = problem(send(client, b"text"))["type"]
+    path, anchor = kind.split("#")
+    assert f'id="{anchor}"' in client.get(path).get_data(as_text=True)

@@ -1,0 +1,357 @@
+"""The pages as a browser without JavaScript meets them."""
+
+import io
+import re
+import time
+
+import painter
+import pytest
+from bad_files import TABLE
+from PIL import Image
+
+from app import figures, results
+from app.words import REASONS
+from lens import artifact
+from lens.verdict import Reason
+
+PHOTO = painter.encoded(painter.lesion())
+
+
+def token(page: str) -> str:
+    return re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
+
+
+def upload(client, data: bytes | None, **options):
+    form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
+    if data is not None:
+        form["photo"] = (io.BytesIO(data), "name.jpg")
+    return client.post("/upload", data=form, **options)
+
+
+def result_address(client, data: bytes = PHOTO) -> str:
+    response = upload(client, data)
+    assert response.status_code == 303
+    return response.headers["Location"]
+
+
+def text(response) -> str:
+    """The words of a page, as a person reads them."""
+    words = re.sub(r"<(svg|head).*?</\1>|<[^>]+>", " ", response.get_data(as_text=True), flags=re.S)
+    return re.sub(r"\s+", " ", words)
+
+
+def test_the_form_posts_one_photo_with_a_token(client):
+    page = client.get("/").get_data(as_text=True)
+    assert 'method="post" action="/upload" enctype="multipart/form-data"' in page
+    assert page.count('name="photo"') == 2
+    assert 'capture="environment"' in page
+    assert token(page)
+
+
+def test_a_photo_leads_by_303_to_its_own_result(client):
+    assert re.fullmatch(r"/result/[\w-]{22}", result_address(client))
+
+
+@pytest.mark.parametrize(
+    ("photo", "outcome", "words"),
+    [
+        (painter.lesion(), "malignant", "Have it checked by a doctor"),
+        (painter.lesion(colour=painter.PALE), "benign", "not an all-clear"),
+        (painter.sea(), "cannot_judge", "does not look like a close-up of a spot"),
+        (painter.night(), "cannot_judge", "too dark"),
+    ],
+    ids=["malignant", "benign", "not a lesion", "too dark"],
+)
+def test_each_outcome_says_what_it_is_and_what_to_do(client, photo, outcome, words):
+    response = client.get(result_address(client, painter.encoded(photo)))
+    assert f'data-verdict="{outcome}"' in response.get_data(as_text=True)
+    assert words in text(response)
+    assert "Asymmetry" in text(response)
+    assert "Evolving" in text(response)
+    assert "doctor" in text(response)
+
+
+def test_cannot_judge_never_says_benign_or_a_probability(client):
+    page = text(client.get(result_address(client, painter.encoded(painter.sea()))))
+    assert "benign" not in page
+    assert "Of 100 photos" not in page
+
+
+def test_benign_is_said_with_what_the_model_misses(client):
+    page = text(
+        client.get(result_address(client, painter.encoded(painter.lesion(0, painter.PALE))))
+    )
+    assert "misses some malignant lesions" in page
+    assert "about 88 of 100 malignant lesions and missed the others" in page
+
+
+def test_the_probability_is_told_as_a_natural_frequency(client):
+    page = text(client.get(result_address(client)))
+    assert re.search(
+        r"Of 100 photos that look like this to the model, (about \d+|more than 99)", page
+    )
+
+
+def test_an_uncalibrated_model_is_marked_and_gives_no_chance(app):
+    service = app.extensions["molelens"]
+    object.__setattr__(service, "card", artifact.Card(name="foreign"))
+    client = app.test_client()
+    address = result_address(client)
+    page = text(client.get(address))
+    assert "Uncalibrated model." in page
+    assert "Of 100 photos" not in page
+    assert "Uncalibrated model." in text(client.get("/about"))
+    assert client.get(f"{address}/report.pdf").status_code == 200
+
+
+def test_photo_and_heat_map_are_pictures_of_their_own(client):
+    address = result_address(client)
+    for name, kind, mode in (("photo.jpg", "JPEG", "RGB"), ("heatmap.png", "PNG", "RGBA")):
+        response = client.get(f"{address}/{name}")
+        picture = Image.open(io.BytesIO(response.data))
+        assert (picture.format, picture.mode) == (kind, mode)
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_metadata_of_the_photo_is_never_kept(client):
+    exif = Image.Exif()
+    exif[0x010E] = "A secret place"
+    photo = painter.encoded(painter.lesion(), exif=exif, comment=b"A secret comment")
+    assert b"A secret place" in photo
+    kept = client.get(f"{result_address(client, photo)}/photo.jpg").data
+    assert b"secret" not in kept
+    assert not Image.open(io.BytesIO(kept)).getexif()
+
+
+def test_the_report_is_a_pdf_to_download(client):
+    response = client.get(f"{result_address(client)}/report.pdf")
+    assert response.data.startswith(b"%PDF-")
+    assert response.headers["Content-Disposition"] == "attachment; filename=molelens-result.pdf"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("photo", [painter.lesion(0, painter.PALE), painter.sea()])
+def test_every_outcome_has_a_report(client, photo):
+    address = result_address(client, painter.encoded(photo))
+    assert client.get(f"{address}/report.pdf").status_code == 200
+
+
+@pytest.mark.parametrize(("name", "data", "status", "code"), TABLE, ids=[row[0] for row in TABLE])
+def test_a_bad_file_is_refused_on_the_form_in_words(client, name, data, status, code):
+    response = upload(client, data)
+    assert response.status_code == status
+    assert f'data-code="{code}"' in response.get_data(as_text=True)
+    assert "The photo was not judged." in text(response)
+    assert "Your photo" in text(response)  # The form is there to try again.
+
+
+def test_no_photo_is_refused_on_the_form_in_words(client):
+    response = upload(client, None)
+    assert response.status_code == 400
+    assert "No photo was sent" in text(response)
+
+
+def test_too_large_a_photo_is_refused_on_the_form_in_words(make_app):
+    client = make_app(MAX_UPLOAD="1").test_client()
+    response = upload(client, bytes(1_100_000))
+    assert response.status_code == 413
+    assert "The file is too large" in text(response)
+
+
+def test_a_full_store_is_said_in_words_and_no_verdict_is_lost_silently(make_app):
+    client = make_app(RESULTS_MAX="1").test_client()
+    result_address(client)
+    response = upload(client, PHOTO)
+    assert response.status_code == 503
+    assert "cannot keep results" in text(response)
+    assert int(response.headers["Retry-After"]) > 0
+
+
+def test_a_busy_service_says_so_in_words(make_app):
+    app = make_app(AT_ONCE="1", WAITING="0")
+    with app.extensions["molelens"].admission.turn():
+        response = upload(app.test_client(), PHOTO)
+    assert response.status_code == 503
+    assert "MoleLens is busy" in text(response)
+
+
+def test_a_fault_of_ours_is_said_in_words_without_a_verdict(app, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("app.judging.judge", broken)
+    response = upload(app.test_client(), PHOTO)
+    assert response.status_code == 500
+    assert "was not judged" in text(response)
+    assert "a fault" not in text(response)
+
+
+@pytest.mark.parametrize("address", ["/upload", "/result/any/delete"])
+def test_a_form_without_its_token_is_refused(client, address):
+    response = client.post(address, data={"photo": (io.BytesIO(PHOTO), "x")})
+    assert response.status_code == 400
+
+
+def test_delete_works_by_post_alone_and_at_once(client):
+    address = result_address(client)
+    assert client.get(f"{address}/delete").status_code == 405
+    page = client.get(address).get_data(as_text=True)
+    response = client.post(f"{address}/delete", data={"csrf_token": token(page)})
+    assert (response.status_code, response.headers["Location"]) == (303, "/")
+    assert "are deleted" in text(client.get("/"))
+    for part in ("", "/photo.jpg", "/heatmap.png", "/report.pdf"):
+        assert client.get(address + part).status_code == 404
+
+
+def test_an_unknown_result_is_a_404_in_words(client):
+    response = client.get("/result/AAAAAAAAAAAAAAAAAAAAAA")
+    assert response.status_code == 404
+    assert "This result is gone" in text(response)
+
+
+def test_a_result_is_gone_after_its_minutes(client, monkeypatch):
+    address = result_address(client)
+    assert "disappears in about 1" in text(client.get(address))
+    later = time.time() + 901
+    monkeypatch.setattr(results.time, "time", lambda: later)
+    assert client.get(address).status_code == 404
+    assert client.get(f"{address}/photo.jpg").status_code == 404
+
+
+def test_a_large_upload_never_touches_the_disk(client, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a temporary file was made")
+
+    for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile"):
+        monkeypatch.setattr(f"tempfile.{name}", refuse)
+    monkeypatch.setattr("werkzeug.formparser.TemporaryFile", refuse, raising=False)
+    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse, raising=False)
+    photo = painter.encoded(painter.lesion(size=1600), "PNG")
+    assert len(photo) > 1_000_000
+    result_address(client, photo)
+
+
+def test_every_reason_has_its_words():
+    assert set(REASONS) == {str(reason) for reason in Reason}
+
+
+# Headers, cookies, hosts.
+
+PAGES = ["/", "/about", "/privacy", "/api/docs", "/nothing", "/healthz", "/static/style.css"]
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_strict_headers_are_on_every_answer(client, address):
+    headers = client.get(address).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not any(word in policy for word in ("unsafe", "data:", "blob:", "http", "*"))
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert "camera=(self)" in headers["Permissions-Policy"]
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Strict-Transport-Security" not in headers
+
+
+@pytest.mark.parametrize("address", ["/", "/about", "/privacy", "/api/docs", "/nothing"])
+def test_no_page_has_inline_script_or_style_or_another_sites_address(client, address):
+    page = client.get(address).get_data(as_text=True)
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
+    assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", page))
+    assert not re.search(r'(src|href)="(https?:)?//', page)
+
+
+def test_a_result_has_no_inline_script_or_style_either(client):
+    page = client.get(result_address(client)).get_data(as_text=True)
+    assert not re.search(r"<style|\sstyle=|\son\w+=", page)
+
+
+def test_over_https_the_cookie_is_secure_and_hsts_is_sent(client):
+    response = client.get("/", base_url="https://localhost")
+    assert "max-age=" in response.headers["Strict-Transport-Security"]
+    cookie = response.headers["Set-Cookie"]
+    assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Strict"))
+
+
+def test_over_https_the_form_works_though_no_referrer_is_sent(client):
+    page = client.get("/", base_url="https://localhost").get_data(as_text=True)
+    form = {"csrf_token": token(page), "photo": (io.BytesIO(PHOTO), "x")}
+    assert client.post("/upload", data=form, base_url="https://localhost").status_code == 303
+
+
+def test_forwarded_headers_are_believed_from_exactly_as_many_proxies_as_set(make_app):
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "molelens.example"}
+    direct = make_app().test_client().get("/", headers=forwarded)
+    behind = make_app(PROXIES="1").test_client().get("/", headers=forwarded)
+    assert "Strict-Transport-Security" not in direct.headers
+    assert "Strict-Transport-Security" in behind.headers
+
+
+def test_hosts_that_are_not_ours_are_refused(make_app):
+    client = make_app(HOSTS="molelens.example").test_client()
+    assert client.get("/", base_url="http://molelens.example").status_code == 200
+    assert client.get("/", base_url="http://evil.example").status_code == 400
+
+
+def test_static_files_are_kept_for_a_year_under_the_hash_of_their_content(client):
+    page = client.get("/").get_data(as_text=True)
+    address = re.search(r'href="(/static/style\.css\?v=\w+)"', page)[1]
+    assert "immutable" in client.get(address).headers["Cache-Control"]
+    assert "immutable" not in client.get("/static/style.css").headers.get("Cache-Control", "")
+
+
+def test_pages_are_never_kept(client):
+    assert client.get("/").headers["Cache-Control"] == "no-store"
+
+
+# The about page reads any card.
+
+FIGURES = [
+    (0.9, figures.Figure(0.9)),
+    ([0.9, 0.85, 0.95], figures.Figure(0.9, 0.85, 0.95)),
+    ({"value": 0.9, "low": 0.85, "high": 0.95}, figures.Figure(0.9, 0.85, 0.95)),
+    ({"value": 0.9, "interval": [0.85, 0.95]}, figures.Figure(0.9, 0.85, 0.95)),
+    ({"value": None}, None),
+    (None, None),
+    ("0.9", None),
+    (float("nan"), None),
+    (True, None),
+]
+
+
+@pytest.mark.parametrize(("entry", "expected"), FIGURES)
+def test_a_cards_figure_is_read_in_any_shape_or_left_out(entry, expected):
+    assert figures.figure(entry) == expected
+
+
+def test_the_about_page_shows_the_cards_figures_with_intervals(client):
+    page = text(client.get("/about"))
+    assert "0.931 (0.912\u20130.948)" in page
+    assert "0.884" in page
+    assert "painted" in page
+    assert "tiny" in page
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        artifact.Card(name="empty"),
+        artifact.Card(name="odd", metrics={"test": None, "auc": "?"}, training_data={"n": 3}),
+        artifact.Card(name="odd", training_data={"ham10000": {"train": {"images": 3}}}),
+    ],
+    ids=["nothing", "odd values", "nested counts"],
+)
+def test_the_about_page_stands_whatever_the_card_lacks(app, card):
+    object.__setattr__(app.extensions["molelens"], "card", card)
+    assert app.test_client().get("/about").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"),
+    [(0.0, "fewer than 1"), (0.004, "fewer than 1"), (0.07, "about 7"), (1.0, "more than 99")],
+)
+def test_a_frequency_never_says_none_or_all(client, probability, words):
+    with client.application.test_request_context():
+        assert figures.of_100(probability) == words

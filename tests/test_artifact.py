@@ -1,0 +1,152 @@
+"""The model file: the card inside, foreign files, and files that must not be served."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from lens import artifact
+from lens.artifact import Card, InvalidModel
+
+CARD = Card(name="small", threshold=0.31, temperature=1.2, views=8, calibrated=True, command="x")
+
+
+def small() -> keras.Model:
+    pixels = keras.Input((500, 500, 3))
+    pooled = layers.GlobalAveragePooling2D()(layers.Rescaling(1 / 255)(pixels))
+    malignant = layers.Dense(1, activation="sigmoid", name="malignant")(pooled)
+    return keras.Model(pixels, {"malignant": malignant, "lesion": malignant})
+
+
+def paper_style(side: int = 64, units: int = 1) -> keras.Model:
+    """As the paper's own code builds it: no scaling inside, one unnamed output."""
+    activation = "sigmoid" if units == 1 else "softmax"
+    return keras.Sequential(
+        [
+            keras.Input((side, side, 3)),
+            layers.Conv2D(2, 3, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(units, activation=activation),
+        ]
+    )
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (1, 500, 500, 3)).astype(np.float32)
+
+
+def test_a_saved_model_comes_back_with_its_card_and_the_same_answers(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    model = small()
+    artifact.save(model, tmp_path / "m.h5", CARD)
+    loaded, card = artifact.load(tmp_path / "m.h5")
+    assert card == CARD == artifact.read_card(tmp_path / "m.h5")
+    assert np.array_equal(loaded(image)["malignant"], model(image)["malignant"])
+
+
+def test_writing_a_card_leaves_the_weights_as_they_are(tmp_path: Path, image: np.ndarray) -> None:
+    path = tmp_path / "m.h5"
+    artifact.save(small(), path, CARD)
+    before = artifact.load(path)[0](image)["malignant"]
+    artifact.write_card(path, dataclasses.replace(CARD, threshold=0.9))
+    loaded, card = artifact.load(path)
+    assert card.threshold == 0.9
+    assert np.array_equal(loaded(image)["malignant"], before)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.h5"]
+
+
+def test_a_paper_style_file_is_served_uncalibrated_with_pixels_scaled_to_one(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    model = paper_style(side=500)
+    model.save(tmp_path / "foreign.h5")
+    loaded, card = artifact.load(tmp_path / "foreign.h5")
+    assert (card.name, card.threshold, card.calibrated) == ("foreign", 0.5, False)
+    assert np.allclose(loaded(image)["malignant"], model(image / 255), atol=1e-6)
+
+
+@pytest.mark.parametrize("units", [1, 2])
+def test_a_file_of_another_size_takes_500_px_all_the_same(
+    tmp_path: Path, image: np.ndarray, units: int
+) -> None:
+    paper_style(side=64, units=units).save(tmp_path / "foreign.h5")
+    assert artifact.load(tmp_path / "foreign.h5")[0](image)["malignant"].shape == (1, 1)
+
+
+def missing(path: Path) -> None:
+    pass
+
+
+def text(path: Path) -> None:
+    path.write_text("not a model")
+
+
+def weights_alone(path: Path) -> None:
+    paper_style().save_weights(path.with_name("x.weights.h5"))
+    path.with_name("x.weights.h5").rename(path)
+
+
+def cut(path: Path) -> None:
+    paper_style().save(path)
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def carrying_code(path: Path) -> None:
+    pixels = keras.Input((8, 8, 3))
+    keras.Model(pixels, layers.Lambda(lambda x: x)(pixels)).save(path)
+
+
+def code_in_a_nested_model(path: Path) -> None:
+    inner = keras.Sequential([keras.Input((8, 8, 3)), layers.Lambda(lambda x: x)])
+    keras.Sequential([keras.Input((8, 8, 3)), inner, layers.Flatten(), layers.Dense(1)]).save(path)
+
+
+def of_ten_classes(path: Path) -> None:
+    paper_style(units=10).save(path)
+
+
+def with_a_broken_card(path: Path) -> None:
+    artifact.save(small(), path, CARD)
+    with h5py.File(path, "r+") as file:
+        file.attrs["molelens_card"] = "{"
+
+
+def with_a_threshold_of_two(path: Path) -> None:
+    artifact.save(small(), path, CARD)
+    with h5py.File(path, "r+") as file:
+        card = json.loads(file.attrs["molelens_card"])
+        file.attrs["molelens_card"] = json.dumps({**card, "threshold": 2})
+
+
+@pytest.mark.filterwarnings("ignore:You are saving")
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (missing, "no such file"),
+        (text, "not an HDF5 file"),
+        (weights_alone, "holds no network"),
+        (cut, "not an HDF5 file"),
+        (carrying_code, "code of its own"),
+        (code_in_a_nested_model, "code of its own"),
+        (of_ten_classes, "expected one image input"),
+        (with_a_broken_card, "card inside is damaged"),
+        (with_a_threshold_of_two, "threshold between 0 and 1"),
+    ],
+)
+def test_each_unfit_file_is_refused_in_one_line(
+    tmp_path: Path, make: Callable[[Path], None], words: str
+) -> None:
+    path = tmp_path / "m.h5"
+    make(path)
+    with pytest.raises(InvalidModel, match=words) as refused:
+        artifact.load(path)
+    assert str(path) in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,115 @@
+"""gunicorn.conf.py: it fits the machine by itself, and the parent stays light."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGURATION = ROOT / "gunicorn.conf.py"
+
+
+def configuration(monkeypatch: pytest.MonkeyPatch, cores: int = 4, **variables: str) -> Any:
+    """The configuration as gunicorn would read it on a machine of ``cores`` cores."""
+    for name in ("PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    return runpy.run_path(str(CONFIGURATION))
+
+
+@pytest.mark.parametrize(
+    ("files", "own_group", "cores"),
+    [
+        ({}, "", 4),
+        ({"cpu.max": "max 100000"}, "0::/", 4),
+        ({"cpu.max": "200000 100000"}, "0::/", 2),
+        ({"cpu.max": "150000 100000"}, "0::/", 2),
+        ({"cpu.max": "10000 100000"}, "0::/", 1),
+        ({"cpu.max": "900000 100000"}, "0::/", 4),
+        ({"system.slice/cpu.max": "100000 100000"}, "0::/system.slice/molelens.service", 1),
+        (
+            {"a/b/cpu.max": "300000 100000", "a/cpu.max": "200000 100000"},
+            "4:memory:/x\n0::/a/b",
+            2,
+        ),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, "", 4),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, "", 3),
+    ],
+)
+def test_cores_are_those_the_control_groups_grant(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    files: dict[str, str],
+    own_group: str,
+    cores: int,
+) -> None:
+    usable_cores = configuration(monkeypatch)["usable_cores"]
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    own = tmp_path / "own"
+    own.write_text(own_group + "\n")
+    assert usable_cores(tmp_path, own) == cores
+
+
+def test_memory_is_cut_by_the_control_groups_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    usable_bytes = configuration(monkeypatch)["usable_bytes"]
+    machine = usable_bytes(tmp_path, tmp_path / "own")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert usable_bytes(tmp_path, tmp_path / "own") == machine
+    (tmp_path / "memory.max").write_text("536870912\n")
+    assert usable_bytes(tmp_path, tmp_path / "own") == 2**29
+
+
+@pytest.mark.parametrize(
+    ("variables", "workers", "engine_threads"),
+    [
+        ({}, 4, ["OMP_NUM_THREADS=1"]),
+        ({"MOLELENS_WORKERS": "2"}, 2, ["OMP_NUM_THREADS=2"]),
+        ({"MOLELENS_WORKERS": "8"}, 8, ["OMP_NUM_THREADS=1"]),
+        ({"OMP_NUM_THREADS": "3"}, 4, []),
+    ],
+)
+def test_workers_times_engine_threads_is_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    workers: int,
+    engine_threads: list[str],
+) -> None:
+    read = configuration(monkeypatch, **variables)
+    assert read["workers"] == workers
+    assert read["raw_env"] == engine_threads
+
+
+def test_the_port_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configuration(monkeypatch)["bind"] == "127.0.0.1:8000"
+    assert configuration(monkeypatch, PORT="8123")["bind"] == "127.0.0.1:8123"
+
+
+@pytest.mark.parametrize("name", ["PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS"])
+def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(SystemExit, match=f"{name}: expected a whole number from 1, got 'many'"):
+        configuration(monkeypatch, **{name: "many"})
+
+
+def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:
+    code = (
+        "import sys\n"
+        "from gunicorn.app.wsgiapp import WSGIApplication\n"
+        "sys.argv = ['gunicorn', 'wsgi:app']\n"
+        "cfg = WSGIApplication().cfg\n"
+        "heavy = {'tensorflow', 'openvino', 'keras', 'numpy', 'app', 'lens'}\n"
+        "print(cfg.worker_class_str, cfg.preload_app, sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "gthread False []\n"

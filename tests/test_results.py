@@ -1,0 +1,175 @@
+"""Results live for their minutes, in memory, and not a moment longer."""
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app import results
+from app.results import FileResults, Result, Results, StoreUnavailable, open_store
+from app.settings import Settings, StartError
+
+
+def a_result(**changes) -> Result:
+    known = {
+        "status": "ok",
+        "verdict": "malignant",
+        "probability": 0.62,
+        "threshold": 0.31,
+        "reasons": (),
+        "photo": b"photo",
+        "heat_map": b"map",
+        "created": time.time(),
+    }
+    return Result(**{**known, **changes})
+
+
+@pytest.fixture(params=["files", "redis"])
+def store(request, memory_folder) -> Results:
+    if request.param == "files":
+        return open_store(Settings(results=f"file://{memory_folder}")).results
+    return open_store(Settings(results=request.getfixturevalue("redis_url"))).results
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A real Redis server of our own, on a socket."""
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    path = folder / "redis.sock"
+    command = ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", ""]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 20
+        while not answers(path) and time.monotonic() < end:
+            time.sleep(0.05)
+        yield f"unix://{path}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory) -> Iterator[str]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+def answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def test_a_result_comes_back_as_it_was_put(store):
+    kept = a_result()
+    assert store.get(store.put(kept)) == kept
+
+
+def test_ids_are_unguessable_and_never_the_same(store):
+    ids = {store.put(a_result()) for _ in range(20)}
+    assert len(ids) == 20
+    assert all(len(key) >= 22 for key in ids)  # 128 bits in base64.
+
+
+def test_a_deleted_result_is_gone_at_once(store):
+    key = store.put(a_result())
+    store.delete(key)
+    assert store.get(key) is None
+
+
+def test_deleting_what_is_gone_is_no_error(store):
+    store.delete("nothing-of-this-name")
+
+
+def test_an_expired_result_is_not_shown(store, monkeypatch):
+    key = store.put(a_result())
+    later = time.time() + store.lifetime + 1
+    monkeypatch.setattr(results.time, "time", lambda: later)
+    assert store.get(key) is None
+
+
+def test_an_entry_of_another_version_is_as_good_as_none(store):
+    store._cache.set("old", {"verdict": "benign"})
+    assert store.get("old") is None
+
+
+def test_an_expired_file_is_removed_though_nobody_asks_for_it(memory_folder, monkeypatch):
+    store = FileResults(memory_folder, lifetime=900, most=10)
+    store.put(a_result())
+    assert len(os.listdir(memory_folder)) == 1
+    later = time.time() + 901
+    monkeypatch.setattr(results.time, "time", lambda: later)
+    store.sweep()
+    assert os.listdir(memory_folder) == []
+
+
+def test_a_full_store_refuses_and_drops_no_living_result(memory_folder):
+    store = FileResults(memory_folder, lifetime=900, most=3)
+    keys = [store.put(a_result()) for _ in range(3)]
+    with pytest.raises(StoreUnavailable, match="3 results"):
+        store.put(a_result())
+    assert all(store.get(key) for key in keys)
+
+
+def test_only_the_owner_can_read_a_result(memory_folder):
+    store = FileResults(memory_folder, lifetime=900, most=3)
+    store.put(a_result())
+    (path,) = memory_folder.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_folder_on_disk_is_refused(tmp_path):
+    on_disk = tmp_path / "results"
+    if results.file_system(tmp_path) in ("tmpfs", "ramfs"):
+        on_disk = Path(__file__).parent / "results-on-disk"
+    try:
+        with pytest.raises(StartError, match="never written to disk"):
+            open_store(Settings(results=f"file://{on_disk}"))
+    finally:
+        shutil.rmtree(on_disk, ignore_errors=True)
+
+
+def test_a_folder_that_others_can_read_is_refused(memory_folder):
+    memory_folder.chmod(0o755)
+    with pytest.raises(StartError, match="0700"):
+        open_store(Settings(results=f"file://{memory_folder}"))
+
+
+def test_a_link_in_place_of_the_folder_is_refused(memory_folder):
+    link = memory_folder / "link"
+    (memory_folder / "target").mkdir(mode=0o700)
+    link.symlink_to(memory_folder / "target")
+    with pytest.raises(StartError, match="0700"):
+        open_store(Settings(results=f"file://{link}"))
+
+
+def test_workers_share_one_secret_key(memory_folder):
+    keys = {open_store(Settings(results=f"file://{memory_folder}")).secret_key for _ in range(3)}
+    assert len(keys) == 1
+    assert stat.S_IMODE((memory_folder / "secret-key").stat().st_mode) == 0o600
+
+
+def test_machines_share_one_secret_key_through_redis(redis_url):
+    assert len({open_store(Settings(results=redis_url)).secret_key for _ in range(3)}) == 1
+
+
+def test_a_redis_that_does_not_answer_stops_the_start():
+    with pytest.raises(StartError, match="Redis does not answer"):
+        open_store(Settings(results="unix:///nowhere/redis.sock"))
+
+
+def test_a_redis_that_went_away_is_told_apart_from_a_missing_result(tmp_path):
+    with redis_server(tmp_path) as url:
+        store = open_store(Settings(results=url)).results
+        key = store.put(a_result())
+        assert store.get(key)
+    for use in (lambda: store.get(key), lambda: store.put(a_result()), lambda: store.delete(key)):
+        with pytest.raises(StoreUnavailable):
+            use()

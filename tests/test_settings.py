@@ -1,0 +1,68 @@
+"""Every setting is known, checked, and documented."""
+
+from dataclasses import fields
+
+import pytest
+
+from app import settings
+from app.settings import ROOT, Settings, SettingsError
+
+BAD = [
+    ("MOLELENS_ENGINE", "torch", "openvino"),
+    ("MOLELENS_RATE_LIMIT", "30", "30/minute"),
+    ("MOLELENS_RATE_LIMIT", "0/minute", "30/minute"),
+    ("MOLELENS_RESULTS", "/tmp/results", "redis://"),
+    ("MOLELENS_RESULTS_SECONDS", "15 minutes", "whole number"),
+    ("MOLELENS_MAX_UPLOAD", "0", "from 1"),
+    ("MOLELENS_AT_ONCE", "-1", "whole number"),
+    ("MOLELENS_PROXIES", "1.5", "whole number"),
+    ("MOLELENS_MODEL_SHA256", "abc", "64 hexadecimal"),
+    ("MOLELENS_HOSTS", "molelens example", "commas"),
+    ("MOLELENS_SECRET_KEY", "short", "32"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), BAD)
+def test_a_bad_value_names_the_variable_and_what_was_expected(name, value, expected):
+    with pytest.raises(SettingsError, match=name) as caught:
+        settings.read({name: value})
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_secret_is_not_repeated_in_its_error():
+    with pytest.raises(SettingsError) as caught:
+        settings.read({"MOLELENS_SECRET_KEY": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_known_one():
+    with pytest.raises(SettingsError, match="Did you mean MOLELENS_RATE_LIMIT"):
+        settings.read({"MOLELENS_RATELIMIT": "off"})
+
+
+def test_other_programs_variables_are_left_alone():
+    assert settings.read({"PATH": "/bin", "PORT": "1"}) == Settings()
+
+
+def test_an_empty_variable_means_the_default():
+    assert settings.read({"MOLELENS_RATE_LIMIT": ""}).rate_limit == Settings().rate_limit
+
+
+def test_good_values_are_read():
+    got = settings.read(
+        {
+            "MOLELENS_RATE_LIMIT": "off",
+            "MOLELENS_HOSTS": "a.example, .b.example",
+            "MOLELENS_WAITING": "0",
+        }
+    )
+    assert (got.rate_limit, got.hosts, got.waiting) == ("off", ("a.example", ".b.example"), 0)
+
+
+def test_the_documented_table_is_the_one_in_force():
+    assert settings.table() in (ROOT / "docs" / "settings.md").read_text()
+
+
+def test_every_setting_says_what_it_does():
+    assert all(item.metadata["does"] for item in fields(Settings))

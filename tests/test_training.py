@@ -1,0 +1,218 @@
+"""From a manifest to a model file, on painted lesions: dark spots are malignant, pale ones not."""
+
+import csv
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import painter
+import pytest
+
+from lens import artifact
+from lens.images import decode
+from training import calibrate, data, fitting, recipes, train
+from training.augment import Augmentation
+from training.data import COLUMNS, ManifestError, read_manifest
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 painted lesions, half of them malignant, and 4 pictures of the sea."""
+    folder = tmp_path_factory.mktemp("data")
+    lesions, others = [], []
+    for index in range(48):
+        malignant = index % 2
+        colour = painter.DARK if malignant else painter.PALE
+        path = folder / f"lesion{index}.jpg"
+        path.write_bytes(painter.encoded(painter.lesion(index, colour, 256)))
+        diagnosis = "melanoma" if malignant else "nevus"
+        split = ("train", "train", "train", "train", "val", "test")[index // 2 % 6]
+        lesions.append([path.name, "painted", diagnosis, malignant, f"g{index}", split])
+    for index in range(4):
+        path = folder / f"sea{index}.jpg"
+        path.write_bytes(painter.encoded(painter.sea(index, 256)))
+        others.append([path.name, "not_lesion", "not_lesion", 0, f"s{index}", "train"])
+    for name, rows in (("manifest.csv", lesions), ("not_lesion.csv", others)):
+        with (folder / name).open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+    return folder / "manifest.csv"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default recipe, cut to two small stages of two steps an epoch."""
+    short = recipes.Recipe(
+        **{
+            **vars(recipes.DEFAULT),
+            "stages": (recipes.Stage(0.5, 64, 8), recipes.Stage(0.5, 96, 8)),
+            "images_per_epoch": 16,
+        }
+    )
+    monkeypatch.setitem(recipes.RECIPES, "default", short)
+
+
+@pytest.mark.usefixtures("quick")
+def test_training_writes_a_calibrated_model_with_its_card_and_curves(
+    manifest: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.h5"
+    assert train.main(["--manifest", str(manifest), "--out", str(out), "--epochs", "2"]) == 0
+    card = artifact.read_card(out)
+    assert card.calibrated
+    assert 0 < card.threshold < 1
+    assert card.lesion_threshold is not None
+    assert card.training_data["images_and_malignant"]["painted"]["train"] == [32, 16]
+    assert len(card.split_hashes["test"]) == 64
+    assert (tmp_path / "m_curves.png").stat().st_size > 10_000
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the process's training as Ctrl-C does, in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.at = epoch
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self.epoch == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_interrupted_run_resumes_to_the_weights_of_an_unbroken_one(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = ["--manifest", str(manifest), "--epochs", "4"]
+    assert train.main([*whole, "--out", str(tmp_path / "unbroken.h5")]) == 0
+    broken = [*whole, "--out", str(tmp_path / "broken.h5")]
+    with monkeypatch.context() as patched:
+        patched.setattr(fitting, "_plateau", lambda recipe: [Stop(epoch=3)])
+        assert train.main(broken) == 130
+    assert train.main([*broken, "--resume"]) == 0
+    for name in ("average.npz", "best.npz"):
+        with (
+            np.load(tmp_path / "unbroken.run" / name) as one,
+            np.load(tmp_path / "broken.run" / name) as other,
+        ):
+            for key in one.files:
+                # Two threads add in any order, hence not bit for bit.
+                np.testing.assert_allclose(one[key], other[key], rtol=1e-3, atol=1e-4)
+    epochs = json.loads((tmp_path / "broken.run" / "state.json").read_text())
+    assert [row["epoch"] for row in epochs] == [1, 2, 3, 4]
+
+
+def test_a_run_that_never_finished_an_epoch_cannot_be_resumed(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--manifest", str(manifest), "--out", str(tmp_path / "m.h5"), "--resume"]
+    assert train.main(arguments) == 2
+    assert "no finished epoch to resume" in capsys.readouterr().err
+
+
+def test_the_papers_recipe_trains_the_papers_network(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "paper.h5"
+    arguments = ["--manifest", str(manifest), "--out", str(out), "--network", "cnn_v1"]
+    assert train.main([*arguments, "--recipe", "paper", "--epochs", "1"]) == 0
+    assert artifact.read_card(out).name == "cnn_v1"
+
+
+def test_training_reads_exactly_what_serving_decodes(manifest: Path, tmp_path: Path) -> None:
+    rows = read_manifest(manifest)[:4]
+    for _ in ("filled", "reopened"):
+        images = data.open_images(rows, tmp_path)
+        for row, image in zip(rows, images, strict=True):
+            assert np.array_equal(image, decode(Path(row.path).read_bytes()))
+
+
+def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path: Path) -> None:
+    rows = read_manifest(manifest)
+    examples = data.Examples(data.open_images(rows, tmp_path), rows, np.zeros((0,)), None)
+
+    def batch(seed: int, epoch: int, index: int) -> np.ndarray:
+        return data.Batches(
+            examples,
+            weights=data.sampling_weights(rows),
+            outputs=("malignant",),
+            augmentation=recipes.DEFAULT.augmentation,
+            size=64,
+            batch=4,
+            steps=2,
+            other_share=0.0,
+            seed=seed,
+            epoch=epoch,
+        )[index][0]
+
+    first = batch(0, 0, 0)
+    assert np.array_equal(first, batch(0, 0, 0))
+    for other in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        assert not np.array_equal(first, batch(*other))
+
+
+def test_both_classes_are_drawn_alike_and_small_sources_more_than_their_share() -> None:
+    def rows(source: str, malignant: int, count: int) -> list[data.Row]:
+        return [data.Row("", source, "", malignant, "", "train")] * count
+
+    every = rows("large", 0, 900) + rows("small", 0, 100) + rows("large", 1, 50)
+    weights = data.sampling_weights(every)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[1000:].sum() == pytest.approx(0.5)
+    assert weights[900:1000].sum() == pytest.approx(0.5 * 10 / (30 + 10))
+
+
+def test_no_augmentation_at_full_size_leaves_the_image_as_it_is() -> None:
+    image = decode(painter.encoded(painter.lesion()))
+    assert np.array_equal(Augmentation()(image, np.random.default_rng(0), 500), image)
+
+
+def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-(logits - 1) / 0.5))).astype(int)
+    temperature, offset = calibrate.fit_platt(logits, labels)
+    assert temperature == pytest.approx(0.5, abs=0.05)
+    assert offset == pytest.approx(-1, abs=0.1)
+
+
+def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:
+    labels = np.array([1] * 40 + [0] * 60)
+    probabilities = np.linspace(0, 1, 100)[::-1]
+    threshold = calibrate.threshold_at(probabilities, labels, 0.95)
+    assert (probabilities[labels == 1] >= threshold).mean() == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no such manifest"),
+        ("path,source\n", "missing diagnosis,group,malignant,split"),
+        (
+            ",".join(COLUMNS) + "\na.jpg,s,nevus,maybe,g,train\n",
+            "line 2: expected malignant 0 or 1",
+        ),
+        (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g,dev\n", "split train, val or test"),
+        (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g,train\n", "benign and malignant images"),
+    ],
+)
+def test_each_unfit_manifest_is_refused_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, words: str
+) -> None:
+    path = tmp_path / "manifest.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ManifestError, match=words):
+        train.train(train.parse(["--manifest", str(path)]))
+    assert train.main(["--manifest", str(path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_training_without_data_says_in_two_lines_how_to_get_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train.main([]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2

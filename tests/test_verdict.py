@@ -1,0 +1,122 @@
+"""When there is a verdict, which one, and what is said when there is none."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import painter
+import pytest
+from PIL import Image, ImageFilter
+
+from lens.artifact import Card
+from lens.engine import Outputs
+from lens.images import decode
+from lens.verdict import Reason, judge, measure
+
+
+@dataclass
+class Instrument:
+    """An engine whose answers are set by hand; a network is no part of these rules."""
+
+    malignant: float = 0.2
+    lesion: float | None = 0.9
+    heat_map: np.ndarray | None = None
+    name: str = "instrument"
+    seen: list[np.ndarray] = field(default_factory=list)
+
+    def run(self, images: np.ndarray) -> Outputs:
+        self.seen.append(images)
+        count = len(images)
+        heat_map = None if self.heat_map is None else np.stack([self.heat_map] * count)
+        lesion = None if self.lesion is None else np.full(count, self.lesion, np.float32)
+        return Outputs(np.full(count, self.malignant, np.float32), heat_map, lesion)
+
+
+CARD = Card(name="test", threshold=0.3, calibrated=True, lesion_threshold=0.5)
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    return decode(painter.encoded(painter.lesion()))
+
+
+@pytest.mark.parametrize(
+    ("probability", "verdict"), [(0.29, "benign"), (0.31, "malignant"), (0.99, "malignant")]
+)
+def test_the_threshold_divides_benign_from_malignant(
+    photo: np.ndarray, probability: float, verdict: str
+) -> None:
+    answer = judge(photo, Instrument(probability), CARD)
+    assert (answer.status, answer.verdict, answer.reasons) == ("ok", verdict, ())
+    assert answer.probability == pytest.approx(probability, abs=1e-5)
+
+
+def test_a_probability_at_the_threshold_is_malignant(photo: np.ndarray) -> None:
+    assert judge(photo, Instrument(0.5), Card(name="test", threshold=0.5)).verdict == "malignant"
+
+
+def test_a_higher_temperature_brings_the_probability_nearer_to_one_half(photo: np.ndarray) -> None:
+    warm = judge(photo, Instrument(0.9), Card(name="test", temperature=2.0)).probability
+    assert warm == pytest.approx(0.75, abs=1e-4)  # sqrt(9) : 1 odds
+
+
+@pytest.mark.parametrize("lesion", [0.1, None, float("nan")])
+def test_what_may_be_no_lesion_gets_no_verdict(photo: np.ndarray, lesion: float | None) -> None:
+    answer = judge(photo, Instrument(0.01, lesion), CARD)
+    assert (answer.status, answer.verdict, answer.probability) == ("cannot_judge", None, None)
+    assert answer.reasons == (Reason.NOT_A_LESION,)
+
+
+def blurred() -> np.ndarray:
+    soft = Image.fromarray(painter.lesion()).filter(ImageFilter.GaussianBlur(20))
+    return np.asarray(soft)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "reason"),
+    [
+        (painter.night(), Reason.TOO_DARK),
+        (np.full((640, 640, 3), 252, np.uint8), Reason.TOO_BRIGHT),
+        (np.full((640, 640, 3), 150, np.uint8), Reason.FLAT),
+        (blurred(), Reason.BLURRED),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_photo_with_a_plain_fault_is_not_judged(pixels: np.ndarray, reason: Reason) -> None:
+    answer = judge(decode(painter.encoded(pixels)), Instrument(0.01), CARD)
+    assert (answer.status, answer.verdict, answer.reasons) == ("cannot_judge", None, (reason,))
+
+
+def test_a_network_that_answers_nonsense_is_an_error_and_never_benign(photo: np.ndarray) -> None:
+    with pytest.raises(FloatingPointError):
+        judge(photo, Instrument(float("nan")), CARD)
+
+
+def test_eight_views_are_all_flips_and_quarter_turns(photo: np.ndarray) -> None:
+    engine = Instrument()
+    measure(photo, engine, views=8)
+    assert len({view.tobytes() for view in engine.seen[0]}) == 8
+    assert (engine.seen[0][0] == photo).all()
+
+
+def test_the_heat_maps_of_the_views_are_turned_back_before_they_are_averaged(
+    photo: np.ndarray,
+) -> None:
+    class Follower(Instrument):
+        """Says that the photo's own top left quarter is hot, whichever way it is turned."""
+
+        def run(self, images: np.ndarray) -> Outputs:
+            marks = images[:, 25::50, 25::50, 0].astype(np.float32)
+            return Outputs(np.full(len(images), 0.5, np.float32), marks, None)
+
+    marked = photo.copy()
+    marked[:250, :250, 0] = 255
+    marked[250:, :, 0] = marked[:, 250:, 0] = 0
+    heat_map = measure(marked, Follower(), views=8).heat_map
+    assert (heat_map[:5, :5] == 255).all()
+    assert heat_map.sum() == 25 * 255
+
+
+def test_the_heat_map_shows_evidence_for_malignant_alone(photo: np.ndarray) -> None:
+    raw = np.array([[-3.0, 0.0], [1.0, 4.0]], np.float32)
+    answer = judge(photo, Instrument(0.9, heat_map=raw), Card(name="test"))
+    assert answer.heat_map.tolist() == [[0, 0], [0.25, 1]]

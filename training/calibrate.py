@@ -1,0 +1,90 @@
+"""Fit what turns logits into verdicts, on the validation split alone."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+from tqdm import tqdm
+
+from lens import artifact
+from lens.artifact import Card
+from lens.engine import Engine, open_engine
+from lens.verdict import Measurement, measure
+
+TARGET_SENSITIVITY = 0.95
+"""Sensitivity on validation that sets the threshold: at most one malignant lesion in 20 missed."""
+
+FALSE_REFUSALS = 0.004
+"""Share of validation lesions that the lesion output may refuse."""
+
+
+def measure_all(images: np.ndarray, engine: Engine, views: int) -> list[Measurement]:
+    """``lens.verdict.measure`` of many images, uint8 (n, 500, 500, 3), with a progress bar."""
+    return [measure(np.asarray(i), engine, views) for i in tqdm(images, "judging", unit="image")]
+
+
+def calibrate(
+    model: keras.Model, card: Card, path: Path, images: np.ndarray, labels: np.ndarray
+) -> Card:
+    """Calibrate a model on validation images and write it with its card.
+
+    Platt scaling (Platt 1999): the slope becomes the card's temperature; the offset, which undoes
+    the balanced sampling of training, is added to the network's own bias, so that the file's
+    p(malignant) is honest for a program that never reads the card.
+
+    Args:
+        model: the trained network; its bias is changed in place.
+        card: what is known so far.
+        path: where the ``.h5`` goes.
+        images: uint8 (n, 500, 500, 3).
+        labels: 0 or 1 (n,).
+
+    Returns:
+        The card written.
+    """
+    artifact.save(model, path, card)
+    measured = measure_all(images, open_engine(path), card.views)
+    logits = np.array([m.logit for m in measured])
+    temperature, offset = fit_platt(logits, labels)
+    bias = _bias(model)
+    bias.assign(bias + offset)
+    probabilities = expit((logits + offset) / temperature)
+    lesion = [m.lesion for m in measured if m.lesion is not None]
+    card = dataclasses.replace(
+        card,
+        temperature=temperature,
+        threshold=threshold_at(probabilities, labels, TARGET_SENSITIVITY),
+        threshold_rule=f"highest with {TARGET_SENSITIVITY:.0%} sensitivity on the validation split",
+        lesion_threshold=float(np.quantile(lesion, FALSE_REFUSALS)) if lesion else None,
+        calibrated=True,
+    )
+    artifact.save(model, path, card)
+    return card
+
+
+def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Temperature and offset that minimise the log loss of ``expit((logits + offset) / T)``."""
+
+    def loss(parameters: np.ndarray) -> float:
+        scaled = (logits + parameters[1]) / math.exp(parameters[0])
+        return float(np.mean(np.logaddexp(0, scaled) - labels * scaled))
+
+    found = minimize(loss, np.zeros(2), method="Nelder-Mead")
+    return math.exp(found.x[0]), float(found.x[1])
+
+
+def threshold_at(probabilities: np.ndarray, labels: np.ndarray, sensitivity: float) -> float:
+    """The highest threshold at which at least ``sensitivity`` of the malignant are found."""
+    malignant = np.sort(probabilities[labels == 1])
+    missed = math.floor((1 - sensitivity) * len(malignant))
+    return float(malignant[missed])
+
+
+def _bias(model: keras.Model) -> keras.Variable:
+    """The bias added to every logit: of ``heat_map`` in cnn7, of ``malignant`` in the paper's."""
+    name = "heat_map" if "heat_map" in model.output else "malignant"
+    return model.get_layer(name).bias

@@ -1,0 +1,253 @@
+"""Manifest rows to batches: images decoded once by ``lens.images.decode``, cached, augmented."""
+
+import csv
+import hashlib
+import math
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from lens.images import SIZE, InvalidImage, decode
+from training.augment import Augmentation
+from training.nonsense import paint_nonsense
+
+COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
+DIAGNOSES = ("nevus", "melanoma", "bcc", "akiec", "scc", "bkl", "df", "vasc")
+"""Diagnoses the auxiliary head tells apart; any other (SIIM's ``unknown``) is left out of it."""
+
+
+class ManifestError(Exception):
+    """A manifest that cannot be used; the message says what was expected and what came."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of the manifest; ``malignant`` is 0 or 1, ``split`` train, val or test."""
+
+    path: str
+    source: str
+    diagnosis: str
+    malignant: int
+    group: str
+    split: str
+
+
+def read_manifest(path: str | Path) -> list[Row]:
+    """Read a manifest that ``training.prepare`` wrote.
+
+    Relative image paths are taken from the manifest's own folder.
+
+    Raises:
+        ManifestError: no such file, a missing column, or a value outside its vocabulary.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ManifestError(
+            f"{path}: no such manifest.\n"
+            "Get a public set (README, 'Train your own') and run: "
+            "python -m training.prepare --ham10000 DIR --out data"
+        )
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        if missing := set(COLUMNS) - set(table.fieldnames or ()):
+            raise ManifestError(
+                f"{path}: expected the columns {','.join(COLUMNS)}; "
+                f"missing {','.join(sorted(missing))}"
+            )
+        return [_row(path, number, record) for number, record in enumerate(table, start=2)]
+
+
+def _row(path: Path, line: int, record: dict[str, str]) -> Row:
+    if record["malignant"] not in ("0", "1") or record["split"] not in ("train", "val", "test"):
+        raise ManifestError(
+            f"{path}, line {line}: expected malignant 0 or 1 and split train, val or test, "
+            f"got {record['malignant']!r} and {record['split']!r}"
+        )
+    return Row(
+        path=str(path.parent / record["path"]),
+        source=record["source"],
+        diagnosis=record["diagnosis"],
+        malignant=int(record["malignant"]),
+        group=record["group"],
+        split=record["split"],
+    )
+
+
+def split_hash(rows: list[Row]) -> str:
+    """SHA-256 of the rows' sorted file names: tells whether two runs had the same images."""
+    names = "\n".join(sorted(Path(row.path).name for row in rows))
+    return hashlib.sha256(names.encode()).hexdigest()
+
+
+def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
+    """Decoded images of the rows, memory-mapped from a cache that is filled at the first call.
+
+    Returns:
+        uint8 memory map (len(rows), 500, 500, 3), exactly ``lens.images.decode`` of each file.
+
+    Raises:
+        ManifestError: a file is missing or cannot be decoded.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256("\n".join(map(_fingerprint, rows)).encode()).hexdigest()[:16]
+    cache = folder / f"{key}.npy"
+    if not cache.exists():
+        # A name of its own until it is whole, so that an interrupted fill is never read.
+        partial = cache.with_suffix(".partial.npy")
+        shape = (len(rows), SIZE, SIZE, 3)
+        images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        with ThreadPoolExecutor(2) as pool:
+            decoded = pool.map(decode_row, rows)
+            for index, image in enumerate(tqdm(decoded, "decoding", len(rows), unit="image")):
+                images[index] = image
+        images.flush()
+        partial.rename(cache)
+    return np.load(cache, mmap_mode="r")
+
+
+def _fingerprint(row: Row) -> str:
+    try:
+        status = Path(row.path).stat()
+    except OSError as error:
+        raise ManifestError(
+            f"{row.path}: listed in the manifest but not there; run training.prepare again"
+        ) from error
+    return f"{row.path} {status.st_size} {status.st_mtime_ns}"
+
+
+def decode_row(row: Row) -> np.ndarray:
+    """``lens.images.decode`` of a row's file; a ManifestError names the file that fails."""
+    try:
+        return decode(Path(row.path).read_bytes())
+    except (OSError, InvalidImage) as error:
+        raise ManifestError(f"{row.path}: {error}") from error
+
+
+def sampling_weights(rows: list[Row]) -> np.ndarray:
+    """Probability of drawing each row: both classes alike, sources by the root of their size.
+
+    Drawing by size would let the largest source decide; drawing sources evenly would show SIIM's
+    few melanomas a hundred times an epoch. The root stands between.
+
+    Returns:
+        float64 (len(rows),), summing to 1.
+    """
+    cells = Counter((row.source, row.malignant) for row in rows)
+    totals = {0: 0.0, 1: 0.0}
+    for (_, malignant), count in cells.items():
+        totals[malignant] += math.sqrt(count)
+    weights = [
+        1 / (math.sqrt(cells[row.source, row.malignant]) * totals[row.malignant] * 2)
+        for row in rows
+    ]
+    return np.array(weights)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Everything a batch is drawn from.
+
+    Attributes:
+        images: uint8 (n, 500, 500, 3).
+        rows: the n lesions' rows, in the images' order.
+        others: uint8 (m, 500, 500, 3), photographs of anything but a lesion; m may be 0.
+        targets: float32 (n + m, k), the teacher's embeddings for distillation, or None.
+    """
+
+    images: np.ndarray
+    rows: list[Row]
+    others: np.ndarray
+    targets: np.ndarray | None
+
+
+class Batches(keras.utils.PyDataset):
+    """One epoch of augmented training batches.
+
+    What batch ``i`` of epoch ``e`` holds depends on the seed, ``e`` and ``i`` alone: not on the
+    number of threads, nor on whether the run was interrupted before it.
+    """
+
+    def __init__(
+        self,
+        examples: Examples,
+        *,
+        weights: np.ndarray,
+        outputs: tuple[str, ...],
+        augmentation: Augmentation,
+        size: int,
+        batch: int,
+        steps: int,
+        other_share: float,
+        seed: int,
+        epoch: int,
+    ) -> None:
+        super().__init__(workers=2, max_queue_size=8)
+        self.examples = examples
+        self.weights = weights
+        self.outputs = outputs
+        self.augmentation = augmentation
+        self.size = size
+        self.batch = batch
+        self.steps = steps
+        self.other_share = other_share if "lesion" in outputs else 0.0
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, dict, dict]:
+        """Batch ``index``: pixels uint8 (batch, size, size, 3), targets, sample weights."""
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        drawn = rng.choice(len(self.weights), self.batch, p=self.weights)
+        other = rng.random(self.batch) < self.other_share
+        pixels, targets, weights = [], [], []
+        for row, is_other in zip(drawn, other, strict=True):
+            image, target, weight = self._other(rng) if is_other else self._lesion(row)
+            pixels.append(self.augmentation(image, rng, self.size))
+            targets.append(target)
+            weights.append(weight)
+        stack = {
+            name: np.array([target[name] for target in targets], np.float32)
+            for name in self.outputs
+        }
+        scale = {
+            name: np.array([weight.get(name, 1.0) for weight in weights], np.float32)
+            for name in self.outputs
+        }
+        return np.stack(pixels), stack, scale
+
+    def _lesion(self, index: int) -> tuple[np.ndarray, dict, dict]:
+        row = self.examples.rows[index]
+        diagnosis = np.array([row.diagnosis == name for name in DIAGNOSES], np.float32)
+        target = {
+            "malignant": [row.malignant],
+            "lesion": [1],
+            "diagnosis": diagnosis,
+            "teacher": self._embedding(index),
+        }
+        return self.examples.images[index], target, {"diagnosis": float(diagnosis.any())}
+
+    def _other(self, rng: np.random.Generator) -> tuple[np.ndarray, dict, dict]:
+        count = len(self.examples.others)
+        weight = {"malignant": 0.0, "diagnosis": 0.0}
+        target = {"malignant": [0], "lesion": [0], "diagnosis": np.zeros(len(DIAGNOSES))}
+        if count and rng.random() < 0.7:
+            index = int(rng.integers(count))
+            target["teacher"] = self._embedding(len(self.examples.rows) + index)
+            return self.examples.others[index], target, weight
+        target["teacher"] = np.zeros_like(self._embedding(0))
+        return paint_nonsense(rng), target, {**weight, "teacher": 0.0}
+
+    def _embedding(self, index: int) -> np.ndarray:
+        targets = self.examples.targets
+        return np.zeros(0, np.float32) if targets is None else targets[index]

@@ -1,0 +1,227 @@
+"""Measure a model on the test split: ``python -m training.evaluate models/melanoma.h5``.
+
+It prints the figures, writes them with their pictures, stores them in the model file's card, and
+writes the model card, README.md, beside the model file.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lens import artifact
+from lens.artifact import InvalidModel
+from lens.engine import EngineError, open_engine
+from training import report_plots, stress, tables
+from training.data import ManifestError, Row, read_manifest, split_hash
+from training.figures import REFUSED, RESAMPLES, Answers, figures, proportion
+from training.judging import Judge, judge_all
+from training.model_card import write_model_card
+from training.patients import describe_patients
+
+DERMOSCOPY = ("ham10000", "isic2019", "siim2020")
+SMARTPHONE = ("pad_ufes",)
+SUBSET = 200
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m training.evaluate", description=__doc__)
+    parser.add_argument("model", type=Path, metavar="MODEL.h5")
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        default=Path("data/manifest.csv"),
+        metavar="FILE",
+        help="its test split is measured, and that of not_lesion.csv beside it "
+        "(default data/manifest.csv)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where figures.json and the pictures go (default MODEL_evaluation, beside the model)",
+    )
+    parser.add_argument(
+        "--subset",
+        type=_positive,
+        default=SUBSET,
+        metavar="N",
+        help="lesions, drawn from the test split, on which changed photos and the heat map are "
+        f"tried: 13 judgements each (default {SUBSET})",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the subset and the intervals")
+    options = parser.parse_args(arguments)
+    stem = options.model.stem
+    options.out = options.out or options.model.with_name(f"{stem}_evaluation")
+    return options
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+    return int(text)
+
+
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure everything; return the report that figures.json holds, and draw its pictures."""
+    card = artifact.read_card(options.model)
+    rows, others = _test_rows(options.manifest)
+    judge_of = Judge(open_engine(options.model), card)
+    seen = split_hash(rows) == card.split_hashes["test"] if "test" in card.split_hashes else None
+    if seen is False:
+        print(
+            f"WARNING: {options.manifest} has another test split than the model was trained "
+            "beside; the model may have learned from these very images.",
+            file=sys.stderr,
+        )
+    print(
+        f"{len(rows)} lesions and {len(others)} other photographs of the test split; "
+        f"engine {judge_of.engine.name}, {card.views} view{'s' * (card.views > 1)} a photo",
+        flush=True,
+    )
+    seed = options.seed
+    answers, verdicts = judge_all(rows, judge_of, "lesions")
+    parts = _parts(rows)
+    report = {
+        "model": {
+            "name": card.name,
+            "calibrated": card.calibrated,
+            "threshold": card.threshold,
+            "threshold_rule": card.threshold_rule,
+            "temperature": card.temperature,
+            "lesion_threshold": card.lesion_threshold,
+            "views": card.views,
+            "engine": judge_of.engine.name,
+        },
+        "split_as_trained": seen,
+        "resamples": RESAMPLES,
+        "seed": seed,
+        "test": {name: figures(answers.part(chosen), seed) for name, chosen in parts.items()},
+        "diagnoses": _diagnoses(rows, answers),
+        "patients": _patients(rows, answers, seed),
+        "refused": _refused(parts, answers, seed),
+        "reasons": dict(Counter(str(r) for v in verdicts for r in v.reasons)),
+    }
+    if others:
+        refused, _ = judge_all(others, judge_of, "other photographs")
+        report["refused"]["not_lesion"] = _share_refused(refused, seed)
+    pooled = {name: chosen for name, chosen in parts.items() if name.startswith("pooled")}
+    report["lesion_masked"] = stress.masked_auc(rows, pooled, judge_of, seed)
+    chosen = _subset(len(rows), options.subset, seed)
+    some = [rows[i] for i in chosen]
+    before = [verdicts[i] for i in chosen]
+    report["verdict_changes"] = stress.verdict_changes(some, before, judge_of, seed)
+    report["heat_map"] = stress.heat_map_check(some, judge_of, seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    views = {name: answers.part(part) for name, part in parts.items()}
+    report_plots.plot_roc(views, options.out / "roc.png")
+    report_plots.plot_confusion(views, options.out / "confusion.png")
+    report_plots.plot_reliability(answers, card.threshold, options.out / "reliability.png")
+    return report
+
+
+def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
+    rows = [row for row in read_manifest(manifest) if row.split == "test"]
+    if not rows:
+        raise ManifestError(f"{manifest}: expected images in the test split, found none")
+    beside = manifest.with_name("not_lesion.csv")
+    others = read_manifest(beside) if beside.exists() else []
+    return rows, [row for row in others if row.split == "test"]
+
+
+def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
+    """Which rows, bool (n,), belong to each part of the report: both pools, then each source."""
+    sources = np.array([row.source for row in rows])
+    parts = {"pooled": sources != "", "pooled_dermoscopy": np.isin(sources, DERMOSCOPY)}
+    parts |= {name: sources == name for name in dict.fromkeys(sources.tolist())}
+    return {name: chosen for name, chosen in parts.items() if chosen.any()}
+
+
+def _diagnoses(rows: list[Row], answers: Answers) -> dict[str, list[int]]:
+    """Right and total of each diagnosis, the malignant first."""
+    right = answers.calls == answers.labels
+    held = sorted({(-row.malignant, row.diagnosis) for row in rows})
+    found = {}
+    for malignant, name in held:
+        own = np.array([row.diagnosis == name and row.malignant == -malignant for row in rows])
+        kind = "malignant" if malignant else "benign"
+        found[f"{name} ({kind})"] = [int(right[own].sum()), int(own.sum())]
+    return found
+
+
+def _patients(rows: list[Row], answers: Answers, seed: int) -> dict[str, dict[str, Any]]:
+    described = describe_patients(rows)
+    found: dict[str, dict[str, Any]] = {}
+    for kind in ("age", "sex", "skin tone"):
+        values = np.array([one.get(kind, "") for one in described])
+        for value in sorted({*values.tolist()} - {""}, key=tables.patient_order):
+            found.setdefault(kind, {})[value] = figures(answers.part(values == value), seed)
+    return found
+
+
+def _refused(parts: dict[str, np.ndarray], answers: Answers, seed: int) -> dict[str, Any]:
+    """Share of true lesions refused: of each source, and pooled by kind of photo."""
+    shares = {name: _share_refused(answers.part(part), seed) for name, part in parts.items()}
+    phones = [parts[name] for name in SMARTPHONE if name in parts]
+    if phones:
+        shares["smartphone"] = _share_refused(answers.part(np.any(phones, axis=0)), seed)
+    return shares
+
+
+def _share_refused(answers: Answers, seed: int) -> list[float] | None:
+    return proportion(answers.calls == REFUSED, answers.groups, seed)
+
+
+def _subset(count: int, size: int, seed: int) -> list[int]:
+    """Places of a random subset, in order."""
+    chosen = np.random.default_rng(seed).choice(count, min(size, count), replace=False)
+    return sorted(chosen.tolist())
+
+
+def card_metrics(report: dict[str, Any]) -> dict[str, Any]:
+    """The part of the report that the model file's card keeps, and the web page shows."""
+    kept = ("auc", "sensitivity", "specificity", "accuracy")
+    return {
+        "test": {
+            name: {"n": part["n"], "malignant": part["malignant"]}
+            | {key: part[key] for key in kept}
+            for name, part in report["test"].items()
+        },
+        "ece": report["test"]["pooled"]["ece"],
+        "brier": report["test"]["pooled"]["brier"],
+        "refused": report["refused"],
+        "lesion_masked_auc": report["lesion_masked"],
+        "verdict_changes": {k: v["changed"] for k, v in report["verdict_changes"].items()},
+        "heat_map": report["heat_map"],
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        report = evaluate(options)
+        card = artifact.read_card(options.model)
+        # What others stored there, such as the golden answer, stays.
+        card = dataclasses.replace(card, metrics={**card.metrics, **card_metrics(report)})
+        artifact.write_card(options.model, card)
+        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+        (options.out / "figures.json").write_text(text + "\n", encoding="utf-8")
+        readme = write_model_card(options.model, card, report, options.out)
+    except (ManifestError, InvalidModel, EngineError, OSError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nevaluate: stopped; nothing was written", file=sys.stderr)
+        return 130
+    print("\n" + tables.everything(report))
+    print(f"wrote {options.out}/ (figures.json, *.png), {readme}, and the card in {options.model}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Figures of a binary verdict, with 95 % intervals from resampling whole groups (lesion, patient).
+
+Photos of one lesion err together, so resampling photos would make the intervals too narrow
+(Field and Welsh 2007, the cluster bootstrap).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+RESAMPLES = 2000
+BINS = 15
+"""Equal bins of the probability for the calibration error (Guo et al. 2017)."""
+AT_SENSITIVITY = 0.95
+"""Sensitivity at which the specificity of the whole curve is read."""
+
+REFUSED, BENIGN, MALIGNANT = -1, 0, 1
+
+_AT_ONCE = 100  # resamples in memory together: 100 x 50,000 images are 40 MB
+
+Interval = list[float]
+"""Value, low end and high end."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered to n lesions.
+
+    Attributes:
+        labels: int (n,), 1 malignant, 0 benign.
+        probabilities: float (n,), calibrated p(malignant), of refused lesions too.
+        calls: int (n,), MALIGNANT, BENIGN or REFUSED.
+        groups: (n,), what is resampled as one.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    calls: np.ndarray
+    groups: np.ndarray
+
+    def part(self, chosen: np.ndarray) -> "Answers":
+        """The lesions where ``chosen``, bool (n,), is true."""
+        return Answers(
+            self.labels[chosen],
+            self.probabilities[chosen],
+            self.calls[chosen],
+            self.groups[chosen],
+        )
+
+
+def figures(answers: Answers, seed: int = 0) -> dict[str, Any]:
+    """All figures of some lesions.
+
+    A refused lesion has a probability, which AUC and calibration count, but no verdict: it counts
+    neither as found (sensitivity) nor as called benign (specificity).
+
+    Args:
+        answers: at least one.
+        seed: of the resampling.
+
+    Returns:
+        ``n``, ``malignant``, ``groups`` and ``refused`` (counts); ``right`` (right and
+        total of benign and of malignant); ``auc``, ``sensitivity``, ``specificity``, ``accuracy``,
+        ``specificity_at_95_sensitivity`` and ``brier`` (value, low, high); ``ece``, without an
+        interval, since resampling adds error to it. None where a class is missing.
+    """
+    labels, calls = answers.labels, answers.calls
+    right = calls == labels
+    benign, malignant = labels == 0, labels == 1
+
+    def bootstrap(figure: Callable[[Answers, np.ndarray], np.ndarray]) -> Interval | None:
+        return interval(partial(figure, answers), answers.groups, seed)
+
+    ece = calibration_error(answers, np.ones((1, len(labels))))[0]
+    return {
+        "n": len(labels),
+        "malignant": int(labels.sum()),
+        "groups": len(np.unique(answers.groups)),
+        "refused": int((calls == REFUSED).sum()),
+        "right": {
+            name: [int(right[chosen].sum()), int(chosen.sum())]
+            for name, chosen in (("benign", benign), ("malignant", malignant))
+        },
+        "auc": bootstrap(area_under_curve),
+        "sensitivity": proportion(right[malignant], answers.groups[malignant], seed),
+        "specificity": proportion(right[benign], answers.groups[benign], seed),
+        "accuracy": proportion(right, answers.groups, seed),
+        "specificity_at_95_sensitivity": bootstrap(specificity_at_sensitivity),
+        "brier": bootstrap(brier),
+        "ece": round(float(ece), 4),
+    }
+
+
+def interval(
+    figure: Callable[[np.ndarray], np.ndarray], groups: np.ndarray, seed: int
+) -> Interval | None:
+    """A figure of n lesions and the 2.5 and 97.5 % quantiles of its resamples.
+
+    Args:
+        figure: weights of the lesions (b, n) to (b,), NaN where it has no value.
+        groups: (n,), what is resampled as one.
+        seed: of the resampling.
+
+    Returns:
+        None where the figure has no value, since a class is missing.
+    """
+    # A resample may lack a class altogether; it then says nothing, and is left out as NaN.
+    with np.errstate(invalid="ignore"):
+        value = figure(np.ones((1, len(groups))))[0]
+        if not np.isfinite(value):
+            return None
+        drawn = np.concatenate([figure(weights) for weights in _resamples(groups, seed)])
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return [round(float(number), 4) for number in (value, low, high)]
+
+
+def proportion(hits: np.ndarray, groups: np.ndarray, seed: int) -> Interval | None:
+    """The share of hits, bool (n,), with its interval; None of nothing.
+
+    Where all hit or none does, every resample is the same and the bootstrap would claim certainty:
+    the interval is then the exact binomial one of the number of groups (Clopper and Pearson 1934).
+    """
+    if not len(hits):
+        return None
+    if hits.all() or not hits.any():
+        count = len(np.unique(groups))
+        ends = binomtest(count if hits.all() else 0, count).proportion_ci(0.95, "exact")
+        return [float(hits[0]), round(float(ends.low), 4), round(float(ends.high), 4)]
+    return interval(lambda weights: weights @ hits / weights.sum(axis=1), groups, seed)
+
+
+def area_under_curve(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve, ties counted half, for each row of the weights (b, n)."""
+    malignant, benign = _by_probability(answers, weights)
+    below = benign.cumsum(axis=1) - benign
+    pairs = (malignant * (below + benign / 2)).sum(axis=1)
+    return pairs / (malignant.sum(axis=1) * benign.sum(axis=1))
+
+
+def specificity_at_sensitivity(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """Specificity at the highest threshold with 95 % sensitivity, for each row of the weights.
+
+    The threshold is read from these very lesions: a point of the curve, not what a user gets.
+    """
+    malignant, benign = _by_probability(answers, weights)
+    missed = malignant.cumsum(axis=1) - malignant
+    allowed = (1 - AT_SENSITIVITY) * malignant.sum(axis=1, keepdims=True)
+    threshold = (missed <= allowed + 1e-9).sum(axis=1) - 1
+    below = benign.cumsum(axis=1) - benign
+    # Without malignant lesions there is no threshold to read.
+    found = np.where(malignant.any(axis=1), 1.0, np.nan)
+    return found * below[np.arange(len(weights)), threshold] / benign.sum(axis=1)
+
+
+def calibration_error(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """Expected calibration error of p(malignant) in 15 equal bins, for each row of the weights."""
+    bins = bin_of(answers.probabilities)[:, None] == np.arange(BINS)
+    excess = (answers.probabilities - answers.labels)[:, None] * bins
+    return np.abs(weights @ excess).sum(axis=1) / weights.sum(axis=1)
+
+
+def brier(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    """Mean squared error of p(malignant), for each row of the weights (Brier 1950)."""
+    return weights @ (answers.probabilities - answers.labels) ** 2 / weights.sum(axis=1)
+
+
+def bin_of(probabilities: np.ndarray) -> np.ndarray:
+    """The calibration bin of each probability, 0-14."""
+    return np.minimum((probabilities * BINS).astype(int), BINS - 1)
+
+
+def _by_probability(answers: Answers, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of malignant and of benign at each distinct probability, the lowest first."""
+    order = np.argsort(answers.probabilities, kind="stable")
+    ordered = answers.probabilities[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] > ordered[:-1]])
+    labels, weights = answers.labels[order], weights[:, order]
+    malignant = np.add.reduceat(weights * labels, starts, axis=1)
+    benign = np.add.reduceat(weights * (1 - labels), starts, axis=1)
+    return malignant, benign
+
+
+def _resamples(groups: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """How often each lesion is drawn: float (100, n) at a time, its group with replacement."""
+    rng = np.random.default_rng(seed)
+    names, member = np.unique(groups, return_inverse=True)
+    even = np.full(len(names), 1 / len(names))
+    for _ in range(RESAMPLES // _AT_ONCE):
+        yield rng.multinomial(len(names), even, size=_AT_ONCE)[:, member].astype(float)

@@ -1,0 +1,54 @@
+"""Pictures of nothing, painted: what the lesion output learns to refuse beside real photographs."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from lens.images import SIZE
+
+
+def paint_nonsense(rng: np.random.Generator) -> np.ndarray:
+    """Paint noise, a flat colour, a gradient, a page of text, or stripes, chosen by ``rng``.
+
+    Returns:
+        uint8 (500, 500, 3).
+    """
+    painters = (_noise, _flat, _gradient, _text, _stripes)
+    return painters[rng.integers(len(painters))](rng)
+
+
+def _noise(rng: np.random.Generator) -> np.ndarray:
+    # Coarse grains look like texture, fine ones like a sensor in the dark.
+    grain = int(rng.choice([8, 32, 128, SIZE]))
+    pixels = rng.integers(0, 256, (grain, grain, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+
+
+def _flat(rng: np.random.Generator) -> np.ndarray:
+    colour = rng.integers(0, 256, 3)
+    return np.clip(colour + rng.normal(0, 3, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
+
+
+def _gradient(rng: np.random.Generator) -> np.ndarray:
+    pixels = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
+
+def _text(rng: np.random.Generator) -> np.ndarray:
+    page = Image.new("RGB", (SIZE, SIZE), (245, 245, 240))
+    draw = ImageDraw.Draw(page)
+    height = int(rng.integers(12, 40))
+    for top in range(0, SIZE, height + 6):
+        letters = rng.choice(list("abcdefghijklmnopqrstuvwxyz     "), 2 * SIZE // height)
+        draw.text((10, top), "".join(letters), fill=(20, 20, 30), font_size=height)
+    return np.asarray(page)
+
+
+def _stripes(rng: np.random.Generator) -> np.ndarray:
+    page = Image.new("RGB", (SIZE, SIZE), tuple(int(c) for c in rng.integers(0, 256, 3)))
+    draw = ImageDraw.Draw(page)
+    ink = tuple(int(c) for c in rng.integers(0, 256, 3))
+    step = int(rng.integers(10, 120))
+    for left in range(0, SIZE, step):
+        draw.rectangle((left, 0, left + step // 2, SIZE), fill=ink)
+    turned = page.rotate(float(rng.uniform(0, 180)), Image.Resampling.BILINEAR)
+    return np.asarray(turned.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 4)))))

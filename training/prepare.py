@@ -1,0 +1,216 @@
+"""Published data sets to one manifest with leak-free splits: ``python -m training.prepare``."""
+
+import argparse
+import csv
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from training import sources
+from training.duplicates import components, near_duplicates, same_picture
+from training.fingerprints import fingerprint_all
+from training.sources import PrepareError, Record, Source
+from training.splits import SHARES, assign
+
+COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What goes into one manifest, and the figures on the way to it.
+
+    Attributes:
+        rows: kept images in the order of source and name, each with its group and split.
+        unfit: names of images left out for their size, with the reason.
+        duplicates: images dropped per source because another kept image is the same picture.
+        contradictory: images dropped per source because their copies disagree on malignant.
+        merged: number of groups that joined another because they share a picture or nearly.
+    """
+
+    rows: list[tuple[Record, str, str]]
+    unfit: list[str]
+    duplicates: Counter
+    contradictory: Counter
+    merged: int
+
+
+def prepare(read: list[Source], seed: int) -> Prepared:
+    """Drop duplicates, join groups that share a picture, split.
+
+    Raises:
+        PrepareError: images that cannot be read, or none left.
+    """
+    found = fingerprint_all([record for source in read for record in source.records if record.path])
+    records = found.records
+    same = same_picture(records, found.digests, read)
+    kept, contradictory = _one_of_each(records, components(len(records), same))
+    groups, merged = _joined_groups(records, same + near_duplicates(found.hashes))
+    rows = [records[index] for index in kept]
+    strata = [(record.source, record.diagnosis) for record in rows]
+    kept_groups = [groups[record.group] for record in rows]
+    splits = assign(kept_groups, strata, seed)
+    dropped = Counter(record.source for record in records)
+    dropped -= Counter(record.source for record in rows) + contradictory
+    return Prepared(
+        [(row, group, splits[group]) for row, group in zip(rows, kept_groups, strict=True)],
+        found.unfit,
+        dropped,
+        contradictory,
+        merged,
+    )
+
+
+def _one_of_each(records: list[Record], first_copy: list[int]) -> tuple[list[int], Counter]:
+    """The first image of each picture; none of a picture called both benign and malignant."""
+    labels: dict[int, set[int]] = {}
+    for record, first in zip(records, first_copy, strict=True):
+        labels.setdefault(first, set()).add(record.malignant)
+    kept = [i for i, first in enumerate(first_copy) if i == first and len(labels[first]) == 1]
+    contradictory = Counter(
+        record.source
+        for record, first in zip(records, first_copy, strict=True)
+        if len(labels[first]) > 1
+    )
+    return kept, contradictory
+
+
+def _joined_groups(
+    records: list[Record], links: list[tuple[int, int]]
+) -> tuple[dict[str, str], int]:
+    """Each group's name after joining: the first of those it is joined with, in order of name."""
+    names = sorted({record.group for record in records})
+    position = {name: index for index, name in enumerate(names)}
+    ends = [position[record.group] for record in records]
+    first = components(len(names), [(ends[left], ends[right]) for left, right in links])
+    joined = {name: names[index] for name, index in zip(names, first, strict=True)}
+    return joined, len(names) - len(set(first))
+
+
+def write_manifest(prepared: Prepared, path: Path) -> None:
+    """Write the manifest whole or not at all. Image paths are absolute, with forward slashes:
+    a manifest moved elsewhere on the machine still finds its images.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(COLUMNS)
+            for record, group, split in prepared.rows:
+                assert record.path is not None
+                where = record.path.resolve().as_posix()
+                table.writerow(
+                    [where, record.source, record.diagnosis, record.malignant, group, split]
+                )
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def print_figures(read: list[Source], prepared: Prepared) -> None:
+    """Print what the tables listed, what was dropped and why, and what each split holds."""
+    print("\nTables         listed    benign malignant   present    absent  unlisted")
+    for source in read:
+        malignant = sum(record.malignant for record in source.records)
+        present = sum(record.path is not None for record in source.records)
+        listed = len(source.records)
+        counts = (listed, listed - malignant, malignant, present, listed - present, source.unlisted)
+        print(f"{source.name:11}" + "".join(f"{count:10,}" for count in counts))
+    print("\nSplits      " + "".join(f"{split:>30}" for split in SHARES))
+    print(" " * 12 + f"{'images':>10}{'malignant':>10}{'groups':>10}" * len(SHARES))
+    for name in [source.name for source in read] + ["all"]:
+        line = f"{name:12}"
+        for split in SHARES:
+            rows = [r for r in prepared.rows if r[2] == split and name in (r[0].source, "all")]
+            malignant = sum(record.malignant for record, _, _ in rows)
+            groups = len({group for _, group, _ in rows})
+            line += f"{len(rows):10,}{malignant:10,}{groups:10,}"
+        print(line)
+    print(f"\nduplicates dropped: {_per_source(prepared.duplicates)}")
+    print(f"dropped because copies disagree on malignant: {_per_source(prepared.contradictory)}")
+    print(f"same or nearly the same picture: {_count(prepared.merged, 'group')} joined to another")
+    print(f"left out for their size: {', '.join(prepared.unfit) or 'none'}")
+
+
+def _per_source(counts: Counter) -> str:
+    each = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"{counts.total():,} ({each})" if each else "none"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+READERS: dict[str, tuple[Callable[[Path], Source], str]] = {
+    "ham10000": (sources.read_ham10000, "HAM10000: HAM10000_metadata.csv and images"),
+    "isic2019": (sources.read_isic2019, "ISIC 2019: ISIC_2019_Training_*.csv and images"),
+    "siim2020": (sources.read_siim2020, "SIIM-ISIC 2020: train.csv and JPEG images"),
+    "pad_ufes": (sources.read_pad_ufes, "PAD-UFES-20: metadata.csv and images"),
+    "folders": (sources.read_folders, "any folder with benign/ and malignant/"),
+}
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m training.prepare",
+        description="Write OUT/manifest.csv from any of the published data sets: duplicates "
+        "dropped; lesions, patients and near-duplicates kept together; split 70/15/15 "
+        "(train/val/test) in equal shares of every source and diagnosis. The same images and seed "
+        "give the same split on every machine.",
+        allow_abbrev=False,
+    )
+    for name, (_, text) in READERS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="DIR", help=text)
+    parser.add_argument(
+        "--not-lesion",
+        type=Path,
+        metavar="DIR",
+        help="photographs of anything but a lesion; written to OUT/not_lesion.csv",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    parser.add_argument("--seed", type=int, default=0, help="draws the split (default 0)")
+    parsed = parser.parse_args(arguments)
+    if not any(getattr(parsed, name) for name in [*READERS, "not_lesion"]):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in READERS)
+        parser.error(f"no data set given; expected at least one of {options}, --not-lesion")
+    return parsed
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PrepareError(f"{folder}: expected a folder to write to: {error.strerror}") from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 when written, 2 with one line on stderr when the input is wrong."""
+    parsed = parse_arguments(arguments)
+    try:
+        _make_folder(parsed.out)
+        # Every table is read before any image, so that a wrong folder is said at once.
+        lesions = [
+            read(getattr(parsed, name))
+            for name, (read, _) in READERS.items()
+            if getattr(parsed, name)
+        ]
+        others = [sources.read_not_lesion(parsed.not_lesion)] if parsed.not_lesion else []
+        for read, file in ((lesions, "manifest.csv"), (others, "not_lesion.csv")):
+            if read:
+                prepared = prepare(read, parsed.seed)
+                write_manifest(prepared, parsed.out / file)
+                print_figures(read, prepared)
+                print(f"wrote {parsed.out / file}: {_count(len(prepared.rows), 'image')}")
+    except PrepareError as error:
+        print(f"prepare: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("prepare: stopped; a manifest that was there before is unchanged", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

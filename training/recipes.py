@@ -1,0 +1,105 @@
+"""How a network is trained: every number of the two recipes, with its source."""
+
+from dataclasses import dataclass, field
+
+from training.augment import Augmentation
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A run of epochs at one input size.
+
+    Attributes:
+        share: of all epochs, 0-1.
+        size: side of the input in pixels.
+        batch: images in a batch.
+    """
+
+    share: float
+    size: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train.
+
+    Attributes:
+        stages: in order; their shares sum to 1.
+        epochs: in all.
+        images_per_epoch: drawn an epoch; None for the size of the balanced training set.
+        optimizer: sgd, adam or rmsprop, where the command line names none.
+        rates: peak learning rate of each optimizer.
+        cosine: warm up for a twentieth of the steps, then a cosine to zero; otherwise constant.
+        plateau: halve the rate when training accuracy stands still for 3 epochs, and stop when
+            validation loss does for 10 (the paper's two callbacks).
+        momentum: of sgd, Nesterov's.
+        weight_decay: decoupled (AdamW), for adam alone.
+        average: momentum of the running weight average that is validated and kept; 0 for none.
+        label_smoothing: share of each label given to the other class.
+        augmentation: random changes of the training images.
+        other_share: share of photographs of something else, where the network has a lesion output.
+        loss_weights: of each output; an output named in no manifest or file is left out.
+    """
+
+    stages: tuple[Stage, ...]
+    epochs: int
+    images_per_epoch: int | None
+    optimizer: str
+    rates: dict[str, float]
+    cosine: bool
+    plateau: bool
+    augmentation: Augmentation
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    average: float = 0.0
+    label_smoothing: float = 0.0
+    other_share: float = 0.0
+    loss_weights: dict[str, float] = field(default_factory=lambda: {"malignant": 1.0})
+
+
+PAPER = Recipe(
+    # The paper, sections II and III: about 1,000 images 1:1, 500 px, 180 epochs in three runs.
+    stages=(Stage(1.0, 500, 8),),  # 113 steps for some 900 images in its log: batches of 8
+    epochs=180,
+    images_per_epoch=None,
+    optimizer="sgd",
+    rates={"sgd": 0.001, "adam": 0.001, "rmsprop": 0.001},
+    cosine=False,
+    plateau=True,
+    augmentation=Augmentation(shear=0.1, zoom=0.1, shift=0.1, flips=True),
+)
+
+DEFAULT = Recipe(
+    # Small images first: an epoch costs a quarter, and the layers behind the stem carry over.
+    stages=(Stage(0.65, 256, 32), Stage(0.35, 500, 32)),
+    epochs=20,
+    images_per_epoch=6144,
+    optimizer="adam",
+    rates={"sgd": 0.05, "adam": 0.0015, "rmsprop": 0.0005},
+    cosine=True,
+    plateau=False,
+    # Lesions have no upright side; skin tone and light vary more than shape does. The 2020 SIIM
+    # winners (Ha et al. 2020, arXiv:2010.05351) used the same kinds: flips, colour, cutout.
+    augmentation=Augmentation(
+        rotation=180,
+        zoom=0.25,
+        shear=0.1,
+        shift=0.08,
+        stretch=0.1,
+        flips=True,
+        gain=0.25,
+        saturation=0.3,
+        fault=0.15,
+    ),
+    momentum=0.9,
+    weight_decay=0.05,
+    average=0.998,
+    label_smoothing=0.05,
+    other_share=0.08,
+    # The diagnosis head is the lesson of the same winners; the teacher's embedding that of
+    # Romero et al. 2015 (FitNets): a rich target for a network that starts from nothing.
+    loss_weights={"malignant": 1.0, "lesion": 0.3, "diagnosis": 0.5, "teacher": 1.0},
+)
+
+RECIPES = {"default": DEFAULT, "paper": PAPER}

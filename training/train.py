@@ -1,0 +1,168 @@
+"""Train a network and write the ``.h5`` that the app serves: ``python -m training.train``."""
+
+import argparse
+import datetime
+import platform
+import shlex
+import sys
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from lens.artifact import Card
+from training import networks
+from training.calibrate import calibrate
+from training.data import Examples, ManifestError, Row, open_images, read_manifest, split_hash
+from training.device import choose_precision
+from training.embed import EmbeddingsError, read_embeddings
+from training.fitting import TrainingError, Validation, fit
+from training.plots import plot_curves
+from training.recipes import RECIPES
+
+NETWORKS = {
+    "cnn_v1": networks.cnn_v1,
+    "cnn_v2": networks.cnn_v2,
+    "cnn_v3": networks.cnn_v3,
+    "cnn7": networks.cnn7,
+}
+EMBEDDING_SIZE = 128
+"""Principal components of the teacher's embeddings that are learned."""
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m training.train", description=__doc__)
+    parser.add_argument("--manifest", type=Path, default=Path("data/manifest.csv"), metavar="FILE")
+    parser.add_argument("--out", type=Path, default=Path("models/melanoma.h5"), metavar="FILE.h5")
+    parser.add_argument("--network", choices=NETWORKS, default="cnn7")
+    parser.add_argument("--recipe", choices=RECIPES, default="default")
+    parser.add_argument("--optimizer", choices=("sgd", "adam", "rmsprop"), help="(of the recipe)")
+    parser.add_argument("--epochs", type=_positive, metavar="N", help="in all (of the recipe)")
+    parser.add_argument(
+        "--embeddings",
+        type=Path,
+        metavar="FILE.npz",
+        help="teach cnn7 the teacher's embeddings too (made by training.embed)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on after the last whole epoch")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+    return int(text)
+
+
+def train(options: argparse.Namespace) -> Card:
+    """Train, calibrate on validation, write the model and its curves; return its card."""
+    recipe = RECIPES[options.recipe]
+    optimizer = options.optimizer or recipe.optimizer
+    epochs = options.epochs or recipe.epochs
+    rows = read_manifest(options.manifest)
+    chosen = {split: [row for row in rows if row.split == split] for split in ("train", "val")}
+    _require_both_classes(options.manifest, chosen)
+    cache = options.manifest.parent / "cache"
+    others = _read_others(options.manifest)
+    images = {split: open_images(chosen[split], cache) for split in chosen}
+    examples = Examples(
+        images=images["train"],
+        rows=chosen["train"],
+        others=open_images(others, cache),
+        targets=_targets(options.embeddings, chosen["train"] + others),
+    )
+    keras.utils.set_random_seed(options.seed)
+    precision = choose_precision()
+    print(f"{len(examples.rows)} training images, {precision}, {epochs} epochs", flush=True)
+    build = NETWORKS[options.network]
+    # cnn7 takes any size, so that one set of weights goes through all stages.
+    network = networks.cnn7(None) if options.network == "cnn7" else build()
+    run = options.out.with_suffix(".run")
+    history = fit(
+        network,
+        recipe,
+        examples,
+        Validation(images["val"], chosen["val"], batch=32),
+        optimizer=optimizer,
+        epochs=epochs,
+        seed=options.seed,
+        folder=run,
+        resume=options.resume,
+    )
+    plot_curves(history, options.out.with_name(f"{options.out.stem}_curves.png"))
+    # Built again in float32, so that the file does not ask its reader for bfloat16.
+    keras.config.set_dtype_policy("float32")
+    served = build()
+    served.set_weights(network.get_weights())
+    labels = np.array([row.malignant for row in chosen["val"]])
+    card = _card(options, rows)
+    return calibrate(served, card, options.out, images["val"], labels)
+
+
+def _require_both_classes(manifest: Path, chosen: dict[str, list[Row]]) -> None:
+    for split, rows in chosen.items():
+        if len({row.malignant for row in rows}) < 2:
+            raise ManifestError(
+                f"{manifest}: expected benign and malignant images in the {split} split, "
+                f"got {len(rows)} images of {len({row.malignant for row in rows})} classes"
+            )
+
+
+def _read_others(manifest: Path) -> list[Row]:
+    path = manifest.with_name("not_lesion.csv")
+    return [row for row in read_manifest(path) if row.split == "train"] if path.exists() else []
+
+
+def _targets(path: Path | None, rows: list[Row]) -> np.ndarray | None:
+    """Leading principal components of the teacher's embeddings, float32 (len(rows), 128)."""
+    if path is None:
+        return None
+    embeddings = read_embeddings(path, rows)
+    centred = embeddings - embeddings.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    return (centred @ axes[:EMBEDDING_SIZE].T).astype(np.float32)
+
+
+def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
+    counts: dict[str, dict[str, list[int]]] = {}
+    for (source, split), total in sorted(Counter((r.source, r.split) for r in rows).items()):
+        malignant = sum(r.malignant for r in rows if (r.source, r.split) == (source, split))
+        counts.setdefault(source, {})[split] = [total, malignant]
+    packages = ("keras", "tensorflow", "numpy", "pillow")
+    return Card(
+        name=options.network,
+        views=8 if options.network == "cnn7" else 1,
+        training_data={"images_and_malignant": counts, "recipe": options.recipe},
+        split_hashes={
+            split: split_hash([row for row in rows if row.split == split])
+            for split in ("train", "val", "test")
+        },
+        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
+        command=shlex.join(["python", "-m", "training.train", *sys.argv[1:]]),
+        created=datetime.date.today().isoformat(),
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        card = train(options)
+    except (ManifestError, EmbeddingsError, TrainingError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command with --resume goes on after the last whole epoch")
+        return 130
+    print(
+        f"{options.out}: threshold {card.threshold:.3f} ({card.threshold_rule}), "
+        f"temperature {card.temperature:.2f}\n"
+        f"next: python -m training.evaluate {options.out} --manifest {options.manifest}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
