@@ -8,6 +8,8 @@ the process that reads this forks the workers, and TensorFlow must never be in i
 import ctypes
 import math
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +107,31 @@ timeout = 180
 # A photo in work takes under a second; one still arriving from a slow phone gets this long.
 graceful_timeout = 30
 
-# Heartbeats are writes to a file; on a slow disk they would block the worker. gunicorn gives the
-# file a random name there.
-if os.path.isdir("/dev/shm"):  # noqa: S108
-    worker_tmp_dir = "/dev/shm"  # noqa: S108
+# Heartbeats and metrics are writes to files; on a slow disk they would block the worker.
+_memory = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()  # noqa: S108
+worker_tmp_dir = _memory
+
+# Each worker counts into a file here, and whichever is asked for /metrics adds them up.
+_metrics = f"{_memory}/molelens-metrics-{os.getpid()}"
+raw_env.append(f"PROMETHEUS_MULTIPROC_DIR={_metrics}")
+
+
+def on_starting(_server: Any) -> None:
+    """Before the first worker: make the folder of the metrics, for this user alone."""
+    os.makedirs(_metrics, mode=0o700, exist_ok=True)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """A worker has ended: its gauges (photos in work, waiting) end with it, its counts stay."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid, _metrics)
+
+
+def on_exit(_server: Any) -> None:
+    """All workers have ended."""
+    shutil.rmtree(_metrics, ignore_errors=True)
+
 
 # Ours are far smaller: a route and an id, a browser's usual headers.
 limit_request_line = 2048

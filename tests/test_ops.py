@@ -180,10 +180,6 @@ def test_a_made_up_method_makes_no_metric_of_its_own(client):
     assert 'method="other"' in text
 
 
-@pytest.mark.skipif(
-    "PROMETHEUS_MULTIPROC_DIR" not in (ROOT / "gunicorn.conf.py").read_text(),
-    reason="gunicorn.conf.py does not yet let workers count together",
-)
 def test_metrics_are_right_over_several_workers(served):
     def answered() -> float:
         with urllib.request.urlopen(f"{served}/metrics") as response:
