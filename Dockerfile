@@ -31,7 +31,7 @@ COPY lens lens/
 COPY app app/
 COPY templates templates/
 COPY static static/
-COPY models models/
+COPY models/melanoma.h5 models/LICENSE models/
 # Nothing can be written at run time, byte code neither.
 RUN /opt/venv/bin/python -m compileall -q app lens wsgi.py
 

@@ -6,8 +6,8 @@ from flask import Blueprint, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import openapi
-from app.judging import judge_photo, sent_photo
-from app.refusals import KINDS
+from app.judging import judge_photo, sent_photos
+from app.refusals import KINDS, Refused
 from app.service import Service, current
 from lens.verdict import Verdict
 
@@ -17,7 +17,10 @@ api = Blueprint("api", __name__, url_prefix="/api")
 @api.post("/v1/predictions")
 def predict() -> ResponseReturnValue:
     service = current()
-    _, verdict = judge_photo(service, sent_photo())
+    photos = sent_photos()
+    if len(photos) > 1:
+        raise Refused("several_files", f"Expected one file in 'photo', got {len(photos)}.")
+    _, verdict = judge_photo(service, photos[0])
     return jsonify(_prediction(service, verdict))
 
 

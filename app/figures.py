@@ -31,6 +31,11 @@ def of_100(probability: float) -> str:
     return _("about %(count)s", count=format_decimal(count))
 
 
+def fixed(value: float) -> str:
+    """A value between 0 and 1 with three decimals, as the page's language writes them."""
+    return format_decimal(value, "0.000")
+
+
 def figure(entry: Any) -> Figure | None:
     """A card's figure in any of the shapes that trainers write, or None.
 

@@ -1,4 +1,4 @@
-"""One photo of one request: admitted, decoded, judged, counted. Pages and API share it."""
+"""The photos of a request: each admitted, decoded, judged, counted. Pages and API share it."""
 
 import time
 from collections.abc import Iterator
@@ -24,22 +24,21 @@ def stage(name: str) -> Iterator[None]:
     finally:
         seconds = time.perf_counter() - start
         metrics.STAGE_SECONDS.labels(name).observe(seconds)
-        g.setdefault("stages", {})[name] = seconds
+        stages = g.setdefault("stages", {})
+        stages[name] = stages.get(name, 0.0) + seconds
 
 
-def sent_photo() -> bytes:
-    """The bytes of the form field ``photo``. The file's name and stated type are never looked at.
+def sent_photos() -> list[bytes]:
+    """The bytes of each form field ``photo``. A file's name and stated type are never looked at.
 
     Raises:
-        Refused: no file was sent, or more than one.
+        Refused: no file was sent.
     """
     # A form without JavaScript has a camera input and a file input; the unused one comes empty.
     sent = [file for file in request.files.getlist("photo") if file.filename]
     if not sent:
         raise Refused("no_file", "Expected a file in the multipart form field 'photo'.")
-    if len(sent) > 1:
-        raise Refused("several_files", f"Expected one file in 'photo', got {len(sent)}.")
-    return sent[0].read()
+    return [file.read() for file in sent]
 
 
 def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:

@@ -1,6 +1,7 @@
 """Which language a page is in: ``?lang=``, then the cookie, then what the browser asks for."""
 
-from flask import Flask, Response, current_app, request
+from babel import Locale
+from flask import Flask, Response, current_app, request, url_for
 from flask_babel import Babel
 
 COOKIE = "lang"
@@ -13,28 +14,58 @@ def available() -> list[str]:
     return codes
 
 
+def _offered(wish: str | None) -> str | None:
+    """The language that serves ``wish``, whatever its region: pt for pt-BR, zh_Hans for zh-CN."""
+    family = _family(wish or "")
+    return next((code for code in available() if _family(code) == family), None)
+
+
+def _family(code: str) -> str:
+    return code.replace("_", "-").split("-")[0].lower()
+
+
 def chosen() -> str:
-    offered = available()
-    for wish in (request.args.get("lang"), request.cookies.get(COOKIE)):
-        if wish in offered:
-            return str(wish)
-    return request.accept_languages.best_match(offered) or "en"
+    wishes = [request.args.get("lang"), request.cookies.get(COOKIE)]
+    # Not werkzeug's best_match: of "de-AT, en;q=0.5" it takes English.
+    wishes += [wish for wish, quality in request.accept_languages if quality > 0]
+    return next((code for code in map(_offered, wishes) if code), "en")
+
+
+def choices() -> list[tuple[str, str, str]]:
+    """For the selector: a language's tag, its name in itself, and this page's address in it."""
+    if request.method == "GET" and request.endpoint:
+        endpoint, values = request.endpoint, request.view_args or {}
+    else:
+        endpoint, values = "pages.index", {}
+    return [
+        (_tag(code), _name(code), url_for(endpoint, **{**values, "lang": code}))
+        for code in available()
+    ]
+
+
+def _tag(code: str) -> str:
+    return code.replace("_", "-")
+
+
+def _name(code: str) -> str:
+    name = Locale.parse(code).get_display_name() or code
+    return name[0].upper() + name[1:]
 
 
 def _remember(response: Response) -> Response:
     if request.endpoint == "static":
         return response
-    wish = request.args.get("lang")
-    if wish in available():
+    wish = _offered(request.args.get("lang"))
+    if wish:
         response.set_cookie(
             COOKIE,
-            str(wish),
+            wish,
             max_age=_YEAR,
             secure=request.is_secure,
             httponly=True,
             samesite="Lax",
         )
-    response.headers["Content-Language"] = chosen()
+    response.headers["Content-Language"] = _tag(chosen())
     response.vary.update(["Accept-Language", "Cookie"])
     return response
 
@@ -45,4 +76,4 @@ def install(app: Flask) -> None:
         catalogs = {str(locale) for locale in babel.list_translations()}
     app.extensions["languages"] = ["en", *sorted(catalogs - {"en"})]
     app.after_request(_remember)
-    app.context_processor(lambda: {"language": chosen().replace("_", "-")})
+    app.context_processor(lambda: {"language": _tag(chosen()), "languages": choices()})

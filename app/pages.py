@@ -16,11 +16,16 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from app import figures, overlay, report
-from app.judging import judge_photo, sent_photo, stage
-from app.results import Result
+from app import figures, metrics, overlay, report, words
+from app.judging import judge_photo, sent_photos, stage
+from app.languages import chosen
+from app.refusals import KINDS, Refused
+from app.results import Result, StoreUnavailable
 from app.service import current
 from app.words import advice
+
+MOST_PHOTOS = 10
+"""Photos judged at once, each with a result of its own."""
 
 pages = Blueprint("pages", __name__)
 
@@ -38,8 +43,19 @@ def upload_address() -> ResponseReturnValue:
 
 @pages.post("/upload")
 def upload() -> ResponseReturnValue:
+    photos = sent_photos()
+    if len(photos) > MOST_PHOTOS:
+        raise Refused("too_many_files", f"Expected at most {MOST_PHOTOS} files.")
+    if len(photos) == 1:
+        return redirect(url_for("pages.result", key=_judged(photos[0])), 303)
+    items = ",".join(_judged_or_refused(photo) for photo in photos)
+    return redirect(url_for("pages.several", items=items), 303)
+
+
+def _judged(photo: bytes) -> str:
+    """Judge a photo and keep its result; the result's id."""
     service = current()
-    pixels, verdict = judge_photo(service, sent_photo())
+    pixels, verdict = judge_photo(service, photo)
     with stage("store"):
         heat_map = verdict.heat_map
         result = Result(
@@ -52,8 +68,40 @@ def upload() -> ResponseReturnValue:
             heat_map=None if heat_map is None else overlay.heat_png(heat_map),
             created=time.time(),
         )
-        key = service.results.put(result)
-    return redirect(url_for("pages.result", key=key), 303)
+        return service.results.put(result)
+
+
+def _judged_or_refused(photo: bytes) -> str:
+    """The result's id, or the code of the refusal: one bad photo must not cost the others."""
+    try:
+        return _judged(photo)
+    except Refused as error:
+        code = error.code
+    except StoreUnavailable:
+        code = "store_unavailable"
+    metrics.REFUSALS.labels(code).inc()
+    return code
+
+
+@pages.get("/results/<items>")
+def several(items: str) -> ResponseReturnValue:
+    """An overview; its address holds all that it knows: ids of results, codes of refusals."""
+    shown = [(item, current().results.get(item)) for item in _items(items)]
+    return render_template(
+        "results.html", items=items, shown=shown, kinds=KINDS, minutes=_minutes()
+    )
+
+
+@pages.post("/results/<items>/delete")
+def delete_several(items: str) -> ResponseReturnValue:
+    for item in _items(items):
+        current().results.delete(item)
+    flash(_("Your photos and their results are deleted."))
+    return redirect(url_for("pages.index"), 303)
+
+
+def _items(items: str) -> list[str]:
+    return items.split(",")[:MOST_PHOTOS]
 
 
 def _kept(key: str) -> Result:
@@ -72,6 +120,7 @@ def result(key: str) -> ResponseReturnValue:
         result=found,
         card=service.card,
         advice=[advice(reason) for reason in found.reasons],
+        pdf_speaks=report.speaks(chosen()),
         seconds_left=round(service.results.seconds_left(found)),
     )
 
@@ -92,8 +141,8 @@ def heat_map(key: str) -> ResponseReturnValue:
 @pages.get("/result/<key>/report.pdf")
 def report_pdf(key: str) -> ResponseReturnValue:
     service = current()
-    pdf = report.pdf(_kept(key), service.card, service.sha256)
-    return send_file(BytesIO(pdf), "application/pdf", True, _("molelens-result") + ".pdf")
+    pdf = report.pdf(_kept(key), service.card, service.sha256, chosen())
+    return send_file(BytesIO(pdf), "application/pdf", True, "molelens-result.pdf")
 
 
 @pages.post("/result/<key>/delete")
@@ -118,10 +167,20 @@ def about() -> ResponseReturnValue:
 
 @pages.get("/privacy")
 def privacy() -> ResponseReturnValue:
-    minutes = max(1, round(current().results.lifetime / 60))
-    return render_template("privacy.html", minutes=minutes)
+    return render_template("privacy.html", minutes=_minutes())
+
+
+def _minutes() -> int:
+    return max(1, round(current().results.lifetime / 60))
 
 
 @pages.app_context_processor
 def _names() -> dict[str, object]:
-    return {"of_100": figures.of_100, "figure": figures.figure, "found": figures.found}
+    return {
+        "of_100": figures.of_100,
+        "figure": figures.figure,
+        "fixed": figures.fixed,
+        "found": figures.found,
+        "headline": words.headline,
+        "most_photos": MOST_PHOTOS,
+    }

@@ -33,6 +33,11 @@ KINDS = {
         "More than one photo",
         _("More than one photo was sent. Send one photo at a time."),
     ),
+    "too_many_files": Kind(
+        400,
+        "Too many photos",
+        _("Too many photos were sent at once. Send at most 10."),
+    ),
     "form_expired": Kind(
         400,
         "Form expired",
@@ -44,7 +49,7 @@ KINDS = {
     "too_large": Kind(
         413,
         "Photo too large",
-        _("The file is too large. Send a smaller copy of the photo."),
+        _("The file is too large. Send a smaller copy, or fewer photos at once."),
     ),
     "unsupported_format": Kind(
         415,

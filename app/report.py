@@ -3,21 +3,21 @@
 from datetime import UTC, datetime
 from io import BytesIO
 
-from flask_babel import format_datetime, format_percent
+from flask_babel import force_locale, format_datetime
 from flask_babel import gettext as _
 from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
 from app import overlay
-from app.figures import found, of_100
+from app.figures import fixed, found, of_100
 from app.results import Result
-from app.words import advice
+from app.words import advice, headline
 from lens.artifact import Card
 
 _PICTURE = 80
 
 # fpdf2's built-in fonts hold Latin-1 only.
-_PLAIN = str.maketrans(
+PLAIN = str.maketrans(
     {
         "\u2018": "'",
         "\u2019": "'",
@@ -31,25 +31,40 @@ _PLAIN = str.maketrans(
 )
 
 
+# Languages whose every letter is among them; a test holds their catalogs to it.
+_SPOKEN = ("en", "de", "es", "fr", "pt")
+
+
+def speaks(language: str) -> bool:
+    """Whether a report can be in ``language``; it is in English otherwise."""
+    return language in _SPOKEN
+
+
 class _Page(FPDF):
     def say(self, text: str, size: int = 11, style: str = "", gap: float = 2) -> None:
         self.set_font("Helvetica", style, size)
-        words = text.translate(_PLAIN).encode("latin-1", "replace").decode("latin-1")
+        words = text.translate(PLAIN).encode("latin-1", "replace").decode("latin-1")
         self.multi_cell(0, size * 0.5, words, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         self.ln(gap)
 
 
-def pdf(result: Result, card: Card, sha256: str) -> bytes:
+def pdf(result: Result, card: Card, sha256: str, language: str) -> bytes:
     """The PDF of ``result``, given by the model that ``card`` and ``sha256`` describe."""
+    spoken = language if speaks(language) else "en"
+    with force_locale(spoken):
+        return _pdf(result, card, sha256, spoken)
+
+
+def _pdf(result: Result, card: Card, sha256: str, language: str) -> bytes:
     page = _Page(format="A4")
     page.set_title("MoleLens")
-    page.set_lang("en")
+    page.set_lang(language)
     page.set_margin(18)
     page.add_page()
     page.say("MoleLens", 20, "B", 0)
     page.say(_("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4)
     _pictures(page, result)
-    page.say(_headline(result), 16, "B")
+    page.say(headline(result.verdict), 16, "B")
     for line in _lines(result, card):
         page.say(line)
     page.say(_("For the doctor"), 13, "B", 1)
@@ -74,14 +89,6 @@ def _pictures(page: FPDF, result: Result) -> None:
             alt_text=_("The photo with the heat map"),
         )
     page.set_y(top + _PICTURE + 6)
-
-
-def _headline(result: Result) -> str:
-    if result.verdict == "malignant":
-        return _("Verdict: malignant. Have this spot checked by a doctor.")
-    if result.verdict == "benign":
-        return _("Verdict: benign. This is not an all-clear.")
-    return _("The model cannot judge this photo.")
 
 
 def _lines(result: Result, card: Card) -> list[str]:
@@ -124,8 +131,8 @@ def _details(result: Result, card: Card, sha256: str) -> list[str]:
         lines.append(
             _(
                 "Output p(malignant): %(probability)s. Threshold for malignant: %(threshold)s.",
-                probability=f"{result.probability:.3f}",
-                threshold=f"{result.threshold:.3f}",
+                probability=fixed(result.probability),
+                threshold=fixed(result.threshold),
             )
         )
     sensitivity, specificity = (found(card.metrics, n) for n in ("sensitivity", "specificity"))
@@ -134,8 +141,8 @@ def _details(result: Result, card: Card, sha256: str) -> list[str]:
             _(
                 "Measured on test photos: sensitivity %(sensitivity)s, "
                 "specificity %(specificity)s.",
-                sensitivity=format_percent(sensitivity.value, "0.0 %"),
-                specificity=format_percent(specificity.value, "0.0 %"),
+                sensitivity=fixed(sensitivity.value),
+                specificity=fixed(specificity.value),
             )
         )
     lines.append(_("Model: %(name)s, SHA-256 %(sha256)s", name=card.name, sha256=sha256))

@@ -1,7 +1,8 @@
-"""What the result page says of a photo that cannot be judged: the reason, and how to retake it."""
+"""What people read of a result: its verdict in a line; why there is none, and how to retake it."""
 
 from dataclasses import dataclass
 
+from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 
 
@@ -41,6 +42,15 @@ _OTHER = Advice(
     _("The model is not sure enough about this photo."),
     _("Take a new photo in daylight, sharp, with the spot in the middle."),
 )
+
+
+def headline(verdict: str | None) -> str:
+    """The verdict ("benign", "malignant" or None) in one line that stands alone."""
+    if verdict == "malignant":
+        return gettext("Verdict: malignant. Have this spot checked by a doctor.")
+    if verdict == "benign":
+        return gettext("Verdict: benign. This is not an all-clear.")
+    return gettext("The model cannot judge this photo.")
 
 
 def advice(reason: str) -> Advice:

@@ -10,7 +10,7 @@ function tick() {
     return;
   }
   const minutes = Math.floor(seconds / 60);
-  left.textContent = minutes > 0 ? left.dataset.many.replace("{minutes}", minutes) : left.dataset.one;
+  left.textContent = minutes > 1 ? left.dataset.many.replace("{minutes}", minutes) : left.dataset.one;
   setTimeout(tick, Math.min(15, seconds + 0.5) * 1000);
 }
 tick();

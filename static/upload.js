@@ -14,29 +14,32 @@ const crop = new Crop({
   x: at("crop-x"),
   y: at("crop-y"),
 });
-let chosen = null; // the File
+const percent = new Intl.NumberFormat(document.documentElement.lang, { style: "percent" });
+let chosen = []; // the Files
 let cropped = false; // whether the square is sent instead of the whole file
 
-async function choose(file) {
+async function choose(files) {
   hideProblem();
-  chosen = file;
+  chosen = [...files];
   cropped = false;
   at("choose").hidden = true;
   at("preview").hidden = false;
+  const single = chosen.length === 1;
   try {
-    crop.show(await createImageBitmap(file));
-    cropped = true;
+    if (single) crop.show(await createImageBitmap(chosen[0]));
+    cropped = single;
   } catch {
     // Not every browser reads HEIC; and what is not a photo at all, the server says in words.
   }
   at("stage").hidden = at("controls").hidden = !cropped;
-  at("no-preview").hidden = cropped;
-  say(cropped ? words.ready : words.readyWhole);
+  at("no-preview").hidden = cropped || !single;
+  if (!single) say(words.several.replace("{count}", chosen.length));
+  else say(cropped ? words.ready : words.readyWhole);
   at("send").focus({ preventScroll: true });
 }
 
 function forget() {
-  chosen = null;
+  chosen = [];
   for (const input of inputs) input.value = "";
   at("choose").hidden = false;
   at("preview").hidden = true;
@@ -67,19 +70,21 @@ function busy(on) {
 
 async function send(event) {
   event.preventDefault();
-  if (!chosen) return showProblem(words.none);
+  if (!chosen.length) return showProblem(words.none);
   hideProblem();
-  const photo = cropped ? await crop.toBlob() : chosen;
-  if (photo.size > form.dataset.most) return showProblem(words.tooLarge);
+  const photos = cropped ? [await crop.toBlob()] : chosen;
+  const size = photos.reduce((sum, photo) => sum + photo.size, 0);
+  if (size > form.dataset.most) return showProblem(words.tooLarge);
   busy(true);
   const body = new FormData();
   body.append("csrf_token", form.elements.csrf_token.value);
-  body.append("photo", photo, "photo"); // Its name on the phone is nobody's business.
+  // Its name on the phone is nobody's business.
+  for (const photo of photos) body.append("photo", photo, "photo");
   const request = new XMLHttpRequest();
   request.upload.addEventListener("progress", (e) => {
-    const percent = Math.round((100 * e.loaded) / e.total);
-    at("progress").value = percent;
-    say(percent < 100 ? `${words.sending} ${percent} %` : words.judging);
+    const share = e.loaded / e.total;
+    at("progress").value = 100 * share;
+    say(share < 1 ? `${words.sending} ${percent.format(share)}` : words.judging);
   });
   request.addEventListener("load", () => answered(request));
   request.addEventListener("error", () => failed(words.offline));
@@ -107,7 +112,7 @@ function failed(text) {
 }
 
 for (const input of inputs) {
-  input.addEventListener("change", () => input.files[0] && choose(input.files[0]));
+  input.addEventListener("change", () => input.files[0] && choose(input.files));
 }
 at("other").addEventListener("click", forget);
 form.addEventListener("submit", send);
@@ -120,10 +125,10 @@ form.addEventListener("dragleave", () => form.classList.remove("dropping"));
 form.addEventListener("drop", (event) => {
   event.preventDefault();
   form.classList.remove("dropping");
-  if (event.dataTransfer.files[0]) choose(event.dataTransfer.files[0]);
+  if (event.dataTransfer.files[0]) choose(event.dataTransfer.files);
 });
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files[0]) choose(event.clipboardData.files[0]);
+  if (event.clipboardData.files[0]) choose(event.clipboardData.files);
 });
 
 at("controls").addEventListener("focusin", (event) => {
@@ -133,5 +138,5 @@ at("controls").addEventListener("focusin", (event) => {
 at("drop-hint").hidden = false;
 // A page kept by the browser may come back with a file still in its input.
 const kept = inputs.find((input) => input.files[0]);
-if (kept) choose(kept.files[0]);
+if (kept) choose(kept.files);
 if (!at("problem").hidden) at("problem").focus();

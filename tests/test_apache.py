@@ -11,28 +11,431 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar
-from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 
 import painter
 import pytest
-from conftest import ROOT, free_port, settings_for, wait_for
+from conftest import ROOT, free_port, settings_for
 
 CONF = ROOT / "deploy" / "apache" / "molelens.conf"
 MODULES = Path("/usr/lib/apache2/modules")
-# What `a2enmod` in docs/operations.md switches on, and what Debian has on from the start.
-ENABLED = "alias headers http2 lbmethod_bybusyness proxy proxy_balancer proxy_http reqtimeout ssl"
-ALWAYS_ON = "authz_core authz_host mime mpm_event setenvif slotmem_shm socache_shmcb"
+# Debian switches these on with the package; the others are named in the file itself.
+ALWAYS_ON = ["authz_core", "authz_host", "env", "mime", "mpm_event", "setenvif", "slotmem_shm"]
 NEEDED = ("apache2", "redis-server", "openssl", "curl")
+PERSONS, PHOTOS_EACH = 3, 6
+SECURITY = [
+    "Content-Security-Policy",
+    "Cross-Origin-Resource-Policy",
+    "Referrer-Policy",
+    "Strict-Transport-Security",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+]
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, NEEDED)), reason=f"needs {', '.join(NEEDED)}"
 )
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def from_gunicorn(self) -> bool:
+        return "X-Request-ID" in self.headers
+
+
+@dataclass
+class Backend:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """Master and workers at once, as when a machine loses power."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def accepted(self) -> int:
+        lines = [json.loads(x) for x in self.log.read_text().splitlines() if x.startswith("{")]
+        return sum(x.get("route") == "/upload" and x.get("status") == 303 for x in lines)
+
+
+@dataclass
+class Site:
+    folder: Path
+    https: int
+    http: int
+    backends: list[Backend]
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.https}"
+
+    def person(self) -> Callable[..., Answer]:
+        """Someone with a browser of their own: cookies are kept, redirects are not followed."""
+        context = ssl.create_default_context(cafile=self.folder / "certificate.pem")
+        opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=context),
+            urllib.request.HTTPCookieProcessor(CookieJar()),
+            NoRedirect,
+        )
+
+        def ask(path: str, body: bytes | None = None, **headers: str) -> Answer:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            address = path if "://" in path else self.url + path
+            request = urllib.request.Request(address, body, named)
+            try:
+                with opener.open(request, timeout=30) as answer:
+                    return Answer(answer.status, answer.headers, answer.read())
+            except urllib.error.HTTPError as error:
+                return Answer(error.code, error.headers, error.read())
+
+        return ask
+
+    def curl(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["curl", "-sS", "--cacert", str(self.folder / "certificate.pem"), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout
+
+
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@cache
+def photo_of_a_lesion() -> bytes:
+    return painter.encoded(painter.lesion())
+
+
+def upload(ask: Callable[..., Answer]) -> Answer:
+    """What a browser does: get the form, send it."""
+    form = ask("/")
+    if form.status != 200:
+        return form
+    token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.body.decode())[1]
+    edge = uuid.uuid4().hex
+    body = (
+        f'--{edge}\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{token}\r\n'
+        f'--{edge}\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n\r\n'
+    ).encode()
+    body += photo_of_a_lesion() + f"\r\n--{edge}--\r\n".encode()
+    return ask("/upload", body, Content_Type=f"multipart/form-data; boundary={edge}")
+
+
+@contextmanager
+def running(command: list[str], log: Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    with open(log, "wb") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, start_new_session=True, **options
+        )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        print(f"{log.name}:\n{log.read_text()[-4000:]}")
+
+
+def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 90
+    while not condition():
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"{process.args} is not ready; ended with {process.returncode}")
+        time.sleep(0.05)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def apache_configuration(folder: Path, https: int, http: int, backends: list[str]) -> str:
+    """What stands around the site's file on Debian, for an instance of this test alone."""
+    named = re.search(r"Needs the modules\n#(.*)", CONF.read_text())[1].split()
+    values = {
+        "APACHE_LOG_DIR": folder,
+        "MOLELENS_HOST": "localhost",
+        "MOLELENS_HTTP_PORT": http,
+        "MOLELENS_HTTPS_PORT": https,
+        "MOLELENS_CERTIFICATE": folder / "certificate.pem",
+        "MOLELENS_CERTIFICATE_KEY": folder / "key.pem",
+        "MOLELENS_ROOT": folder,
+        **{f"MOLELENS_BACKEND_{n}": address for n, address in enumerate(backends, 1)},
+    }
+    return "\n".join(
+        [
+            f"ServerRoot {folder}",
+            f"DefaultRuntimeDir {folder}",
+            f"PidFile {folder}/apache.pid",
+            f"ErrorLog {folder}/error.log",
+            "Mutex sem",
+            "ServerName localhost",
+            "User www-data",
+            "Group www-data",
+            "StartServers 1",
+            f"Listen 127.0.0.1:{http}",
+            f"Listen 127.0.0.1:{https}",
+            *(f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in [*ALWAYS_ON, *named]),
+            "TypesConfig /etc/mime.types",
+            *(f'Define {name} "{value}"' for name, value in values.items()),
+            f"Include {CONF}",
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
+    with ExitStack() as stack:
+        # Apache's workers are www-data: they must be let in, and pytest's folders are private.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="molelens-apache-")))
+        folder.chmod(0o755)
+        for name in ("static", "deploy/apache/errors"):
+            shutil.copytree(ROOT / name, folder / name)
+        (folder / "tmp").mkdir()
+        (folder / "tmp").chmod(0o777)
+        certificate(folder)
+
+        redis_port, port, https, http = (free_port() for _ in range(4))
+        redis = ["redis-server", "--port", str(redis_port), "--bind", "127.0.0.1", "--save", ""]
+        process = stack.enter_context(running(redis, folder / "redis.log", cwd=folder))
+        wait_for(process, lambda: listens(redis_port))
+
+        environment = {
+            **{n: value for n, value in os.environ.items() if not n.startswith("MOLELENS_")},
+            **settings_for(tiny_model, engine_cache, folder),
+            "MOLELENS_RESULTS": f"redis://127.0.0.1:{redis_port}/0",
+            "MOLELENS_PROXIES": "1",
+            "MOLELENS_WORKERS": "1",
+        }
+        binds = [f"unix:{folder}/gunicorn.sock", f"127.0.0.1:{port}"]
+        doors = [["--unix-socket", f"{folder}/gunicorn.sock", "http://x"], [f"http://{binds[1]}"]]
+        backends = []
+        for number, bind in enumerate(binds, 1):
+            log = folder / f"gunicorn-{number}.log"
+            command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", bind]
+            process = stack.enter_context(running(command, log, cwd=ROOT, env=environment))
+            backends.append(Backend(process, log))
+        for backend, (*door, url) in zip(backends, doors, strict=True):
+            ask = ["curl", "-fs", *door, f"{url}/readyz"]
+            wait_for(
+                backend.process,
+                lambda ask=ask: subprocess.run(ask, stdout=subprocess.DEVNULL).returncode == 0,
+            )
+
+        members = [f"{binds[0]}|http://one", f"http://{binds[1]}"]
+        (folder / "httpd.conf").write_text(apache_configuration(folder, https, http, members))
+        apache = ["apache2", "-f", f"{folder}/httpd.conf", "-DFOREGROUND"]
+        temporary = {**os.environ, "TMPDIR": str(folder / "tmp")}
+        process = stack.enter_context(running(apache, folder / "apache.log", env=temporary))
+        wait_for(process, lambda: listens(https))
+        yield Site(folder, https, http, backends)
+        print((folder / "error.log").read_text()[-4000:])
+
+
+def certificate(folder: Path) -> None:
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem"]
+    subprocess.run([*make.split(), *names, *files], check=True, capture_output=True)
+
+
+@pytest.fixture
+def file_of(tmp_path: Path) -> Callable[[int], Path]:
+    def made(size: int) -> Path:
+        path = tmp_path / "large.jpg"
+        with open(path, "wb") as file:
+            file.truncate(size)
+        return path
+
+    return made
+
+
+def test_a_photo_sent_through_https_is_answered_with_its_result_page(site):
+    ask = site.person()
+    answer = upload(ask)
+    assert answer.status == 303
+    page = ask(answer.headers["Location"])
+    photo = ask(answer.headers["Location"] + "/photo.jpg")
+    assert page.status == photo.status == 200
+    assert photo.body.startswith(b"\xff\xd8")
+    assert page.headers["Cache-Control"] == "no-store"
+
+
+def test_the_apps_cookie_is_secure_behind_apache(site):
+    cookie = site.person()("/").headers["Set-Cookie"]
+    assert "Secure" in cookie
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_the_api_is_served_over_http(site, version, tmp_path):
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(photo_of_a_lesion())
+    said = site.curl(
+        f"--http{version}",
+        *("-F", f"photo=@{photo}"),
+        *("-w", "\n%{http_version} %{http_code}"),
+        f"{site.url}/api/v1/predictions",
+    )
+    body, _, line = said.rpartition("\n")
+    assert line == f"{version} 200"
+    assert json.loads(body)["verdict"] == "malignant"
+
+
+def test_plain_http_is_sent_to_https(site):
+    answer = site.person()(f"http://127.0.0.1:{site.http}/about?lang=de", Host="localhost")
+    assert answer.status == 301
+    assert answer.headers["Location"].startswith("https://localhost/about")
+
+
+@pytest.mark.parametrize("path", ["/", "/static/style.css", "/nowhere", "/static/nowhere"])
+def test_every_security_header_is_sent_once(site, path):
+    headers = site.person()(path).headers
+    assert {name: len(headers.get_all(name, [])) for name in SECURITY} == dict.fromkeys(SECURITY, 1)
+
+
+def test_static_files_come_from_apache_and_are_kept_for_a_year(site):
+    ask = site.person()
+    address = re.search(r'href="(/static/style\.css\?v=\w+)"', ask("/").body.decode())[1]
+    answer = ask(address)
+    assert (answer.status, answer.from_gunicorn) == (200, False)
+    assert answer.headers["Content-Type"].startswith("text/css")
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert ask("/static/style.css").headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", ["/static/", "/static/../wsgi.py", "/static/%2e%2e/wsgi.py"])
+def test_static_shows_its_files_and_nothing_else(site, path):
+    assert site.person()(path).status in (400, 403, 404)
+
+
+WORDS = [
+    ("/upload", "text/html", "Send a smaller copy"),
+    ("/api/v1/predictions", "application/problem+json", '"status": 413'),
+]
+
+
+def sent(site: Site, path: str, photo: Path, version: str) -> tuple[str, str]:
+    """The head, in small letters, and the body of what is answered."""
+    said = site.curl(f"--http{version}", "-iF", f"photo=@{photo}", "-H", "Expect:", site.url + path)
+    head, _, body = said.partition("\n\n")  # Python has read \r\n as \n.
+    return head.lower(), body
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.parametrize(("path", "kind", "words"), WORDS)
+def test_a_file_that_is_too_large_is_refused_in_the_apps_words(
+    site, file_of, version, path, kind, words
+):
+    head, body = sent(site, path, file_of(25_000_000), version)
+    assert head.startswith(f"http/{version} 413")
+    assert f"content-type: {kind}" in head
+    assert words in body
+
+
+@pytest.mark.parametrize(("path", "kind", "words"), WORDS)
+def test_a_body_larger_than_any_photo_is_refused_by_apache(site, file_of, path, kind, words):
+    head, body = sent(site, path, file_of(110_000_000), "1.1")
+    assert head.startswith("http/1.1 413")
+    assert f"content-type: {kind}" in head
+    assert "x-request-id" not in head
+    assert words in body
+
+
+def test_no_upload_touches_the_folder_of_temporary_files(site, tmp_path):
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(painter.encoded(painter.lesion(size=900), quality=98))
+    before = (site.folder / "tmp").stat().st_mtime_ns
+    for how in ([], ["-H", "Transfer-Encoding: chunked"], ["--http2"]):
+        said = site.curl(
+            "--http1.1", *how, "-F", f"photo=@{photo}", f"{site.url}/api/v1/predictions"
+        )
+        assert json.loads(said)["status"] == "ok"
+    assert (site.folder / "tmp").stat().st_mtime_ns == before
+
+
+def test_forwarding_headers_of_a_client_are_not_believed(site):
+    answer = site.person()(
+        "/api/openapi.json", X_Forwarded_Host="evil.example", X_Forwarded_Proto="http"
+    )
+    assert json.loads(answer.body)["servers"][0]["url"] == site.url
+
+
+def test_apache_logs_no_address_and_no_result(site):
+    ask = site.person()
+    ask(upload(ask).headers["Location"])
+    lines = (site.folder / "molelens-access.log").read_text().splitlines()
+    assert lines
+    assert all(re.fullmatch(r"[\d:+T-]+ [A-Z]+ \d{3} \d+ \d+", line) for line in lines)
+
+
+# The last two take the site apart.
+
+
+def test_no_accepted_result_is_lost_when_a_backend_is_killed_under_load(site):
+    accepted: list[str] = []
+    failed: list[int] = []
+    under_load = threading.Event()
+
+    def send_photos() -> None:
+        ask = site.person()
+        for _ in range(PHOTOS_EACH):
+            answer = upload(ask)
+            if answer.status == 303:
+                accepted.append(answer.headers["Location"])
+            else:
+                failed.append(answer.status)
+            if len(accepted) >= PERSONS * PHOTOS_EACH // 3:
+                under_load.set()
+
+    with ThreadPoolExecutor(PERSONS) as pool:
+        sending = [pool.submit(send_photos) for _ in range(PERSONS)]
+        assert under_load.wait(60)
+        site.backends[0].kill()
+        before = len(accepted)
+        for one in sending:
+            one.result(timeout=60)
+
+    assert site.backends[0].accepted() > 0
+    assert len(accepted) > before
+    # Each person had at most one request in work at that moment.
+    assert len(failed) <= PERSONS
+    ask = site.person()
+    assert {ask(address).status for address in accepted} == {200}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "words"),
+    [
+        ("/", "text/html", "Your photo was not judged"),
+        ("/api/openapi.json", "application/problem+json", "Nothing was judged"),
+    ],
+)
+def test_when_no_backend_is_left_apache_says_so_in_words(site, path, kind, words):
+    for backend in site.backends:
+        backend.kill()
+    answer = site.person()(path)
+    assert answer.status in (502, 503)  # 502 where the last backend was just dying.
+    assert answer.headers["Content-Type"].startswith(kind)
+    assert answer.headers["Retry-After"] == "30"
+    assert words in answer.body.decode()
+    assert len(answer.headers.get_all("Content-Security-Policy")) == 1

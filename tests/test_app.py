@@ -1,8 +1,10 @@
 """The pages as a browser without JavaScript meets them."""
 
 import io
+import json
 import re
 import time
+from urllib.parse import urljoin
 
 import painter
 import pytest
@@ -355,3 +357,81 @@ def test_the_about_page_stands_whatever_the_card_lacks(app, card):
 def test_a_frequency_never_says_none_or_all(client, probability, words):
     with client.application.test_request_context():
         assert figures.of_100(probability) == words
+
+
+# Several photos at once.
+
+
+def send_all(client, photos: list[bytes]):
+    form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
+    form["photo"] = [(io.BytesIO(data), "name.jpg") for data in photos]
+    return client.post("/upload", data=form)
+
+
+PALE_PHOTO = painter.encoded(painter.lesion(0, painter.PALE))
+
+
+def test_several_photos_get_a_result_each_and_a_bad_one_costs_no_other(client):
+    response = send_all(client, [PHOTO, b"no photo", PALE_PHOTO])
+    assert response.status_code == 303
+    page = client.get(response.headers["Location"])
+    outcomes = re.findall(r'data-outcome="(\w+)"', page.get_data(as_text=True))
+    assert outcomes == ["malignant", "unsupported_format", "benign"]
+    assert "This file is not a photo we can read" in text(page)
+    assert "Verdict: benign. This is not an all-clear." in text(page)
+    for address in re.findall(r'href="(/result/[\w-]{22})"', page.get_data(as_text=True)):
+        assert client.get(address).status_code == 200
+
+
+def test_ten_photos_are_judged_and_eleven_are_refused_in_words(client):
+    assert send_all(client, [PHOTO] * 10).status_code == 303
+    response = send_all(client, [PHOTO] * 11)
+    assert response.status_code == 400
+    assert "Send at most 10" in text(response)
+
+
+def test_delete_all_deletes_every_result_of_the_overview(client):
+    overview = send_all(client, [PHOTO, PALE_PHOTO]).headers["Location"]
+    page = client.get(overview).get_data(as_text=True)
+    addresses = re.findall(r'href="(/result/[\w-]{22})"', page)
+    assert len(addresses) == 2
+    client.post(f"{overview}/delete", data={"csrf_token": token(page)})
+    assert [client.get(address).status_code for address in addresses] == [404, 404]
+    assert 'data-outcome="gone"' in client.get(overview).get_data(as_text=True)
+
+
+def test_an_overview_of_unknown_results_says_that_they_are_gone(client):
+    response = client.get("/results/AAAAAAAAAAAAAAAAAAAAAA,<b>,..")
+    assert text(response).count("This result is gone") == 3
+    assert "<b>" not in response.get_data(as_text=True)
+
+
+def test_a_full_store_is_said_beside_the_results_that_were_kept(make_app):
+    client = make_app(RESULTS_MAX="1").test_client()
+    page = client.get(send_all(client, [PHOTO, PHOTO]).headers["Location"])
+    outcomes = re.findall(r'data-outcome="(\w+)"', page.get_data(as_text=True))
+    assert outcomes == ["malignant", "store_unavailable"]
+
+
+def test_several_photos_in_one_form_count_as_many_towards_the_limit(make_app):
+    client = make_app(RATE_LIMIT="3/minute").test_client()
+    assert send_all(client, [PHOTO] * 2).status_code == 303
+    assert send_all(client, [PHOTO] * 2).status_code == 429
+
+
+# Installing it as an app.
+
+
+def test_the_manifest_and_its_icons_are_served_and_start_at_the_form(client):
+    page = client.get("/").get_data(as_text=True)
+    address = re.search(r'rel="manifest" href="([^"]+)"', page)[1]
+    response = client.get(address)
+    assert response.mimetype == "application/manifest+json"
+    manifest = json.loads(response.data)
+    assert urljoin(address, manifest["start_url"]) == "/"
+    for icon in manifest["icons"]:
+        served = client.get(urljoin(address, icon["src"]))
+        assert served.mimetype == icon["type"]
+        if icon["type"] == "image/png":
+            width, height = Image.open(io.BytesIO(served.data)).size
+            assert icon["sizes"] == f"{width}x{height}"

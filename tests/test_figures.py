@@ -10,8 +10,8 @@ from training.figures import (
     area_under_curve,
     brier,
     calibration_error,
+    curve_interval,
     figures,
-    interval,
     proportion,
     specificity_at_sensitivity,
 )
@@ -115,9 +115,15 @@ def test_none_of_four_found_does_not_claim_certainty():
     assert found == [0.0, 0.0, pytest.approx(0.6024, abs=1e-3)]
 
 
+def test_a_perfect_ranking_of_three_malignant_lesions_does_not_claim_certainty():
+    lesions = answers([1] * 3 + [0] * 30, [0.9] * 3 + [0.1] * 30)
+    expected = [1.0, pytest.approx(0.025 ** (1 / 3), abs=1e-3), 1.0]
+    assert curve_interval(area_under_curve, lesions, seed=0) == expected
+
+
 def test_resamples_without_a_malignant_lesion_are_left_out_of_the_interval():
     lesions = answers([1] + [0] * 9, [0.6, *np.linspace(0, 0.9, 9)])
-    found = interval(lambda weights: area_under_curve(lesions, weights), lesions.groups, seed=0)
+    found = curve_interval(area_under_curve, lesions, seed=0)
     assert found is not None
     assert np.isfinite(found).all()
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lens import artifact
-from lens.artifact import InvalidModel
+from lens.artifact import Card, InvalidModel
 from lens.engine import EngineError, open_engine
 from training import report_plots, stress, tables
 from training.data import ManifestError, Row, read_manifest, split_hash
@@ -25,7 +25,6 @@ from training.model_card import write_model_card
 from training.patients import describe_patients
 
 DERMOSCOPY = ("ham10000", "isic2019", "siim2020")
-SMARTPHONE = ("pad_ufes",)
 SUBSET = 200
 
 
@@ -72,57 +71,70 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     card = artifact.read_card(options.model)
     rows, others = _test_rows(options.manifest)
     judge_of = Judge(open_engine(options.model), card)
-    seen = split_hash(rows) == card.split_hashes["test"] if "test" in card.split_hashes else None
-    if seen is False:
-        print(
-            f"WARNING: {options.manifest} has another test split than the model was trained "
-            "beside; the model may have learned from these very images.",
-            file=sys.stderr,
-        )
     print(
         f"{len(rows)} lesions and {len(others)} other photographs of the test split; "
         f"engine {judge_of.engine.name}, {card.views} view{'s' * (card.views > 1)} a photo",
         flush=True,
     )
-    seed = options.seed
+    options.out.mkdir(parents=True, exist_ok=True)  # Not after ten minutes of work.
     answers, verdicts = judge_all(rows, judge_of, "lesions")
     parts = _parts(rows)
     report = {
-        "model": {
-            "name": card.name,
-            "calibrated": card.calibrated,
-            "threshold": card.threshold,
-            "threshold_rule": card.threshold_rule,
-            "temperature": card.temperature,
-            "lesion_threshold": card.lesion_threshold,
-            "views": card.views,
-            "engine": judge_of.engine.name,
-        },
-        "split_as_trained": seen,
+        "model": _describe(judge_of),
+        "split_as_trained": _split_as_trained(rows, card),
         "resamples": RESAMPLES,
-        "seed": seed,
-        "test": {name: figures(answers.part(chosen), seed) for name, chosen in parts.items()},
-        "diagnoses": _diagnoses(rows, answers),
-        "patients": _patients(rows, answers, seed),
-        "refused": _refused(parts, answers, seed),
-        "reasons": dict(Counter(str(r) for v in verdicts for r in v.reasons)),
+        "seed": options.seed,
+        **_verdict_figures(rows, parts, answers, options.seed),
+        "reasons": dict(Counter(str(r) for verdict in verdicts for r in verdict.reasons)),
     }
     if others:
         refused, _ = judge_all(others, judge_of, "other photographs")
-        report["refused"]["not_lesion"] = _share_refused(refused, seed)
+        report["refused"]["not_lesion"] = _share_refused(refused, options.seed)
     pooled = {name: chosen for name, chosen in parts.items() if name.startswith("pooled")}
-    report["lesion_masked"] = stress.masked_auc(rows, pooled, judge_of, seed)
-    chosen = _subset(len(rows), options.subset, seed)
-    some = [rows[i] for i in chosen]
-    before = [verdicts[i] for i in chosen]
-    report["verdict_changes"] = stress.verdict_changes(some, before, judge_of, seed)
-    report["heat_map"] = stress.heat_map_check(some, judge_of, seed)
-    options.out.mkdir(parents=True, exist_ok=True)
-    views = {name: answers.part(part) for name, part in parts.items()}
-    report_plots.plot_roc(views, options.out / "roc.png")
-    report_plots.plot_confusion(views, options.out / "confusion.png")
+    report["lesion_masked"] = stress.masked_auc(rows, pooled, judge_of, options.seed)
+    some = _subset(len(rows), options.subset, options.seed)
+    tried, before = [rows[i] for i in some], [verdicts[i] for i in some]
+    report["verdict_changes"] = stress.verdict_changes(tried, before, judge_of, options.seed)
+    report["heat_map"] = stress.heat_map_check(tried, judge_of, options.seed)
+    shown = {name: answers.part(part) for name, part in parts.items()}
+    report_plots.plot_roc(shown, options.out / "roc.png")
+    report_plots.plot_confusion(shown, options.out / "confusion.png")
     report_plots.plot_reliability(answers, card.threshold, options.out / "reliability.png")
     return report
+
+
+def _verdict_figures(
+    rows: list[Row], parts: dict[str, np.ndarray], answers: Answers, seed: int
+) -> dict[str, Any]:
+    """What the verdicts on the photos as they are tell: per part, diagnosis and patient."""
+    shown = {name: answers.part(chosen) for name, chosen in parts.items()}
+    return {
+        "test": {name: figures(part, seed) for name, part in shown.items()},
+        "diagnoses": _diagnoses(rows, answers),
+        "patients": _patients(rows, answers, seed),
+        "refused": {name: _share_refused(part, seed) for name, part in shown.items()},
+    }
+
+
+def _describe(judge_of: Judge) -> dict[str, Any]:
+    """The card's fields that decide a verdict, and the engine."""
+    fields = dataclasses.asdict(judge_of.card)
+    kept = ("name", "calibrated", "threshold", "threshold_rule", "temperature", "lesion_threshold")
+    return {name: fields[name] for name in (*kept, "views")} | {"engine": judge_of.engine.name}
+
+
+def _split_as_trained(rows: list[Row], card: Card) -> bool | None:
+    """Whether the test split is the one set aside in training; None if the card does not say."""
+    if "test" not in card.split_hashes:
+        return None
+    same = split_hash(rows) == card.split_hashes["test"]
+    if not same:
+        print(
+            "WARNING: the manifest has another test split than the model was trained beside; the "
+            "model may have learned from these very images.",
+            file=sys.stderr,
+        )
+    return same
 
 
 def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
@@ -144,13 +156,14 @@ def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
 
 def _diagnoses(rows: list[Row], answers: Answers) -> dict[str, list[int]]:
     """Right and total of each diagnosis, the malignant first."""
-    right = answers.calls == answers.labels
-    held = sorted({(-row.malignant, row.diagnosis) for row in rows})
-    found = {}
-    for malignant, name in held:
-        own = np.array([row.diagnosis == name and row.malignant == -malignant for row in rows])
-        kind = "malignant" if malignant else "benign"
-        found[f"{name} ({kind})"] = [int(right[own].sum()), int(own.sum())]
+    found: dict[str, list[int]] = {}
+    order = sorted(range(len(rows)), key=lambda i: (-rows[i].malignant, rows[i].diagnosis))
+    for index in order:
+        row = rows[index]
+        name = f"{row.diagnosis} ({'malignant' if row.malignant else 'benign'})"
+        counts = found.setdefault(name, [0, 0])
+        counts[0] += int(answers.calls[index] == row.malignant)
+        counts[1] += 1
     return found
 
 
@@ -162,15 +175,6 @@ def _patients(rows: list[Row], answers: Answers, seed: int) -> dict[str, dict[st
         for value in sorted({*values.tolist()} - {""}, key=tables.patient_order):
             found.setdefault(kind, {})[value] = figures(answers.part(values == value), seed)
     return found
-
-
-def _refused(parts: dict[str, np.ndarray], answers: Answers, seed: int) -> dict[str, Any]:
-    """Share of true lesions refused: of each source, and pooled by kind of photo."""
-    shares = {name: _share_refused(answers.part(part), seed) for name, part in parts.items()}
-    phones = [parts[name] for name in SMARTPHONE if name in parts]
-    if phones:
-        shares["smartphone"] = _share_refused(answers.part(np.any(phones, axis=0)), seed)
-    return shares
 
 
 def _share_refused(answers: Answers, seed: int) -> list[float] | None:
@@ -205,6 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         report = evaluate(options)
+        print("\n" + tables.everything(report))
         card = artifact.read_card(options.model)
         # What others stored there, such as the golden answer, stays.
         card = dataclasses.replace(card, metrics={**card.metrics, **card_metrics(report)})
@@ -216,9 +221,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nevaluate: stopped; nothing was written", file=sys.stderr)
+        print("\nevaluate: stopped", file=sys.stderr)
         return 130
-    print("\n" + tables.everything(report))
     print(f"wrote {options.out}/ (figures.json, *.png), {readme}, and the card in {options.model}")
     return 0
 

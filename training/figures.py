@@ -71,10 +71,6 @@ def figures(answers: Answers, seed: int = 0) -> dict[str, Any]:
     labels, calls = answers.labels, answers.calls
     right = calls == labels
     benign, malignant = labels == 0, labels == 1
-
-    def bootstrap(figure: Callable[[Answers, np.ndarray], np.ndarray]) -> Interval | None:
-        return interval(partial(figure, answers), answers.groups, seed)
-
     ece = calibration_error(answers, np.ones((1, len(labels))))[0]
     return {
         "n": len(labels),
@@ -85,52 +81,59 @@ def figures(answers: Answers, seed: int = 0) -> dict[str, Any]:
             name: [int(right[chosen].sum()), int(chosen.sum())]
             for name, chosen in (("benign", benign), ("malignant", malignant))
         },
-        "auc": bootstrap(area_under_curve),
+        "auc": curve_interval(area_under_curve, answers, seed),
         "sensitivity": proportion(right[malignant], answers.groups[malignant], seed),
         "specificity": proportion(right[benign], answers.groups[benign], seed),
         "accuracy": proportion(right, answers.groups, seed),
-        "specificity_at_95_sensitivity": bootstrap(specificity_at_sensitivity),
-        "brier": bootstrap(brier),
+        "specificity_at_95_sensitivity": curve_interval(specificity_at_sensitivity, answers, seed),
+        "brier": interval(partial(brier, answers), answers.groups, seed, trials=len(labels)),
         "ece": round(float(ece), 4),
     }
 
 
+def curve_interval(
+    figure: Callable[[Answers, np.ndarray], np.ndarray], answers: Answers, seed: int
+) -> Interval | None:
+    """The ``interval`` of a figure that needs both classes, such as ``area_under_curve``."""
+    scarcer = min(len(np.unique(answers.groups[answers.labels == label])) for label in (0, 1))
+    return interval(partial(figure, answers), answers.groups, seed, trials=scarcer)
+
+
+def proportion(hits: np.ndarray, groups: np.ndarray, seed: int) -> Interval | None:
+    """The share of hits, bool (n,), with its interval; None of nothing."""
+    if not len(hits):
+        return None
+    trials = len(np.unique(groups))
+    return interval(lambda weights: weights @ hits / weights.sum(axis=1), groups, seed, trials)
+
+
 def interval(
-    figure: Callable[[np.ndarray], np.ndarray], groups: np.ndarray, seed: int
+    figure: Callable[[np.ndarray], np.ndarray], groups: np.ndarray, seed: int, trials: int
 ) -> Interval | None:
     """A figure of n lesions and the 2.5 and 97.5 % quantiles of its resamples.
+
+    Where every resample is perfect (4 of 4 melanomas found), or every one fails, the bootstrap
+    would claim certainty: the interval is then the exact binomial one (Clopper and Pearson 1934).
 
     Args:
         figure: weights of the lesions (b, n) to (b,), NaN where it has no value.
         groups: (n,), what is resampled as one.
         seed: of the resampling.
+        trials: groups that could have spoilt a perfect figure.
 
     Returns:
         None where the figure has no value, since a class is missing.
     """
     # A resample may lack a class altogether; it then says nothing, and is left out as NaN.
     with np.errstate(invalid="ignore"):
-        value = figure(np.ones((1, len(groups))))[0]
+        value = float(figure(np.ones((1, len(groups))))[0])
         if not np.isfinite(value):
             return None
         drawn = np.concatenate([figure(weights) for weights in _resamples(groups, seed)])
     low, high = np.nanquantile(drawn, [0.025, 0.975])
+    if low == high and value in (0, 1):
+        low, high = binomtest(round(value) * trials, trials).proportion_ci(0.95, "exact")
     return [round(float(number), 4) for number in (value, low, high)]
-
-
-def proportion(hits: np.ndarray, groups: np.ndarray, seed: int) -> Interval | None:
-    """The share of hits, bool (n,), with its interval; None of nothing.
-
-    Where all hit or none does, every resample is the same and the bootstrap would claim certainty:
-    the interval is then the exact binomial one of the number of groups (Clopper and Pearson 1934).
-    """
-    if not len(hits):
-        return None
-    if hits.all() or not hits.any():
-        count = len(np.unique(groups))
-        ends = binomtest(count if hits.all() else 0, count).proportion_ci(0.95, "exact")
-        return [float(hits[0]), round(float(ends.low), 4), round(float(ends.high), 4)]
-    return interval(lambda weights: weights @ hits / weights.sum(axis=1), groups, seed)
 
 
 def area_under_curve(answers: Answers, weights: np.ndarray) -> np.ndarray:

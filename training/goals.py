@@ -8,7 +8,7 @@ AUC = {"ham10000": 0.95, "isic2019": 0.90, "siim2020": 0.90, "pad_ufes": 0.90}
 SPECIFICITY = 0.78
 """On dermoscopy at the stored threshold: the best claimed for a marketed product."""
 CALIBRATION_ERROR = 0.03
-MOST_REFUSED = {"pooled_dermoscopy": 0.01, "smartphone": 0.03}
+MOST_REFUSED = {"pooled_dermoscopy": 0.01, "pad_ufes": 0.03}
 LEAST_OTHERS_REFUSED = 0.995
 MOST_CHANGED = 0.03
 MASKED_AUC = 0.65

@@ -82,7 +82,9 @@ def _figures(report: dict[str, Any], where: str) -> str:
     }[report["split_as_trained"]]
     return f"""## Figures
 
-Test split only; no choice was made on it, and the threshold comes from validation. {unseen}
+Test split only; no choice was made on it, and the threshold comes from validation.
+{unseen}
+
 Intervals are 95 %, from {report["resamples"]:,} resamples of whole groups (a lesion's or a
 patient's photos together). A refused lesion counts as neither found nor called benign; AUC and
 calibration count its probability all the same. "Specificity at 95 %" is the point of the ROC curve
@@ -162,8 +164,8 @@ def _limits(report: dict[str, Any]) -> str:
   how often one is malignant, and so what a probability means, differs.
 - Nearly all patients are light-skinned, as far as anybody recorded it. On darker skin, on palms,
   soles, nails and mucous skin, and on children, it is untested or nearly so.
-- Rare malignant lesions (Merkel cell carcinoma, lymphoma, amelanotic melanoma, metastases) are not
-  in its data; it will call some of them benign.
+- Other malignant lesions, such as Merkel cell carcinoma and lymphoma of the skin, are not in its
+  data; it will call some of them benign.
 - It judges a photo, not a person: it knows no history, no touch, and no change over time.
 - It was never tested in patients before a decision was made.
 {_failures(report)}"""
@@ -174,12 +176,11 @@ def _failures(report: dict[str, Any]) -> str:
     lines = []
     for name, (right, total) in report["diagnoses"].items():
         if name.endswith("(malignant)") and right < total:
-            lines.append(f"- It did not find {total - right} of {total} test lesions of {name}.")
+            diagnosis = name.removesuffix(" (malignant)")
+            lines.append(f"- It missed {total - right} of {total} test photos of {diagnosis}.")
     for name, part in report["test"].items():
         if part["malignant"] < _FEW:
-            held = (
-                f"{tables.NAMES.get(name, name)} holds {part['malignant']} malignant test lesions"
-            )
+            held = f"{tables.NAMES.get(name, name)} holds {part['malignant']} malignant test photos"
             lines.append(f"- {held}: its figures say little; read the interval.")
     for goal in goals(report):
         if not goal.reached:

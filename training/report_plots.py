@@ -117,7 +117,7 @@ def plot_reliability(answers: Answers, threshold: float, path: Path) -> None:
         ylabel="share that is malignant",
         title="Calibration on the test split, all sources",
     )
-    top.annotate("perfect", (0.9, 0.9), (0.9, 0.84), color="#8a94a0", ha="center")
+    top.text(0.9, 0.82, "perfect", color="#8a94a0", ha="center", va="top")
     edges = np.arange(BINS) / BINS
     bottom.bar(edges, counts, 1 / BINS, align="edge", color=PALE, edgecolor="white")
     bottom.set(xlim=(0, 1), xlabel="calibrated probability of malignant", ylabel="lesions")

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from lens.verdict import Verdict, measure
 from training import robustness
 from training.data import Row
-from training.figures import Answers, area_under_curve, interval, proportion
+from training.figures import Answers, area_under_curve, curve_interval, proportion
 from training.judging import Judge, photos, read_photo
 
 RANDOM_TENTHS = 3
@@ -74,11 +74,10 @@ def masked_auc(
         ]
     )
     masked = Answers(labels, probabilities, labels, groups)
-
-    def auc(part: Answers) -> list[float] | None:
-        return interval(lambda weights: area_under_curve(part, weights), part.groups, seed)
-
-    return {name: auc(masked.part(chosen)) for name, chosen in parts.items()}
+    return {
+        name: curve_interval(area_under_curve, masked.part(chosen), seed)
+        for name, chosen in parts.items()
+    }
 
 
 def heat_map_check(rows: list[Row], judge_of: Judge, seed: int) -> dict[str, Any] | None:

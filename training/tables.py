@@ -10,7 +10,6 @@ PAPER = {"benign": 85.99, "malignant": 70.38, "overall": 85.72}
 NAMES = {
     "pooled": "all sources",
     "pooled_dermoscopy": "dermoscopy, pooled",
-    "smartphone": "smartphone, pooled",
     "pad_ufes": "pad_ufes (smartphone)",
     "not_lesion": "photographs of anything else",
 }
@@ -68,7 +67,7 @@ def patients(report: dict[str, Any]) -> str:
 
 
 def _figures(named: dict[str, dict[str, Any]]) -> str:
-    header = ["", "lesions (malignant)", "AUC", "sensitivity", "specificity", "specificity at 95 %"]
+    header = ["", "photos (malignant)", "AUC", "sensitivity", "specificity", "specificity at 95 %"]
     rows = [
         [
             name,
@@ -130,9 +129,9 @@ def looking(report: dict[str, Any]) -> str:
     if check is None:
         return text + "\n\nThe network gives no heat map."
     return text + (
-        f"\n\nCovering the heat map's hottest tenth changes the probability by "
-        f"{check['hottest']:.3f} on average, a random tenth by {check['random']:.3f}; it changes "
-        f"it more in {percent(check['hottest_larger'])} of {check['photos']} photos."
+        f"\n\nCovering the heat map's hottest tenth changes the probability by\n"
+        f"{check['hottest']:.3f} on average, a random tenth by {check['random']:.3f}; the hottest "
+        f"changes it more in\n {percent(check['hottest_larger'])} of {check['photos']} photos."
     )
 
 

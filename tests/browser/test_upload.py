@@ -233,3 +233,52 @@ def test_a_large_body_gets_its_answer_though_nobody_reads_it_all(served):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=30)
     assert caught.value.code == 413
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+def test_several_photos_lead_to_an_overview_and_each_result_opens(open_page, photos, scripts):
+    page = open_page(java_script_enabled=scripts)
+    page.set_input_files("#file", [photos[name] for name in ("dark.jpg", "text.jpg", "sea.jpg")])
+    if scripts:
+        expect(page.locator("#status")).to_contain_text("Photos chosen: 3.")
+    check(page)
+    outcomes = page.locator("[data-outcome]")
+    expect(outcomes).to_have_count(3)
+    said = [outcomes.nth(i).get_attribute("data-outcome") for i in range(3)]
+    assert said == ["malignant", "unsupported_format", "cannot_judge"]
+    page.get_by_role("link", name="Verdict: malignant").click()
+    assert verdict_of(page) == "malignant"
+    page.go_back()
+    page.get_by_role("button", name="Delete all now").click()
+    expect(page.get_by_role("status").first).to_contain_text("are deleted")
+
+
+LANGUAGES = [
+    ("es", "Revisar esta foto", "Veredicto: benigno"),
+    ("de-AT", "Dieses Foto prüfen", "Urteil: gutartig"),
+    ("fr-CA", "Vérifier cette photo", "Verdict : bénin"),
+    ("pt-BR", "Verificar esta foto", "Veredito: benigno"),
+    ("zh-CN", "检查这张照片", "判断：良性"),
+]
+
+
+@pytest.mark.parametrize(("locale", "button", "verdict"), LANGUAGES)
+def test_each_language_leads_to_its_verdict_and_fits_a_small_phone(
+    open_page, photos, locale, button, verdict
+):
+    page = open_page(locale=locale, viewport={"width": 320, "height": 640})
+    fits = "document.documentElement.scrollWidth <= window.innerWidth"
+    assert page.evaluate(fits)
+    page.set_input_files("#file", photos["pale.jpg"])
+    expect(page.locator("#controls")).to_be_visible()
+    page.get_by_role("button", name=button).click()
+    expect(page.locator("h1")).to_have_text(verdict)
+    assert page.evaluate(fits)
+
+
+def test_the_language_is_chosen_by_a_link_without_javascript_and_kept(open_page):
+    page = open_page("/privacy", java_script_enabled=False)
+    page.get_by_role("link", name="Deutsch").click()
+    expect(page.locator("h1")).to_have_text("Was mit Ihrem Foto geschieht")
+    page.get_by_role("link", name="Über das Modell").click()
+    expect(page.locator("html")).to_have_attribute("lang", "de")
