@@ -135,7 +135,6 @@ at("controls").addEventListener("focusin", (event) => {
   if (event.target.closest(".by-keys")) at("controls").classList.add("reached");
 });
 
-at("drop-hint").hidden = false;
 // A page kept by the browser may come back with a file still in its input.
 const kept = inputs.find((input) => input.files[0]);
 if (kept) choose(kept.files);

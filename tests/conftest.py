@@ -2,26 +2,17 @@
 
 import hashlib
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from serving import ROOT, folder_in_memory, free_port, settings_for, wait_until_ready
 
 from app import create_app
-
-ROOT = Path(__file__).resolve().parent.parent
-MEMORY = Path("/dev/shm")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -49,30 +40,11 @@ def engine_cache(tiny_model: Path) -> Path:
     return tiny_model.parent / "engine"
 
 
-@contextmanager
-def folder_in_memory() -> Iterator[Path]:
-    path = MEMORY / f"molelens-test-{uuid.uuid4().hex[:12]}"
-    path.mkdir(mode=0o700)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 @pytest.fixture
 def memory_folder() -> Iterator[Path]:
     """A folder of this test alone, in memory."""
     with folder_in_memory() as path:
         yield path
-
-
-def settings_for(model: Path, cache: Path, results: Path) -> dict[str, str]:
-    return {
-        "MOLELENS_MODEL": str(model),
-        "MOLELENS_CACHE": str(cache),
-        "MOLELENS_RESULTS": f"file://{results}",
-        "MOLELENS_RATE_LIMIT": "off",
-    }
 
 
 @pytest.fixture
@@ -105,25 +77,6 @@ def make_app(settings: dict[str, str]) -> Callable[..., Flask]:
     return lambda **changed: create_app(
         {**settings, **{f"MOLELENS_{name}": value for name, value in changed.items()}}
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"gunicorn ended with {process.returncode} before it was ready")
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise RuntimeError(f"{url} was not ready after {seconds} s")
 
 
 @pytest.fixture(scope="session")

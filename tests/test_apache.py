@@ -26,7 +26,7 @@ from typing import Any
 
 import painter
 import pytest
-from conftest import ROOT, free_port, settings_for
+from serving import ROOT, free_port, settings_for
 
 CONF = ROOT / "deploy" / "apache" / "molelens.conf"
 MODULES = Path("/usr/lib/apache2/modules")
