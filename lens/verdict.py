@@ -18,7 +18,6 @@ FLATTEST_DEVIATION = 4.0
 SOFTEST_EDGES = 0.15
 
 
-
 class Reason(StrEnum):
     """Why a photo cannot be judged."""
 

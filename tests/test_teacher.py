@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from lens.images import decode
-from training.data import COLUMNS, ManifestError, Row, read_manifest
 from training.embed import BATCH, EmbeddingsError, embed, main, read_embeddings
+from training.manifest import COLUMNS, ManifestError, Row, read_manifest
 from training.teacher import MissingWeights, imagenet_weights, teacher
 
 

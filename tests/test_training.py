@@ -13,7 +13,7 @@ from lens import artifact
 from lens.images import decode
 from training import calibrate, data, fitting, recipes, train
 from training.augment import Augmentation
-from training.data import COLUMNS, ManifestError, read_manifest
+from training.manifest import COLUMNS, ManifestError, Row, read_manifest
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +154,8 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path:
 
 
 def test_both_classes_are_drawn_alike_and_small_sources_more_than_their_share() -> None:
-    def rows(source: str, malignant: int, count: int) -> list[data.Row]:
-        return [data.Row("", source, "", malignant, "", "train")] * count
+    def rows(source: str, malignant: int, count: int) -> list[Row]:
+        return [Row("", source, "", malignant, "", "train")] * count
 
     every = rows("large", 0, 900) + rows("small", 0, 100) + rows("large", 1, 50)
     weights = data.sampling_weights(every)

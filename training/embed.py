@@ -17,7 +17,8 @@ from keras import layers
 from tqdm import tqdm
 
 from lens.images import SIZE
-from training.data import ManifestError, Row, decode_row, read_manifest
+from training.data import decode_row
+from training.manifest import ManifestError, Row, read_manifest
 from training.teacher import EMBEDDING, MissingWeights, teacher
 
 BATCH = 32

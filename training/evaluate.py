@@ -18,9 +18,9 @@ from lens import artifact
 from lens.artifact import Card, InvalidModel
 from lens.engine import EngineError, open_engine
 from training import report_plots, stress, tables
-from training.data import ManifestError, Row, read_manifest, split_hash
 from training.figures import REFUSED, RESAMPLES, Answers, figures, proportion
 from training.judging import Judge, judge_all
+from training.manifest import ManifestError, Row, read_manifest, split_hash
 from training.model_card import write_model_card
 from training.patients import describe_patients
 

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from training.data import DIAGNOSES, Batches, Examples, Row, sampling_weights
+from training.data import DIAGNOSES, Batches, Examples, sampling_weights
+from training.manifest import Row
 from training.recipes import Recipe, Stage
 
 

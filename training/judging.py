@@ -12,8 +12,8 @@ from lens.artifact import Card
 from lens.engine import Engine
 from lens.images import InvalidImage, decode
 from lens.verdict import Verdict, judge, measure
-from training.data import ManifestError, Row
 from training.figures import BENIGN, MALIGNANT, REFUSED, Answers
+from training.manifest import ManifestError, Row
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.data import Row
+from training.manifest import Row
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from pathlib import Path
 from training import sources
 from training.duplicates import components, near_duplicates, same_picture
 from training.fingerprints import fingerprint_all
+from training.manifest import COLUMNS
 from training.sources import PrepareError, Record, Source
 from training.splits import SHARES, assign
-
-COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from tqdm import tqdm
 
 from lens.verdict import Verdict, measure
 from training import robustness
-from training.data import Row
 from training.figures import Answers, area_under_curve, curve_interval, proportion
 from training.judging import Judge, photos, read_photo
+from training.manifest import Row
 
 RANDOM_TENTHS = 3
 """Random tenths covered for each photo; their mean is compared with the hottest tenth."""

@@ -15,10 +15,11 @@ import numpy as np
 from lens.artifact import Card
 from training import networks
 from training.calibrate import calibrate
-from training.data import Examples, ManifestError, Row, open_images, read_manifest, split_hash
+from training.data import Examples, open_images
 from training.device import choose_precision
 from training.embed import EmbeddingsError, read_embeddings
 from training.fitting import TrainingError, Validation, fit
+from training.manifest import ManifestError, Row, read_manifest, split_hash
 from training.plots import plot_curves
 from training.recipes import RECIPES
 
