@@ -178,6 +178,7 @@ def run(stage: Stage, command: str) -> None:
 def mounts(stage: Stage) -> list[str]:
     return [
         f"mount -t proc proc {stage.root}/proc",
+        f"mount --rbind /sys {stage.root}/sys",
         f"mount --rbind /dev {stage.root}/dev",
     ]
 
@@ -217,8 +218,8 @@ until {as_user(stage.health)} >/dev/null 2>&1; do
 done
 echo '--> HEALTHCHECK passes:'
 {as_user(stage.health)}
-echo '--> who runs it:'
-ps -o uid,gid,args --ppid $server -p $server || true
+echo '--> who it runs as:'
+{as_user(["id"])}
 echo '--> the root is read-only:'
 if {as_user(["touch", "/srv/written"])}; then exit 1; fi
 echo '--> a verdict on the painted lesion:'

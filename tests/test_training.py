@@ -100,8 +100,9 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_unbroken_one(
             np.load(tmp_path / "broken.run" / name) as other,
         ):
             for key in one.files:
-                # Two threads add in any order, hence not bit for bit.
-                np.testing.assert_allclose(one[key], other[key], rtol=1e-3, atol=1e-4)
+                # Two threads add in any order, hence not bit for bit; a run that lost its
+                # optimizer or drew other images differs by the learning rate, 1e-3, and more.
+                assert np.abs(one[key] - other[key]).mean() < 2e-5
     epochs = json.loads((tmp_path / "broken.run" / "state.json").read_text())
     assert [row["epoch"] for row in epochs] == [1, 2, 3, 4]
 
@@ -176,6 +177,12 @@ def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
     temperature, offset = calibrate.fit_platt(logits, labels)
     assert temperature == pytest.approx(0.5, abs=0.05)
     assert offset == pytest.approx(-1, abs=0.1)
+
+
+def test_a_perfect_separation_still_has_a_temperature() -> None:
+    logits, labels = np.array([-3.0, -2, 2, 3]), np.array([0, 0, 1, 1])
+    temperature, _ = calibrate.fit_platt(logits, labels)
+    assert 0.5 < temperature < 10
 
 
 def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:

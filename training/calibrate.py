@@ -67,11 +67,19 @@ def calibrate(
 
 
 def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Temperature and offset that minimise the log loss of ``expit((logits + offset) / T)``."""
+    """Temperature and offset that minimise the log loss of ``expit((logits + offset) / T)``.
+
+    The targets are Platt's smoothed ones, a little inside 0 and 1: with plain labels the best
+    temperature for a perfect separation would be zero.
+    """
+    malignant = int(labels.sum())
+    targets = np.where(
+        labels == 1, (malignant + 1) / (malignant + 2), 1 / (len(labels) - malignant + 2)
+    )
 
     def loss(parameters: np.ndarray) -> float:
         scaled = (logits + parameters[1]) / math.exp(parameters[0])
-        return float(np.mean(np.logaddexp(0, scaled) - labels * scaled))
+        return float(np.mean(np.logaddexp(0, scaled) - targets * scaled))
 
     found = minimize(loss, np.zeros(2), method="Nelder-Mead")
     return math.exp(found.x[0]), float(found.x[1])

@@ -94,7 +94,10 @@ def _open_teacher() -> Callable[[np.ndarray], np.ndarray]:
     On two AVX2 cores it embeds 86 images/s, ``predict_on_batch`` and ``tf.function`` 26.
     """
     import openvino
+    from openvino.tools.ovc import convert_model
 
+    # Keras looks for it there; ``lens.engine`` loads the package without it, to be light.
+    openvino.convert_model = convert_model
     pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
     model = keras.Model(pixels, teacher()(layers.AveragePooling2D(2)(pixels)))
     with tempfile.TemporaryDirectory() as folder:
