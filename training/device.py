@@ -21,7 +21,15 @@ def choose_precision() -> str:
 
 
 def _has_bfloat16() -> bool:
-    if any("gpu" in device for device in keras.distribution.list_devices()):
+    if _has_gpu():
         return True
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.exists() and bool(_BFLOAT16_FLAGS & set(cpuinfo.read_text().split()))
+
+
+def _has_gpu() -> bool:
+    if keras.backend.backend() == "torch":  # It has no keras.distribution.
+        import torch
+
+        return torch.cuda.is_available()
+    return any("gpu" in device for device in keras.distribution.list_devices())
