@@ -119,7 +119,8 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         raw = self.model.get_weights()
         self.model.set_weights(self.averaged)
-        figures = {**(logs or {}), **self.validation(self.model)}
+        rate = float(self.model.optimizer.learning_rate)
+        figures = {**(logs or {}), "learning_rate": rate, **self.validation(self.model)}
         self.model.set_weights(raw)
         if logs is not None:
             logs.update(figures)  # EarlyStopping reads val_loss here.
@@ -204,8 +205,7 @@ def fit(
     Raises:
         TrainingError: nothing to resume, or the loss is no longer finite.
     """
-    weights = sampling_weights(examples.rows)
-    drawn = recipe.images_per_epoch or _balanced_size(examples.rows)
+    weights, drawn = _draws(recipe, examples.rows)
     plan = _plan(recipe, epochs)
     counts = [max(1, drawn // stage.batch) for _, _, stage in plan]
     steps = sum((last - first) * n for (first, last, _), n in zip(plan, counts, strict=True))
@@ -258,9 +258,13 @@ def _plateau(recipe: Recipe) -> list[keras.callbacks.Callback]:
     ]
 
 
-def _balanced_size(rows: list[Row]) -> int:
+def _draws(recipe: Recipe, rows: list[Row]) -> tuple[np.ndarray, int]:
+    """Probability of drawing each row, and the number of images drawn an epoch."""
+    if not recipe.balanced:
+        return np.full(len(rows), 1 / len(rows)), recipe.images_per_epoch or len(rows)
     malignant = sum(row.malignant for row in rows)
-    return 2 * min(malignant, len(rows) - malignant)
+    size = 2 * min(malignant, len(rows) - malignant)
+    return sampling_weights(rows), recipe.images_per_epoch or size
 
 
 def _resume(model: keras.Model, folder: Path) -> list[dict]:

@@ -27,7 +27,8 @@ class Recipe:
     Attributes:
         stages: in order; their shares sum to 1.
         epochs: in all.
-        images_per_epoch: drawn an epoch; None for the size of the balanced training set.
+        images_per_epoch: drawn an epoch; None for the size of the training set, balanced.
+        balanced: draw both classes alike, in every source; otherwise every image alike.
         optimizer: sgd, adam or rmsprop, where the command line names none.
         rates: peak learning rate of each optimizer.
         cosine: warm up for a twentieth of the steps, then a cosine to zero; otherwise constant.
@@ -50,6 +51,7 @@ class Recipe:
     cosine: bool
     plateau: bool
     augmentation: Augmentation
+    balanced: bool = True
     momentum: float = 0.0
     weight_decay: float = 0.0
     average: float = 0.0
