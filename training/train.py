@@ -20,8 +20,9 @@ from training.device import choose_precision
 from training.embed import EmbeddingsError, read_embeddings
 from training.fitting import TrainingError, Validation, fit
 from training.manifest import ManifestError, Row, read_manifest, split_hash
+from training.overrides import OverrideError, names, override
 from training.plots import plot_curves
-from training.recipes import RECIPES
+from training.recipes import DEFAULT, RECIPES
 
 NETWORKS = {
     "cnn_v1": networks.cnn_v1,
@@ -29,16 +30,31 @@ NETWORKS = {
     "cnn_v3": networks.cnn_v3,
     "cnn7": networks.cnn7,
 }
+FAILURES = (ManifestError, EmbeddingsError, OverrideError, TrainingError)
 EMBEDDING_SIZE = 128
 """Principal components of the teacher's embeddings that are learned."""
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m training.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m training.train",
+        description=__doc__,
+        epilog=f"What --set can change in the default recipe: {', '.join(names(DEFAULT))}. "
+        "@FILE stands for the arguments in FILE, one a line.",
+        allow_abbrev=False,
+        fromfile_prefix_chars="@",
+    )
     parser.add_argument("--manifest", type=Path, default=Path("data/manifest.csv"), metavar="FILE")
     parser.add_argument("--out", type=Path, default=Path("models/melanoma.h5"), metavar="FILE.h5")
     parser.add_argument("--network", choices=NETWORKS, default="cnn7")
     parser.add_argument("--recipe", choices=RECIPES, default="default")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a number of the recipe, such as epochs=3 or rates.adam=1e-3; may be repeated",
+    )
     parser.add_argument("--optimizer", choices=("sgd", "adam", "rmsprop"), help="(of the recipe)")
     parser.add_argument("--epochs", type=_positive, metavar="N", help="in all (of the recipe)")
     parser.add_argument(
@@ -60,7 +76,7 @@ def _positive(text: str) -> int:
 
 def train(options: argparse.Namespace) -> Card:
     """Train, calibrate on validation, write the model and its curves; return its card."""
-    recipe = RECIPES[options.recipe]
+    recipe = override(RECIPES[options.recipe], options.set)
     optimizer = options.optimizer or recipe.optimizer
     epochs = options.epochs or recipe.epochs
     rows = read_manifest(options.manifest)
@@ -136,7 +152,11 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
     return Card(
         name=options.network,
         views=8 if options.network == "cnn7" else 1,
-        training_data={"images_and_malignant": counts, "recipe": options.recipe},
+        training_data={
+            "images_and_malignant": counts,
+            "recipe": options.recipe,
+            "changed": dict(setting.split("=", 1) for setting in options.set),
+        },
         split_hashes={
             split: split_hash([row for row in rows if row.split == split])
             for split in ("train", "val", "test")
@@ -151,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         card = train(options)
-    except (ManifestError, EmbeddingsError, TrainingError) as error:
+    except FAILURES as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
