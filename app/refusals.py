@@ -68,7 +68,10 @@ KINDS = {
     "too_many_pixels": Kind(
         422,
         "Too many pixels",
-        _("The photo has too many pixels. Send a smaller copy, at most 40 megapixels."),
+        _(
+            "The photo has too many pixels. "
+            "Send a smaller copy, best as a JPEG of at most 40 megapixels."
+        ),
     ),
     "too_small": Kind(
         422,

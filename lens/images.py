@@ -1,6 +1,6 @@
 """Bytes of a photo in, the network's input out: the one decode that training and serving share."""
 
-import struct
+import math
 import warnings
 from io import BytesIO
 
@@ -8,18 +8,42 @@ import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image
 
+from lens.memory import Memory
+
 SIZE = 500
 """Side of the square handed to the network, in pixels (the paper's input size)."""
 
 MAX_PIXELS = 40_000_000
-"""Largest photo decoded. Phones save 12 to 24 megapixels; 40 MP of RGB is 120 MB of memory."""
+"""Largest photo decoded. Phones save 12 to 24 megapixels; Pillow holds 40 MP in 160 MB."""
 
 MIN_SIDE = 64
 """Shortest side accepted, in pixels; below it a lesion has too few pixels to show any structure."""
 
+MEMORY = 250_000_000
+"""Bytes that all photos in decoding may take together: with the 120 MB of a worker at rest, it
+stays under 400 MB. A photo that would take more alone is refused."""
+
+# Bytes a pixel at the worst, of the decoder and Pillow together: libwebp keeps two canvases of RGBA
+# and hands out a third (a 38-byte file of 40 MP took 950 MB); libavif may hold 16-bit planes.
+_BYTES_A_PIXEL = {"PNG": 4, "WEBP": 16, "AVIF": 16, "HEIF": 10}
+
+MAX_SCANNED = 5_000_000_000
+"""Most pixels times scans of a JPEG: a few bytes make one more scan, and the decoder visits every
+block of the picture for it. A progressive photo has about ten scans."""
+
+_GAP = 3.0
+"""The picture is averaged in whole blocks down to this many times its final size, then resized."""
+_STRIP_PIXELS = 1_000_000
+
 # An allowlist: Pillow's rarely used decoders (FPX, SGI, PSD ...) are where its CVEs are found.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
-_SIGNATURES = ((0, b"\xff\xd8\xff"), (0, b"\x89PNG\r\n\x1a\n"), (8, b"WEBP"), (4, b"ftyp"))
+_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc")
+_SIGNATURES = (
+    (0, b"\xff\xd8\xff"),
+    (0, b"\x89PNG\r\n\x1a\n"),
+    (8, b"WEBP"),
+    *((4, b"ftyp" + brand) for brand in _BRANDS),
+)
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -31,12 +55,12 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What Pillow's decoders raise on damaged files: not only OSError (found by fuzzing others' files).
-_DECODER_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, TypeError)
-
-pillow_heif.register_heif_opener()
+# A preview in the file may show anything: only the picture itself is looked at.
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 # Photos over Pillow's own limit are refused below, in words; its warning would only fill the log.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_memory = Memory(MEMORY)
 
 
 class InvalidImage(Exception):
@@ -73,16 +97,22 @@ def decode(data: bytes) -> np.ndarray:
 
     Raises:
         UnsupportedImage: not one of the accepted formats.
-        UnusableImage: empty, damaged, over 40 megapixels, or under 64 pixels on a side.
+        UnusableImage: empty, damaged, over 40 megapixels (16 for WebP and AVIF, 25 for HEIC), or
+            under 64 pixels on a side.
     """
     image = _open(data)
-    try:
-        # The JPEG decoder halves or quarters the size while decoding: 30 ms for 12 MP, not 120.
-        image.draft("RGB", (SIZE, SIZE))
-        image.load()
-        small = _to_rgb(image).resize((SIZE, SIZE), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    except (Image.DecompressionBombError, *_DECODER_ERRORS) as error:
-        raise _damaged() from error
+    size = image.size
+    # The JPEG decoder halves or quarters the size while decoding: 30 ms for 12 MP, not 120.
+    image.draft("RGB", (SIZE, SIZE))
+    needed = _bytes_needed(image, size)
+    if needed > MEMORY:
+        raise _too_many_pixels(size)
+    with _memory.lend(needed):
+        try:
+            image.load()
+        except Exception as error:  # Decoders raise anything at all on a damaged file.
+            raise _damaged() from error
+        small = _shrunk(image)
     # A square turns as well after resizing as before, and 500 px turn faster than 12 megapixels.
     turn = _UPRIGHT.get(_orientation(image))
     return np.array(small if turn is None else small.transpose(turn))
@@ -95,7 +125,7 @@ def _open(data: bytes) -> Image.Image:
         image = Image.open(BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise _too_many_pixels() from error
-    except _DECODER_ERRORS as error:
+    except Exception as error:  # Not only OSError: SyntaxError, struct.error, RuntimeError ...
         if any(data[at : at + len(mark)] == mark for at, mark in _SIGNATURES):
             raise _damaged() from error
         raise UnsupportedImage(
@@ -104,7 +134,9 @@ def _open(data: bytes) -> Image.Image:
             "Please send a JPEG, PNG, WebP, AVIF or HEIC photo.",
         ) from error
     if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels()
+        raise _too_many_pixels(image.size)
+    if _is_jpeg(image) and data.count(b"\xff\xda") * image.width * image.height > MAX_SCANNED:
+        raise _damaged()
     if min(image.size) < MIN_SIDE:
         raise UnusableImage(
             "too_small",
@@ -112,6 +144,32 @@ def _open(data: bytes) -> Image.Image:
             f"{MIN_SIDE} are needed. Please send the original photo, not a thumbnail.",
         )
     return image
+
+
+def _is_jpeg(image: Image.Image) -> bool:
+    return image.format in ("JPEG", "MPO")  # MPO is a JPEG with further pictures behind it.
+
+
+def _bytes_needed(image: Image.Image, size: tuple[int, int]) -> int:
+    """What decoding will take at most, for an image of ``size`` that may be drafted smaller."""
+    pixels = size[0] * size[1]
+    if _is_jpeg(image):
+        # One of several scans is kept whole, as 16-bit coefficients; then the drafted picture.
+        return 2 * len(image.getbands()) * pixels + 4 * image.width * image.height
+    return _BYTES_A_PIXEL[str(image.format)] * pixels
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    """RGB of 500 x 500, made strip by strip: each conversion of a whole photo takes 160 MB."""
+    width, height = image.size
+    across, down = (int(side / SIZE / _GAP) or 1 for side in image.size)
+    small = Image.new("RGB", (math.ceil(width / across), math.ceil(height / down)))
+    rows = down * max(1, _STRIP_PIXELS // (width * down))
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height)))
+        small.paste(_to_rgb(strip).reduce((across, down)), (0, top // down))
+    box = (0, 0, width / across, height / down)
+    return small.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -127,8 +185,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except (*_DECODER_ERRORS, KeyError):
-        return 1  # Broken EXIF says nothing about the pixels, which decoded well.
+    except Exception:  # Broken EXIF says nothing about the pixels, which decoded well.
+        return 1
 
 
 def _damaged() -> UnusableImage:
@@ -137,9 +195,10 @@ def _damaged() -> UnusableImage:
     )
 
 
-def _too_many_pixels() -> UnusableImage:
+def _too_many_pixels(size: tuple[int, int] | None = None) -> UnusableImage:
+    has = f"is {size[0]} by {size[1]} pixels" if size else "has very many pixels"
     return UnusableImage(
         "too_many_pixels",
-        f"The photo has more than {MAX_PIXELS // 1_000_000} megapixels. "
-        "Please send a smaller copy.",
+        f"The photo {has}, more than can be read. Please send a smaller copy, best as a JPEG "
+        f"of at most {MAX_PIXELS // 1_000_000} megapixels.",
     )

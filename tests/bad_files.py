@@ -1,4 +1,7 @@
-"""Files that are no usable photo, and what each gets: (name, bytes, status, code)."""
+"""The plainest files that are no usable photo, and what each gets: (name, bytes, status, code).
+
+``corpus.py`` has many more, good ones too.
+"""
 
 import struct
 import zlib
@@ -6,19 +9,23 @@ import zlib
 import painter
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG, its checksum right."""
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
+    """A PNG of any layout; ``rows`` each begin with their filter byte, ``extra`` are chunks."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(rows, 9))
+    return b"\x89PNG\r\n\x1a\n" + header + extra + pixels + chunk(b"IEND", b"")
+
+
 def bomb() -> bytes:
     """A PNG of 12,000 x 10,000 grey pixels, 120 megapixels, in about 14 kB (1 bit a pixel)."""
     width, height = 12_000, 10_000
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    rows = zlib.compress((b"\0" + b"\0" * (width // 8)) * height, 9)
-    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    )
+    return png(width, height, 1, 0, bytes(1 + width // 8) * height)
 
 
 def truncated() -> bytes:

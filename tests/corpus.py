@@ -1,0 +1,319 @@
+"""Every kind of file that somebody may send, and the answer that each gets: ``FILES``.
+
+    python tests/corpus.py DIR      # the files themselves, and expected.csv
+
+A file of ``tests/finds/`` is what a fuzzer once broke something with.
+"""
+
+import csv
+import io
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import bad_files
+import numpy as np
+import pillow_heif
+from bad_files import chunk, png
+from PIL import Image, ImageCms
+
+pillow_heif.register_heif_opener()
+
+RED, WHITE, BLACK = (200, 30, 30), (255, 255, 255), (0, 0, 0)
+CORNER = (RED, WHITE, WHITE, WHITE)
+SIDE = 96
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
+FINDS = sorted((Path(__file__).parent / "finds").glob("*"))
+
+# How a camera must have stored the picture, for each orientation to show it upright.
+STORED = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file somebody sends, and its answer.
+
+    Attributes:
+        name: what it is, in words.
+        data: its bytes.
+        status: HTTP status; 0 where any answer but a fault of ours will do.
+        code: of the refusal, "" where it is read.
+        shows: the colours to see top left, top right, bottom left, bottom right.
+        sent_as: the name it is sent under.
+    """
+
+    name: str
+    data: bytes
+    status: int = 200
+    code: str = ""
+    shows: tuple[tuple[int, int, int], ...] = (RED,) * 4
+    sent_as: str = "photo.jpg"
+
+
+def files() -> Iterator[File]:
+    for build in (formats, turned, layouts, frames, told_beside, misnamed, sizes, damaged, bombs):
+        yield from build()
+    yield from (File(*row) for row in bad_files.TABLE)
+    yield from (File(f"find {path.name}", path.read_bytes(), 0) for path in FINDS)
+
+
+def encode(image: Image.Image, format: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def plain(mode: str = "RGB", colour: object = RED, side: int = SIDE) -> Image.Image:
+    return Image.new(mode, (side, side), colour)
+
+
+def corner(side: int = SIDE) -> Image.Image:
+    """White with one red corner, top left: shows every turn and mirror."""
+    picture = plain(colour=WHITE, side=side)
+    picture.paste(RED, (0, 0, side // 2, side // 2))
+    return picture
+
+
+def noise(side: int = SIDE) -> Image.Image:
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def refused(name: str, data: bytes, **more: str) -> File:
+    return File(name, data, 415, "unsupported_format", **more)
+
+
+def unusable(name: str, data: bytes, code: str = "damaged") -> File:
+    return File(name, data, 422, code)
+
+
+def formats() -> Iterator[File]:
+    for format in FORMATS:
+        yield File(f"a plain {format}", encode(plain(), format))
+    yield File("a progressive JPEG", encode(plain(), progressive=True))
+    yield File("a JPEG without chroma subsampling", encode(plain(), subsampling=0))
+    yield File("a JPEG with restart markers", encode(plain(), restart_marker_blocks=1))
+    yield File("a lossless WebP", encode(plain(), "WEBP", lossless=True))
+    yield File("an interlaced PNG", interlaced())
+
+
+def turned() -> Iterator[File]:
+    for format in FORMATS:
+        for orientation, turn in STORED.items():
+            stored = corner() if turn is None else corner().transpose(turn)
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            data = encode(stored, format, exif=exif.tobytes())
+            yield File(f"a {format} of EXIF orientation {orientation}", data, shows=CORNER)
+    for orientation in (0, 9, 65535):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        data = encode(corner(), exif=exif)
+        yield File(f"a JPEG of EXIF orientation {orientation}", data, shows=CORNER)
+    for name, broken in (("cut", b"Exif\0\0II*\0"), ("of noise", b"Exif\0\0" + noise().tobytes())):
+        yield File(f"a JPEG with EXIF {name}", encode(corner(), exif=broken), shows=CORNER)
+
+
+def layouts() -> Iterator[File]:
+    grey = np.full((SIDE, SIDE), 0x8080, np.uint16)
+    half = (128, 128, 128)
+    yield File("a 16-bit grey PNG", encode(Image.fromarray(grey), "PNG"), shows=(half,) * 4)
+    yield File("a 16-bit RGB PNG", sixteen_bit(2, RED))
+    yield File("a 16-bit RGBA PNG, invisible", sixteen_bit(6, (*RED, 0)), shows=(WHITE,) * 4)
+    yield File("a 16-bit grey PNG with alpha", sixteen_bit(4, (128, 255)), shows=(half,) * 4)
+    deep = pillow_heif.from_bytes("RGB;16", (SIDE, SIDE), b"\x80" * (6 * SIDE * SIDE))
+    buffer = io.BytesIO()
+    deep.save(buffer)
+    yield File("a 10-bit HEIC", buffer.getvalue(), shows=(half,) * 4)
+    ink = encode(plain("CMYK", (0, 255, 255, 0)))
+    yield File("a CMYK JPEG", ink, shows=((255, 0, 0),) * 4)
+    yield File("a grey JPEG", encode(plain("L", 128)), shows=(half,) * 4)
+    yield File("a PNG with a palette", encode(plain().quantize(4), "PNG"))
+    see_through = encode(plain().quantize(1), "PNG", transparency=0)
+    yield File("a PNG with a transparent palette", see_through, shows=(WHITE,) * 4)
+    keyed = encode(plain(), "PNG", transparency=RED)
+    yield File("a PNG with a transparent colour", keyed, shows=(WHITE,) * 4)
+    yield File("a PNG of one bit", encode(plain("1", 1), "PNG"), shows=(WHITE,) * 4)
+    yield File("a grey PNG with alpha", encode(plain("LA", (0, 0)), "PNG"), shows=(WHITE,) * 4)
+    hidden = plain("RGBA", (10, 20, 30, 0))
+    for format, options in (("PNG", {}), ("WEBP", {"exact": True}), ("AVIF", {}), ("HEIF", {})):
+        data = encode(hidden, format, lossless=True, **options)
+        yield File(f"a {format} with hidden colours", data, shows=(WHITE,) * 4)
+
+
+def frames() -> Iterator[File]:
+    more = {"save_all": True, "append_images": [plain(colour=BLACK), plain(colour=WHITE)]}
+    for format in ("PNG", "WEBP", "AVIF", "HEIF"):
+        yield File(f"an animated {format}", encode(plain(), format, **more))
+    yield File("a JPEG of several pictures, as phones make them", encode(plain(), "MPO", **more))
+    yield refused("an animated GIF", encode(plain(), "GIF", **more))
+    loud = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0))
+    yield unusable("an animated PNG without a frame", loud + chunk(b"acTL", b"\xff" * 8))
+
+
+def told_beside() -> Iterator[File]:
+    """Profiles, text and other things that a file holds beside its pixels."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for format in FORMATS:
+        yield File(f"a {format} with a profile", encode(plain(), format, icc_profile=profile))
+        data = encode(plain(), format, icc_profile=b"no profile")
+        yield File(f"a {format} with a broken profile", data)
+    script = b"<script>alert(1)</script><?php system($_GET[0]); ?>"
+    yield File("a JPEG with a script in its comment", encode(plain(), comment=script))
+    yield File("a PNG with a text", with_chunks(chunk(b"tEXt", b"Comment\0" + script)))
+    zero = zlib.compress(bytes(100_000_000), 9)
+    yield unusable("a PNG whose text unpacks to 100 MB", with_chunks(ztxt(zero)))
+    yield unusable("a PNG whose profile unpacks to 100 MB", with_chunks(iccp(zero)))
+    small = ztxt(zlib.compress(bytes(1_000_000), 9))
+    yield unusable("a PNG of 100 texts of 1 MB", with_chunks(small * 100))
+    yield File("a PNG with 20,000 texts", with_chunks(chunk(b"tEXt", b"a\0b") * 20_000))
+    yield File("a JPEG with 8 MB of comments", comments(128))
+
+
+def misnamed() -> Iterator[File]:
+    """Wrong names, other formats, and files that are two things at once."""
+    for format, name in (("JPEG", "x.exe"), ("PNG", "x.jpg"), ("HEIF", "x.jpg"), ("AVIF", "a.png")):
+        yield File(f"a {format} named {name}", encode(plain(), format), sent_as=name)
+    yield File("a JPEG without a suffix", encode(plain()), sent_as="photo")
+    path = "../../etc/\u202egpj.\x7f;%00.php"
+    yield File("a JPEG with a name that is a path", encode(plain()), sent_as=path)
+    for format in ("BMP", "TIFF", "PPM", "ICO", "TGA", "PCX", "SGI", "JPEG2000", "PDF", "EPS"):
+        yield refused(f"a {format} named photo.jpg", encode(plain(), format))
+    yield refused("an SVG", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>')
+    yield refused("a program", b"\x7fELF\x02\x01\x01" + bytes(200))
+    yield refused("a video", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(200))
+    yield refused("a film of an iPhone", b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(200))
+    yield refused("a RIFF that is sound", b"RIFF\xff\0\0\0WAVEfmt " + bytes(200))
+    yield refused("zero bytes", bytes(1000))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("evil.class", b"\xca\xfe\xba\xbe")
+    for format in FORMATS:
+        whole = encode(plain(), format)
+        yield File(f"a {format} that is a ZIP archive too", whole + archive.getvalue())
+        yield File(f"a {format} with a web page behind it", whole + b"<!doctype html>" * 9)
+        yield refused(f"a PDF with a {format} inside", b"%PDF-1.7\n" + whole)
+    yield refused("a GIF that is a script too", b"GIF89a/*" + bytes(20) + b"*/=alert(1)")
+
+
+def sizes() -> Iterator[File]:
+    small = {"code": "too_small"}
+    for format in FORMATS:
+        yield unusable(f"a {format} of 1 x 1", encode(plain(side=1), format), **small)
+    for format in ("JPEG", "PNG"):
+        thread = encode(Image.new("RGB", (20_000, 1), RED), format)
+        yield unusable(f"a {format} of 20,000 x 1", thread, **small)
+        ribbon = encode(Image.new("RGB", (20_000, 64), RED), format)
+        yield File(f"a {format} of 20,000 x 64", ribbon)
+    for format in FORMATS:
+        yield File(f"a {format} of 64 x 64", encode(plain(side=64), format))
+
+
+def damaged() -> Iterator[File]:
+    for format in FORMATS:
+        whole = encode(noise(), format)
+        for tenth in range(1, 10):
+            data = whole[: len(whole) * tenth // 10]
+            yield unusable(f"a {format} cut after {tenth} tenths", data)
+    yield unusable("a PNG with a wrong checksum", encode(noise(), "PNG").replace(b"IDAT", b"IDAX"))
+    yield unusable("a JPEG that is all header", encode(plain())[:200] + bytes(500))
+    yield unusable("a PNG without pixels", png(SIDE, SIDE, 8, 2, b""))
+    yield unusable("a PNG of an unknown layout", png(SIDE, SIDE, 8, 5, bytes(SIDE * SIDE)))
+
+
+def bombs() -> Iterator[File]:
+    """Small files that ask for much: pixels, memory or time."""
+    many = {"code": "too_many_pixels"}
+    whole = encode(plain())
+    at = whole.index(b"\xff\xc0") + 5
+    vast = whole[:at] + b"\xff\xdc" * 2 + whole[at + 4 :]
+    yield unusable("a JPEG that says 65,500 x 65,500", vast, **many)
+    yield unusable("a PNG that says 2^31 x 2^31", png(2**31 - 1, 2**31 - 1, 8, 2, b""), **many)
+    wide = encode(Image.new("RGB", (8000, 4900), RED), "WEBP", method=0, quality=0)
+    yield unusable("a WebP of 39 megapixels", wide, **many)
+    yield unusable("a JPEG of 39 megapixels in 1,000 scans", scans(8000, 4900, 1000))
+    yield File("a JPEG of 20 scans", scans(SIDE, SIDE, 20), shows=((128, 128, 128),) * 4)
+    large = Image.new("1", (8000, 4900))
+    yield File("a PNG of 39 megapixels in one bit", encode(large, "PNG"), shows=(BLACK,) * 4)
+    tall = png(64, 600_000, 1, 0, bytes(9) * 600_000)
+    yield File("a PNG of 64 x 600,000", tall, shows=(BLACK,) * 4)
+
+
+def sixteen_bit(colour: int, values: tuple[int, ...]) -> bytes:
+    """A PNG of 16 bits a channel, which Pillow does not write; v * 257 is v scaled."""
+    pixel = b"".join(struct.pack(">H", value * 257) for value in values)
+    return png(SIDE, SIDE, 16, colour, (b"\0" + pixel * SIDE) * SIDE)
+
+
+def interlaced() -> bytes:
+    """Adam7 by hand, which Pillow does not write either: seven passes of plain colour."""
+    passes = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2)]
+    passes.append((0, 1, 1, 2))
+    rows = b"".join(
+        (b"\0" + bytes(RED) * len(range(x, SIDE, across))) * len(range(y, SIDE, down))
+        for x, across, y, down in passes
+    )
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 1))
+    pixels = chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+def with_chunks(extra: bytes) -> bytes:
+    return png(SIDE, SIDE, 8, 2, (b"\0" + bytes(RED) * SIDE) * SIDE, extra)
+
+
+def scans(width: int, height: int, count: int) -> bytes:
+    """A grey progressive JPEG that says to be so large, with ``count`` empty scans more."""
+    whole = encode(plain("L", 128), progressive=True)
+    size = whole.index(b"\xff\xc2") + 5
+    whole = whole[:size] + struct.pack(">HH", height, width) + whole[size + 4 :]
+    second = whole.index(b"\xff\xda", whole.index(b"\xff\xda") + 2)
+    return whole[:-2] + whole[second : second + 10] * count + whole[-2:]
+
+
+def ztxt(packed: bytes) -> bytes:
+    return chunk(b"zTXt", b"Comment\0\0" + packed)
+
+
+def iccp(packed: bytes) -> bytes:
+    return chunk(b"iCCP", b"profile\0\0" + packed)
+
+
+def comments(count: int) -> bytes:
+    whole = encode(plain())
+    return whole[:2] + (b"\xff\xfe\xff\xff" + b"c" * 65_533) * count + whole[2:]
+
+
+FILES = list(files())
+REFUSED = [file for file in FILES if file.code]
+READ = [file for file in FILES if file.status == 200]
+
+
+def write(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "expected.csv", "w", newline="") as table:
+        rows = csv.writer(table)
+        rows.writerow(["file", "name", "status", "code"])
+        for number, file in enumerate(FILES):
+            name = f"{number:03}"
+            (folder / name).write_bytes(file.data)
+            rows.writerow([name, file.name, file.status, file.code])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python tests/corpus.py DIR")
+    write(Path(sys.argv[1]))
