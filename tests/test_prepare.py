@@ -98,6 +98,25 @@ def published(folder: Path) -> Path:
     )
     for seed, name in ((401, "PAT_1_1_1"), (402, "PAT_1_2_2"), (403, "PAT_2_3_3")):
         put(folder / "pad_ufes" / "images" / f"{name}.png", seed)
+    put(
+        folder / "isic_archive" / "metadata.csv",
+        "isic_id,attribution,copyright_license,age_approx,diagnosis_1,diagnosis_2,diagnosis_3,"
+        "fitzpatrick_skin_type,image_type,lesion_id,patient_id,sex\n"
+        "ISIC_0000701,A,CC-0,45,Malignant,Malignant melanocytic proliferations (Melanoma),"
+        '"Melanoma Invasive",II,dermoscopic,IL_1,IP_1,male\n'
+        "ISIC_0000702,A,CC-0,45,Indeterminate,Indeterminate epidermal proliferations,"
+        "Solar or actinic keratosis,,clinical: close-up,IL_2,,male\n"
+        "ISIC_0000703,A,CC-0,45,Benign,Benign melanocytic proliferations,Nevus,,dermoscopic,,,\n"
+        "ISIC_0000704,A,CC-0,45,Malignant,Merkel cell proliferation,,,dermoscopic,,,\n"
+        "ISIC_0000705,A,CC-0,45,Malignant,Malignant epidermal proliferations,"
+        '"Squamous cell carcinoma, Invasive",,TBP tile: close-up,IL_5,,\n'
+        "ISIC_0000706,A,CC-0,45,Indeterminate,Indeterminate melanocytic proliferations,"
+        "Atypical Spitz tumor,,dermoscopic,,,\n"
+        "ISIC_0000707,A,CC-0,45,Benign,,,,RCM: tile,,,\n"
+        "ISIC_0000708,A,CC-0,45,,,,,dermoscopic,,,\n",
+    )
+    for seed in range(701, 709):
+        put(folder / "isic_archive" / f"ISIC_0000{seed}.jpg", seed)
     put(folder / "folders" / "benign" / "a.jpg", 501)
     put(folder / "folders" / "malignant" / "deeper" / "b.jpg", 502)
     put(folder / "not_lesion" / "cat.jpg", 601)
@@ -156,6 +175,24 @@ def test_every_layout_gives_its_label_and_its_lesion_or_patient(data: Path, out:
         "a": ("folders", "unknown", "0", "folders:benign/a.jpg"),
         "b": ("folders", "unknown", "1", "folders:malignant/deeper/b.jpg"),
     }
+
+
+def test_a_download_of_the_archives_client_is_read_as_it_lies(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(data, out, "isic_archive", "siim2020")) == 0
+    rows = {name: row for name, row in by_name(out).items() if row["source"] == "isic_archive"}
+    assert {n: (r["diagnosis"], r["malignant"], r["group"]) for n, r in rows.items()} == {
+        # Its patient is SIIM's, whatever set the picture comes from.
+        "ISIC_0000701": ("melanoma", "1", "siim2020:IP_1"),
+        "ISIC_0000702": ("akiec", "1", "isic_archive:IL_2"),
+        "ISIC_0000703": ("nevus", "0", "isic_archive:ISIC_0000703"),
+        "ISIC_0000704": ("unknown", "1", "isic_archive:ISIC_0000704"),
+        "ISIC_0000705": ("scc", "1", "isic_archive:IL_5"),
+    }
+    printed = capsys.readouterr().out
+    assert "left out of isic_archive, diagnosis open: 2 images" in printed
+    assert "left out of isic_archive, not a picture of one lesion: 1 image\n" in printed
 
 
 def test_the_manifest_has_its_columns_and_absolute_paths_that_exist(
@@ -351,6 +388,18 @@ BAD = [
     ("a wrong target", "siim2020", lambda d: replaced(d / "train.csv", "nant,1", "nant,0"), "302"),
     ("a cut line", "ham10000", lambda d: replaced(d / HAM, ",nv,histo,50,male,back", ""), "line 5"),
     ("a table in Latin-1", "ham10000", lambda d: (d / HAM).write_bytes(b"\xe9,\n"), "UTF-8"),
+    (
+        "an older client",
+        "isic_archive",
+        lambda d: replaced(d / "metadata.csv", "diagnosis_1", "benign_malignant"),
+        "missing diagnosis_1",
+    ),
+    (
+        "a new class",
+        "isic_archive",
+        lambda d: replaced(d / "metadata.csv", "45,Malignant,Merkel", "45,Evil,Merkel"),
+        "704: diagnosis_1 'Evil'",
+    ),
     ("no malignant/", "folders", lambda d: (d / "malignant").rename(d / "bad"), "no malignant/"),
     ("empty", "not_lesion", lambda d: [p.unlink() for p in d.iterdir()], "expected not_lesion im"),
 ]

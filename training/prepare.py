@@ -130,6 +130,9 @@ def print_figures(read: list[Source], prepared: Prepared) -> None:
     print(f"\nduplicates dropped: {_per_source(prepared.duplicates)}")
     print(f"dropped because copies disagree on malignant: {_per_source(prepared.contradictory)}")
     print(f"same or nearly the same picture: {_count(prepared.merged, 'group')} joined to another")
+    for source in read:
+        for reason, count in source.left_out.items():
+            print(f"left out of {source.name}, {reason}: {_count(count, 'image')}")
     print(f"left out for their size: {', '.join(prepared.unfit) or 'none'}")
 
 
@@ -147,6 +150,10 @@ READERS: dict[str, tuple[Callable[[Path], Source], str]] = {
     "isic2019": (sources.read_isic2019, "ISIC 2019: ISIC_2019_Training_*.csv and images"),
     "siim2020": (sources.read_siim2020, "SIIM-ISIC 2020: train.csv and JPEG images"),
     "pad_ufes": (sources.read_pad_ufes, "PAD-UFES-20: metadata.csv and images"),
+    "isic_archive": (
+        sources.read_isic_archive,
+        "any download of the ISIC Archive's client, isic: metadata.csv and images",
+    ),
     "folders": (sources.read_folders, "any folder with benign/ and malignant/"),
 }
 

@@ -2,8 +2,9 @@
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 MALIGNANT = frozenset({"melanoma", "bcc", "akiec", "scc"})
@@ -50,6 +51,29 @@ SIIM2020_DIAGNOSES = {
     "atypical melanocytic proliferation": "unknown",
 }
 
+# The ISIC Archive's own words (package isic-metadata 4.12): beginnings of its second level of
+# diagnosis, then of its third. What is decided but not listed keeps its class as "unknown".
+ARCHIVE_DIAGNOSES = {
+    "Malignant melanocytic proliferations": "melanoma",
+    "Basal cell carcinoma": "bcc",
+    "Squamous cell carcinoma in situ": "akiec",
+    "Squamous cell carcinoma": "scc",
+    "Solar or actinic keratosis": "akiec",
+    "Nevus": "nevus",
+    "Seborrheic keratosis": "bkl",
+    "Lichen planus like keratosis": "bkl",
+    "Pigmented benign keratosis": "bkl",
+    "Solar lentigo": "bkl",
+    "Lentigo NOS": "bkl",
+    "Dermatofibroma": "df",
+    "Benign soft tissue proliferations - Vascular": "vasc",
+    "Hemorrhagic lesions": "vasc",
+}
+ARCHIVE_CLASSES = {"Benign": 0, "Malignant": 1}
+"""Its first level of diagnosis; ``Indeterminate`` decides nothing."""
+ARCHIVE_IMAGE_TYPES = frozenset({"", "dermoscopic", "clinical: close-up", "TBP tile: close-up"})
+"""Pictures of one lesion; its others are overviews and microscopy."""
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"})
 
 
@@ -84,12 +108,14 @@ class Source:
         records: every image of its table, in the order of their names.
         unlisted: number of image files in the folder that the table does not name.
         duplicates: pairs of image names that the publishers list as the same picture.
+        left_out: number of listed images that teach nothing, by the reason.
     """
 
     name: str
     records: list[Record]
     unlisted: int = 0
     duplicates: tuple[tuple[str, str], ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def read_ham10000(folder: Path) -> Source:
@@ -151,6 +177,54 @@ def read_pad_ufes(folder: Path) -> Source:
             _record("pad_ufes", name, diagnosis, f"pad_ufes:{row['patient_id'] or name}", images)
         )
     return _source("pad_ufes", folder, records, images)
+
+
+def read_isic_archive(folder: Path) -> Source:
+    """Any download of the ISIC Archive's client (isic-cli): ``metadata.csv``; by patient, lesion.
+
+    Images that are not of one lesion, or whose diagnosis is open, are left out and counted.
+    """
+    table = _find(folder, "metadata.csv")
+    images = _images_by_name(folder)
+    records = []
+    left_out: Counter[str] = Counter()
+    # The client writes a column only where some image of the download has a value in it.
+    for row in _rows(table, "isic_id", "diagnosis_1"):
+        found = _archive_diagnosis(table, row)
+        if (row.get("image_type") or "") not in ARCHIVE_IMAGE_TYPES:
+            left_out["not a picture of one lesion"] += 1
+        elif found is None:
+            left_out["diagnosis open"] += 1
+        else:
+            name = row["isic_id"]
+            group = _archive_group(row)
+            records.append(Record("isic_archive", name, *found, group, images.get(name)))
+    # An image left out is listed all the same.
+    listed = {row["isic_id"] for row in _rows(table, "isic_id")}
+    source = _source("isic_archive", folder, records, images)
+    return replace(source, unlisted=len(images.keys() - listed), left_out=dict(left_out))
+
+
+def _archive_diagnosis(table: Path, row: dict[str, str]) -> tuple[str, int] | None:
+    """Diagnosis and malignant, or None where it is open."""
+    levels = [row.get(f"diagnosis_{level}") or "" for level in (1, 2, 3)]
+    if levels[0] not in (*ARCHIVE_CLASSES, "Indeterminate", ""):
+        raise PrepareError(
+            f"{table}: {row['isic_id']}: diagnosis_1 {levels[0]!r}; expected Benign, Malignant, "
+            "Indeterminate or nothing"
+        )
+    for beginning, diagnosis in ARCHIVE_DIAGNOSES.items():
+        if any(level.startswith(beginning) for level in levels[1:]):
+            return diagnosis, int(diagnosis in MALIGNANT)
+    malignant = ARCHIVE_CLASSES.get(levels[0])
+    return None if malignant is None else ("unknown", malignant)
+
+
+def _archive_group(row: dict[str, str]) -> str:
+    if patient := row.get("patient_id"):
+        # SIIM's patients bear the archive's names.
+        return f"siim2020:{patient}"
+    return f"isic_archive:{row.get('lesion_id') or row['isic_id']}"
 
 
 def read_folders(folder: Path) -> Source:
