@@ -9,7 +9,10 @@ import ctypes
 import math
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +118,63 @@ worker_tmp_dir = _memory
 _metrics = f"{_memory}/molelens-metrics-{os.getpid()}"
 raw_env.append(f"PROMETHEUS_MULTIPROC_DIR={_metrics}")
 
+# Beside them, made by the first worker that could serve.
+_served = f"{_metrics}/served"
+
 
 def on_starting(_server: Any) -> None:
     """Before the first worker: make the folder of the metrics, for this user alone."""
     os.makedirs(_metrics, mode=0o700, exist_ok=True)
 
 
+def when_ready(server: Any) -> None:
+    """Let SIGHUP replace the workers only where new ones could start.
+
+    gunicorn stops the old workers at once, and itself when a new one cannot start: a reload with a
+    damaged model would end the service.
+    """
+    reload = server.handle_hup
+
+    def handle_hup() -> None:
+        if _would_start(server):
+            reload()
+
+    server.handle_hup = handle_hup
+
+
+def _would_start(server: Any) -> bool:
+    """Ask a process of its own; it also converts a new model, and says on stderr what is wrong."""
+    command = [sys.executable, "-m", "gunicorn", "--check-config", *sys.argv[1:]]
+    # What it counts is nobody's.
+    environment = {n: text for n, text in os.environ.items() if n != "PROMETHEUS_MULTIPROC_DIR"}
+    server.log.info("Reload: trying the new configuration and model first")
+    try:
+        subprocess.run(command, env=environment, timeout=timeout, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        server.log.error("Reload refused, the old workers go on serving: %s", error)
+        return False
+    return True
+
+
+def post_worker_init(_worker: Any) -> None:
+    """In a worker that has loaded the app."""
+    Path(_served).touch()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """In a worker that ends. One that cannot start where others could is tried again.
+
+    The app ends with gunicorn's code for "stop everything" (wsgi.py), which is right at the first
+    start alone: later, when Redis or the model is away while one worker is replaced, its siblings
+    must go on. They do so while this one waits, so that trying costs next to nothing.
+    """
+    if not worker.booted and os.path.exists(_served):
+        time.sleep(2)
+        raise SystemExit(1)
+
+
 def child_exit(_server: Any, worker: Any) -> None:
-    """A worker has ended: its gauges (photos in work, waiting) end with it, its counts stay."""
+    """A worker has ended: its gauges (photos in work, the model) end with it, its counts stay."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid, _metrics)

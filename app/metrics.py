@@ -50,7 +50,8 @@ MODEL = Gauge(
     "molelens_model",
     "1 for the model served.",
     ["name", "sha256", "engine"],
-    multiprocess_mode="max",
+    # Of living workers alone: after a reload, the model before is served no more.
+    multiprocess_mode="livemax",
 )
 
 

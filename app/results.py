@@ -7,6 +7,7 @@ of one machine; by one setting in Redis, shared by several machines.
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 import threading
 import time
@@ -23,6 +24,11 @@ from app.settings import Settings, StartError
 
 _MEMORY = {"tmpfs", "ramfs"}
 _REDIS_PREFIX = "molelens:"
+_SECRET_KEY = f"{_REDIS_PREFIX}secret-key"
+
+SPARE_BYTES = 4_000_000
+"""Room to leave in the folder's file system: a result is 60 kB, noise at most 400, and several are
+written at once. cachelib leaves half a file behind where the room ends within it."""
 
 
 class StoreUnavailable(Exception):
@@ -142,6 +148,8 @@ class FileResults(Results):
 
     def _make_room(self) -> None:
         try:
+            if shutil.disk_usage(self._folder).free < SPARE_BYTES:
+                raise StoreUnavailable("the file system of the results is full")
             if len(os.listdir(self._folder)) < self._most:
                 return
             self.sweep()
@@ -150,6 +158,31 @@ class FileResults(Results):
         except OSError as error:
             raise StoreUnavailable(str(error)) from error
         raise StoreUnavailable(f"{self._most} results are kept already")
+
+
+class RedisResults(Results):
+    """Results in Redis, and beside them the key that signs forms, which all workers share."""
+
+    def __init__(self, client: Any, lifetime: int, secret_key: str) -> None:
+        super().__init__(RedisCache(host=client, key_prefix=f"{_REDIS_PREFIX}result:"), lifetime)
+        self._client = client
+        self._shares_key = not secret_key
+        self.secret_key = secret_key or self._share(secrets.token_urlsafe(32))
+
+    def check(self) -> None:
+        super().check()
+        # A Redis that lost its memory would give another key to the next worker that starts, and
+        # forms of one would be refused by the other.
+        try:
+            if self._shares_key:
+                self._share(self.secret_key)
+        except redis.RedisError as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def _share(self, key: str) -> str:
+        """Offer a key; the first that was offered holds for all."""
+        self._client.set(_SECRET_KEY, key, nx=True)
+        return str(self._client.get(_SECRET_KEY).decode())
 
 
 @dataclass(frozen=True)
@@ -239,12 +272,8 @@ def _open_redis(settings: Settings) -> Store:
     client: Any = redis.Redis.from_url(
         settings.results, socket_timeout=2.0, socket_connect_timeout=2.0
     )
-    key = settings.secret_key
     try:
-        if not key:
-            client.set(f"{_REDIS_PREFIX}secret-key", secrets.token_urlsafe(32), nx=True)
-            key = client.get(f"{_REDIS_PREFIX}secret-key").decode()
+        results = RedisResults(client, settings.results_seconds, settings.secret_key)
     except redis.RedisError as error:
         raise StartError(f"MOLELENS_RESULTS: Redis does not answer: {error}.") from error
-    cache = RedisCache(host=client, key_prefix=f"{_REDIS_PREFIX}result:")
-    return Store(Results(cache, settings.results_seconds), key, settings.results)
+    return Store(results, results.secret_key, settings.results)

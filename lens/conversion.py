@@ -6,6 +6,7 @@ is made again. This module never imports TensorFlow.
 """
 
 import contextlib
+import errno
 import fcntl
 import importlib
 import importlib.metadata
@@ -37,6 +38,9 @@ INVALID_MODEL = 65
 PATIENCE = 600
 """Longest conversion, in seconds; 10 to 20 are usual, most of it the import of TensorFlow."""
 
+SPARE_BYTES = 4 * 2**20
+"""Room to leave on a disk beside the copy, which is no larger than the file it is made from."""
+
 RECORD = "record.json"
 FILES = ("model.xml", "model.bin")
 
@@ -61,7 +65,8 @@ def converted(path: Path, cache_dir: str | Path | None = None) -> Converted:
     """The OpenVINO copy of a Keras ``.h5``, converted now if the cache has no sound one.
 
     Several processes may call this at once: one converts, the others wait for it. A cache that
-    cannot be written is bypassed, with a warning, for a private folder among temporary files.
+    cannot be written, or whose disk is full, is bypassed, with a warning, for a private folder
+    among temporary files.
 
     Raises:
         artifact.InvalidModel: the file is missing, corrupt, or carries code.
@@ -159,6 +164,8 @@ def _made(path: Path, cache: Path, key: str) -> Converted:
         # Another process may have converted while this one waited for the lock.
         if entry := _found(cache / key):
             return entry
+        if shutil.disk_usage(cache).free < path.stat().st_size + SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache))
         with tempfile.TemporaryDirectory(dir=cache, prefix=".converting-") as folder:
             _convert(path, Path(folder))
             if (cache / key).exists():

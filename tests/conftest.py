@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from serving import ROOT, folder_in_memory, free_port, settings_for, wait_until_ready
+from serving import ROOT, folder_in_memory, gunicorn, settings_for
 
 from app import create_app
 
@@ -84,19 +84,9 @@ def served(
     tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The address of real gunicorn with its real configuration, on loopback."""
-    url = f"http://127.0.0.1:{free_port()}"
     log = tmp_path_factory.mktemp("log") / "gunicorn.log"
-    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", url.removeprefix("http://")]
-    with folder_in_memory() as folder, open(log, "wb") as out:
-        environment = {
-            **{n: value for n, value in os.environ.items() if not n.startswith("MOLELENS_")},
-            **settings_for(tiny_model, engine_cache, folder),
-        }
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
-        try:
-            wait_until_ready(process, url)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(timeout=40)
-            print(log.read_text())
+    with (
+        folder_in_memory() as folder,
+        gunicorn(settings_for(tiny_model, engine_cache, folder), log) as server,
+    ):
+        yield server.url

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from serving import fill, small_disk
 
 from lens import artifact, conversion
 from lens.engine import Engine, EngineError, KerasEngine, open_engine
@@ -215,6 +216,23 @@ def test_a_cache_that_cannot_be_written_is_bypassed_with_a_warning(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert open_engine(model, "openvino", in_the_way).name == "openvino"
     assert f"The model cache {in_the_way} cannot be used" in caplog.text
+
+
+@pytest.mark.usefixtures("no_child")
+def test_a_cache_on_a_full_disk_is_bypassed_with_a_warning(
+    model: Path,
+    warm_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    private = Path(shutil.copytree(warm_cache, tmp_path / f"molelens-cache-{os.getuid()}"))
+    private.chmod(0o700)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with small_disk(tmp_path / "full", 100_000) as full:
+        fill(full)
+        assert open_engine(model, "openvino", full).name == "openvino"
+    assert "No space left on device" in caplog.text
 
 
 def test_a_temporary_folder_that_others_can_write_is_not_trusted(

@@ -1,18 +1,20 @@
 """Alive, ready, measured: what a machine that watches this one may rely on."""
 
+import contextlib
 import io
 import json
 import logging
 import math
 import os
-import re
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import numpy as np
 import painter
 import pytest
+from serving import form
 
 from app import create_app, golden
 from app.logs import JsonLines
@@ -185,17 +187,50 @@ def test_a_made_up_method_makes_no_metric_of_its_own(client):
     assert 'method="other"' in text
 
 
-def test_metrics_are_right_over_several_workers(served):
-    def answered() -> float:
-        with urllib.request.urlopen(f"{served}/metrics") as response:
-            text = response.read().decode()
-        return float(re.search(r'requests_total{method="GET",route="/privacy",.*} (.+)', text)[1])
+def test_photos_in_work_and_waiting_are_shown(app):
+    client, admission = app.test_client(), app.extensions["molelens"].admission
+    with admission.turn():
+        assert value(client, "molelens_in_work") == 1
+    assert (value(client, "molelens_in_work"), value(client, "molelens_waiting")) == (0, 0)
 
-    for _ in range(20):
-        urllib.request.urlopen(f"{served}/privacy").close()
-    counts = {answered() for _ in range(10)}
-    assert len(counts) == 1
-    assert counts.pop() >= 20
+
+PREDICT = 'method="POST",route="/api/v1/predictions",status='
+OF_SIX_PHOTOS_AND_TWO_TEXTS = {
+    f'molelens_requests_total{{{PREDICT}"200"}}': 6,
+    f'molelens_requests_total{{{PREDICT}"415"}}': 2,
+    'molelens_request_seconds_count{route="/api/v1/predictions"}': 8,
+    'molelens_stage_seconds_count{stage="wait"}': 8,
+    'molelens_stage_seconds_count{stage="decode"}': 8,
+    'molelens_stage_seconds_count{stage="judge"}': 6,
+    'molelens_verdicts_total{verdict="malignant"}': 6,
+    'molelens_refusals_total{reason="unsupported_format"}': 2,
+    "molelens_photo_brightness_count": 6,
+    'molelens_probability_bucket{le="+Inf"}': 6,
+    "molelens_in_work": 0,
+    "molelens_waiting": 0,
+}
+
+
+def test_metrics_are_right_over_several_workers(served):
+    def counts() -> dict[str, float]:
+        with urllib.request.urlopen(f"{served}/metrics") as response:
+            lines = [line.rsplit(" ", 1) for line in response.read().decode().splitlines()]
+        found = {name: float(text) for name, text in lines if not name.startswith("#")}
+        return {name: found.get(name, 0.0) for name in OF_SIX_PHOTOS_AND_TWO_TEXTS}
+
+    before = counts()
+    for photo in [painter.encoded(painter.lesion())] * 6 + [b"text"] * 2:
+        body, kind = form(photo)
+        request = urllib.request.Request(
+            f"{served}/api/v1/predictions", body, {"Content-Type": kind}
+        )
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(request).close()
+    # Whichever worker is asked, it adds up all of them.
+    for _ in range(6):
+        after = counts()
+        grown = {name: after[name] - before[name] for name in after}
+        assert grown == OF_SIX_PHOTOS_AND_TWO_TEXTS
 
 
 # The log.

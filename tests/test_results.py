@@ -2,15 +2,14 @@
 
 import os
 import shutil
-import socket
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
+from serving import redis_server
 
 from app import results
 from app.results import FileResults, Result, Results, StoreUnavailable, open_store
@@ -38,33 +37,11 @@ def store(request, memory_folder) -> Results:
     return open_store(Settings(results=request.getfixturevalue("redis_url"))).results
 
 
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A real Redis server of our own, on a socket."""
-    if not shutil.which("redis-server"):
-        pytest.skip("redis-server is not installed")
-    path = folder / "redis.sock"
-    command = ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", ""]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 20
-        while not answers(path) and time.monotonic() < end:
-            time.sleep(0.05)
-        yield f"unix://{path}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory) -> Iterator[str]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
-def answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == 0
+    socket = tmp_path_factory.mktemp("redis") / "redis.sock"
+    with redis_server(socket):
+        yield f"unix://{socket}"
 
 
 def test_a_result_comes_back_as_it_was_put(store):
@@ -160,14 +137,24 @@ def test_machines_share_one_secret_key_through_redis(redis_url):
     assert len({open_store(Settings(results=redis_url)).secret_key for _ in range(3)}) == 1
 
 
+def test_a_redis_that_lost_its_memory_is_told_the_key_again(tmp_path):
+    socket = tmp_path / "redis.sock"
+    with redis_server(socket):
+        before = open_store(Settings(results=f"unix://{socket}"))
+        redis.Redis(unix_socket_path=str(socket)).flushall()
+        before.results.check()
+        assert open_store(Settings(results=f"unix://{socket}")).secret_key == before.secret_key
+
+
 def test_a_redis_that_does_not_answer_stops_the_start():
     with pytest.raises(StartError, match="Redis does not answer"):
         open_store(Settings(results="unix:///nowhere/redis.sock"))
 
 
 def test_a_redis_that_went_away_is_told_apart_from_a_missing_result(tmp_path):
-    with redis_server(tmp_path) as url:
-        store = open_store(Settings(results=url)).results
+    socket = tmp_path / "redis.sock"
+    with redis_server(socket):
+        store = open_store(Settings(results=f"unix://{socket}")).results
         key = store.put(a_result())
         assert store.get(key)
     for use in (lambda: store.get(key), lambda: store.put(a_result()), lambda: store.delete(key)):
