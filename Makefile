@@ -3,9 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+MINUTES ?= 30
 export PORT
 
-.PHONY: run test check bench lock clean
+.PHONY: run test check bench soak audit sbom lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.serve
@@ -21,6 +22,19 @@ check: $(VENV)/.develop
 
 bench: $(VENV)/.develop
 	$(BIN)/python -m bench.serve
+
+# At capacity for half an hour (MINUTES=2 for a try): memory, errors, files and descriptors left.
+soak: $(VENV)/.develop
+	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
+# Known vulnerabilities of what requirements.txt pins.
+audit: $(VENV)/.develop
+	$(BIN)/python .ci/audit.py
+
+# CycloneDX, from the lock file; the tool runs in an environment of its own.
+sbom: $(VENV)/.develop
+	$(BIN)/uv tool run --quiet --python $(BIN)/python --from cyclonedx-bom==7.5.0 cyclonedx-py \
+		requirements --pyproject pyproject.toml --output-reproducible -o sbom.json requirements.txt
 
 # Pins every package, with the hashes of its files, for what pyproject.toml names.
 lock: $(VENV)/.develop

@@ -2,15 +2,17 @@
 
 import http.client
 import resource
+import ssl
 import statistics
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 PATH = "/api/v1/predictions"
 _BOUNDARY = "molelens-bench"
-_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,13 @@ class Figures:
     client_cpu_ms: float
 
 
-def form(photo: bytes) -> bytes:
-    """The body of a form that carries ``photo`` in the field ``photo``."""
-    head = (
+def form(photo: bytes, fields: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """The body of a form that carries ``photo`` in the field ``photo``, and other fields."""
+    head = "".join(
+        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name={name}\r\n\r\n{text}\r\n"
+        for name, text in fields.items()
+    )
+    head += (
         f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name=photo; filename=photo.jpg\r\n"
         "Content-Type: image/jpeg\r\n\r\n"
     )
@@ -39,19 +45,25 @@ def form(photo: bytes) -> bytes:
 
 def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
     """Send one photo; the status and the body of the answer."""
-    connection.request("POST", PATH, body, _HEADERS)
+    connection.request("POST", PATH, body, HEADERS)
     response = connection.getresponse()
     return response.status, response.read()
 
 
-def run(port: int, photo: bytes, clients: int, seconds: float) -> Figures:
-    """Load the server on ``port`` for about ``seconds``."""
+def run(
+    port: int,
+    photo: bytes,
+    clients: int,
+    seconds: float,
+    trusted: ssl.SSLContext | None = None,
+) -> Figures:
+    """Load the server on ``port`` for about ``seconds``; by https where a context is given."""
     body = form(photo)
     records: list[tuple[int, float]] = []
     stop = time.perf_counter() + seconds
 
     def client() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        connection = _connection(port, trusted)
         while time.perf_counter() < stop:
             start = time.perf_counter()
             try:
@@ -84,6 +96,12 @@ def run(port: int, photo: bytes, clients: int, seconds: float) -> Figures:
         failed=len(records) - len(answered) - len(refused),
         client_cpu_ms=1000 * (_cpu() - cpu) / max(1, len(records)),
     )
+
+
+def _connection(port: int, trusted: ssl.SSLContext | None) -> http.client.HTTPConnection:
+    if trusted:
+        return http.client.HTTPSConnection("localhost", port, timeout=120, context=trusted)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
 
 def percentile(seconds: Sequence[float], percent: int) -> float:

@@ -28,6 +28,10 @@ class Server:
     process: subprocess.Popen[bytes]
     ready_s: float
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def workers(self) -> list[int]:
         """Process ids of its workers."""
         pid = self.process.pid
@@ -53,7 +57,7 @@ def gunicorn(arguments: list[str], environment: dict[str, str]) -> Iterator[Serv
     Raises:
         RuntimeError: it ended, or was not ready in time; its log is in the message.
     """
-    port = _free_port()
+    port = free_port()
     store = Path(tempfile.mkdtemp(prefix="molelens-bench-", dir="/dev/shm"))
     everything = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MOLELENS_")},
@@ -88,7 +92,7 @@ def _ready(process: subprocess.Popen[bytes], port: int) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
