@@ -91,10 +91,10 @@ def test_an_interrupted_run_resumes_to_the_weights_of_an_unbroken_one(
     assert train.main([*whole, "--out", str(tmp_path / "unbroken.h5")]) == 0
     broken = [*whole, "--out", str(tmp_path / "broken.h5")]
     with monkeypatch.context() as patched:
-        patched.setattr(fitting, "_plateau", lambda recipe: [Stop(epoch=3)])
+        patched.setattr(fitting, "_plateau", lambda recipe, history: [Stop(epoch=3)])
         assert train.main(broken) == 130
     assert train.main([*broken, "--resume"]) == 0
-    for name in ("average.npz", "best.npz"):
+    for name in ("average-4.npz", "best.npz"):
         with (
             np.load(tmp_path / "unbroken.run" / name) as one,
             np.load(tmp_path / "broken.run" / name) as other,

@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+import os
+import platform
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,7 +37,8 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     cache = folder / f"{key}.npy"
     if not cache.exists():
         # A name of its own until it is whole, so that an interrupted fill is never read.
-        partial = cache.with_suffix(".partial.npy")
+        # It is this machine's, for several may share the folder in a run on many.
+        partial = cache.with_suffix(f".{platform.node()}.partial.npy")
         shape = (len(rows), SIZE, SIZE, 3)
         images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
         with ThreadPoolExecutor(2) as pool:
@@ -106,7 +109,8 @@ class Batches(keras.utils.PyDataset):
     """One epoch of augmented training batches.
 
     What batch ``i`` of epoch ``e`` holds depends on the seed, ``e`` and ``i`` alone: not on the
-    number of threads, nor on whether the run was interrupted before it.
+    number of threads, nor on whether the run was interrupted before it. Of several hosts each makes
+    its own part of every batch.
     """
 
     def __init__(
@@ -122,8 +126,10 @@ class Batches(keras.utils.PyDataset):
         other_share: float,
         seed: int,
         epoch: int,
+        host: tuple[int, int] = (0, 1),
     ) -> None:
-        super().__init__(workers=2, max_queue_size=8)
+        # Pillow works outside Python's lock, so threads are enough, one for each core.
+        super().__init__(workers=max(2, os.cpu_count() or 2), max_queue_size=8)
         self.examples = examples
         self.weights = weights
         self.outputs = outputs
@@ -134,6 +140,9 @@ class Batches(keras.utils.PyDataset):
         self.other_share = other_share if "lesion" in outputs else 0.0
         self.seed = seed
         self.epoch = epoch
+        number, hosts = host
+        share = batch // hosts
+        self.mine = slice(number * share, (number + 1) * share)
 
     def __len__(self) -> int:
         return self.steps
@@ -143,11 +152,10 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, dict, dict]:
         """Batch ``index``: pixels uint8 (batch, size, size, 3), targets, sample weights."""
-        rng = np.random.default_rng([self.seed, self.epoch, index])
-        drawn = rng.choice(len(self.weights), self.batch, p=self.weights)
-        other = rng.random(self.batch) < self.other_share
+        chances, drawn, chance = self._draw(index)
+        every = list(zip(drawn, *chance, chances, strict=True))
         pixels, targets, weights = [], [], []
-        for row, is_other in zip(drawn, other, strict=True):
+        for row, is_other, rng in every[self.mine]:
             image, target, weight = self._other(rng) if is_other else self._lesion(row)
             pixels.append(self.augmentation(image, rng, self.size))
             targets.append(target)
@@ -161,6 +169,21 @@ class Batches(keras.utils.PyDataset):
             for name in self.outputs
         }
         return np.stack(pixels), stack, scale
+
+    def images_of(self, index: int) -> list[str]:
+        """What batch ``index`` of this epoch shows: a path for each lesion."""
+        _, drawn, (other,) = self._draw(index)
+        return [
+            "something other than a lesion" if is_other else self.examples.rows[row].path
+            for row, is_other in zip(drawn, other, strict=True)
+        ]
+
+    def _draw(self, index: int) -> tuple[list[np.random.Generator], np.ndarray, np.ndarray]:
+        """Of batch ``index``: each image's chance, rows (batch,), and which are other (1, batch)."""
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        drawn = rng.choice(len(self.weights), self.batch, p=self.weights)
+        chance = rng.random((1, self.batch)) < self.other_share
+        return rng.spawn(self.batch), drawn, chance
 
     def _lesion(self, index: int) -> tuple[np.ndarray, dict, dict]:
         row = self.examples.rows[index]

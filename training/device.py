@@ -1,8 +1,13 @@
-"""What this machine computes fastest in."""
+"""What a run computes on: how precisely, on how many devices, of how many machines."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
+
+from training.callbacks import TrainingError
+from training.recipes import Stage
 
 # Processors that multiply bfloat16 themselves; elsewhere it is emulated, 12 times slower than
 # float32 (23 images/s against 1.9, a seven-layer network at 256 px, two AVX2 cores).
@@ -18,6 +23,47 @@ def choose_precision() -> str:
     policy = "mixed_bfloat16" if _has_bfloat16() else "float32"
     keras.config.set_dtype_policy(policy)
     return policy
+
+
+def distribute(stages: Iterable[Stage]) -> None:
+    """Share each batch among all devices, and among all hosts where a run has several.
+
+    Keras does both with JAX (keras.io/guides/distribution). Hosts are told of each other by its own
+    variables, which every host sets before the same command: KERAS_DISTRIBUTION_JOB_ADDRESSES,
+    the address and port of host 0; _NUM_PROCESSES; _PROCESS_ID, from 0.
+
+    Raises:
+        TrainingError: another backend is asked for several hosts, or a batch cannot be shared.
+    """
+    several = int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1")) > 1
+    if keras.backend.backend() != "jax":
+        if several:
+            raise TrainingError(
+                "expected KERAS_BACKEND=jax, which alone trains on several hosts, got "
+                f"{keras.backend.backend()}"
+            )
+        return
+    if several:
+        keras.distribution.initialize()
+    devices = len(keras.distribution.list_devices())
+    for stage in stages:
+        if stage.batch % devices:
+            raise TrainingError(
+                f"expected batches that {devices} devices can share evenly, got {stage.batch} "
+                "images; change them with --set stages.0.batch=..."
+            )
+    if devices > 1:
+        parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
+        keras.distribution.set_distribution(parallel)
+
+
+def host() -> tuple[int, int]:
+    """Which of the hosts of this run this one is, from 0, and how many there are."""
+    if keras.backend.backend() != "jax":
+        return 0, 1
+    import jax
+
+    return jax.process_index(), jax.process_count()
 
 
 def _has_bfloat16() -> bool:

@@ -1,20 +1,25 @@
 """Fit a network to examples in stages, with checkpoints that a later run continues exactly."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from training.callbacks import (
+    FiniteLoss,
+    Progress,
+    Replay,
+    SeededDropout,
+    TrainingError,
+    loggers,
+)
 from training.data import DIAGNOSES, Batches, Examples, sampling_weights
+from training.device import host
 from training.manifest import Row
 from training.recipes import Recipe, Stage
-
-
-class TrainingError(Exception):
-    """Training cannot start or go on; the message says why and what to do."""
 
 
 def learner(network: keras.Model, recipe: Recipe, targets: np.ndarray | None) -> keras.Model:
@@ -79,8 +84,9 @@ class Checkpoints(keras.callbacks.Callback):
     Keras's own ``SwapEMAWeights`` overwrites the raw weights when a fit ends, so that a run of two
     stages could not be continued exactly; this average stands beside the model until it is asked.
 
-    Files in ``folder``: ``last.weights.h5`` (raw weights and optimizer), ``average.npz``,
-    ``best.npz`` and ``state.json`` (the history; written last, it makes the others valid).
+    Files in ``folder``, N being the epochs done: ``last-N.weights.h5`` (raw weights and optimizer),
+    ``average-N.npz``, ``best.npz`` and ``state.json``, the history. That is written last and says
+    what N is, so that a run killed while it writes goes on from the epoch before.
     """
 
     def __init__(
@@ -95,16 +101,10 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if not self.averaged:
-            saved = self.folder / "average.npz"
-            resumed = self.history and saved.exists()
-            self.averaged = _read_weights(saved) if resumed else self.model.get_weights()
+            resumed = bool(self.history)
+            self.averaged = last_weights(self.folder) if resumed else self.model.get_weights()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if logs and not np.isfinite(logs["loss"]):
-            raise TrainingError(
-                f"the loss is {logs['loss']} after batch {batch}; lower the learning rate, or "
-                "continue from the last epoch with --resume"
-            )
         weights = self.model.get_weights()
         if not self.momentum:
             self.averaged = weights
@@ -128,11 +128,14 @@ class Checkpoints(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in figures.items()}})
         if figures["val_auc"] > best:
             _write_weights(self.folder / "best.npz", self.averaged)
-        _write_weights(self.folder / "average.npz", self.averaged)
-        self.model.save_weights(self.folder / "last.weights.h5")
+        done = len(self.history)
+        _write_weights(self.folder / f"average-{done}.npz", self.averaged)
+        self.model.save_weights(self.folder / f"last-{done}.weights.h5")
         state = self.folder / "state.json"
         state.with_suffix(".new").write_text(json.dumps(self.history, indent=1))
         state.with_suffix(".new").replace(state)
+        (self.folder / f"average-{done - 1}.npz").unlink(missing_ok=True)
+        (self.folder / f"last-{done - 1}.weights.h5").unlink(missing_ok=True)
         sources = " ".join(
             f"{name.removeprefix('val_auc_')} {value:.3f}"
             for name, value in figures.items()
@@ -185,6 +188,7 @@ def fit(
     seed: int,
     folder: Path,
     resume: bool,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[dict]:
     """Train a network in place, to the weights of its best epoch by validation AUC.
 
@@ -198,6 +202,7 @@ def fit(
         seed: of sampling and augmentation.
         folder: for checkpoints.
         resume: go on from the checkpoints in ``folder``.
+        callbacks: more of them, called last.
 
     Returns:
         A dict of figures for each epoch.
@@ -205,34 +210,40 @@ def fit(
     Raises:
         TrainingError: nothing to resume, or the loss is no longer finite.
     """
-    weights, drawn = _draws(recipe, examples.rows)
     plan = _plan(recipe, epochs)
-    counts = [max(1, drawn // stage.batch) for _, _, stage in plan]
+    counts = [max(1, _drawn(recipe, examples.rows) // stage.batch) for _, _, stage in plan]
     steps = sum((last - first) * n for (first, last, _), n in zip(plan, counts, strict=True))
     model = learner(network, recipe, examples.targets)
     compile_learner(model, recipe, optimizer, steps)
     history = _resume(model, folder) if resume else []
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(folder, recipe.average, validation, history)
+    progress = Progress(epochs, _pixels(plan, counts, len(history)))
     for (first, last, stage), count in zip(plan, counts, strict=True):
         start = max(first, len(history))
         if start >= last:
             continue
         validation.size = stage.size
-        batches = Batches(
-            examples,
-            weights=weights,
-            outputs=tuple(model.output),
-            augmentation=recipe.augmentation,
-            size=stage.size,
-            batch=stage.batch,
-            steps=count,
-            other_share=recipe.other_share,
-            seed=seed,
-            epoch=start,
+        batches = open_batches(
+            examples, recipe, stage, tuple(model.output), steps=count, seed=seed, epoch=start
         )
-        callbacks = [checkpoints, *_plateau(recipe)]
-        model.fit(batches, epochs=last, initial_epoch=start, callbacks=callbacks)
+        progress.stage(stage.batch, stage.size)
+        model.fit(
+            batches,
+            epochs=last,
+            initial_epoch=start,
+            shuffle=False,  # Batches are drawn at random; their order must not be, to resume.
+            verbose=0,
+            callbacks=[
+                SeededDropout(),
+                FiniteLoss(batches.images_of),
+                progress,
+                checkpoints,
+                *_plateau(recipe, history[:start]),
+                *loggers(folder, history),
+                *callbacks,
+            ],
+        )
     model.set_weights(_read_weights(folder / "best.npz"))
     return history
 
@@ -249,30 +260,72 @@ def _plan(recipe: Recipe, epochs: int) -> list[tuple[int, int, Stage]]:
     return plan
 
 
-def _plateau(recipe: Recipe) -> list[keras.callbacks.Callback]:
+def _plateau(recipe: Recipe, history: list[dict]) -> list[keras.callbacks.Callback]:
     if not recipe.plateau:
         return []
-    return [
+    chosen = [
         keras.callbacks.ReduceLROnPlateau(monitor="accuracy", factor=0.5, patience=3, mode="max"),
         keras.callbacks.EarlyStopping(monitor="val_loss", patience=10, verbose=1),
     ]
+    return [*chosen, Replay(chosen, history)]
 
 
-def _draws(recipe: Recipe, rows: list[Row]) -> tuple[np.ndarray, int]:
-    """Probability of drawing each row, and the number of images drawn an epoch."""
-    if not recipe.balanced:
-        return np.full(len(rows), 1 / len(rows)), recipe.images_per_epoch or len(rows)
+def open_batches(
+    examples: Examples,
+    recipe: Recipe,
+    stage: Stage,
+    outputs: tuple[str, ...],
+    *,
+    steps: int,
+    seed: int,
+    epoch: int,
+) -> Batches:
+    """Batches of a stage as the recipe draws and changes them, from this epoch on."""
+    rows = examples.rows
+    even = np.full(len(rows), 1 / len(rows))
+    return Batches(
+        examples,
+        weights=sampling_weights(rows) if recipe.balanced else even,
+        outputs=outputs,
+        augmentation=recipe.augmentation,
+        size=stage.size,
+        batch=stage.batch,
+        steps=steps,
+        other_share=recipe.other_share,
+        seed=seed,
+        epoch=epoch,
+        host=host(),
+    )
+
+
+def _drawn(recipe: Recipe, rows: list[Row]) -> int:
+    """Images drawn an epoch."""
     malignant = sum(row.malignant for row in rows)
-    size = 2 * min(malignant, len(rows) - malignant)
-    return sampling_weights(rows), recipe.images_per_epoch or size
+    balanced = 2 * min(malignant, len(rows) - malignant)
+    return recipe.images_per_epoch or (balanced if recipe.balanced else len(rows))
+
+
+def _pixels(plan: list[tuple[int, int, Stage]], counts: list[int], done: int) -> int:
+    """Of all the images of the epochs to come."""
+    return sum(
+        max(0, last - max(first, done)) * count * stage.batch * stage.size**2
+        for (first, last, stage), count in zip(plan, counts, strict=True)
+    )
 
 
 def _resume(model: keras.Model, folder: Path) -> list[dict]:
     if not (folder / "state.json").exists():
         raise TrainingError(f"{folder}: no finished epoch to resume; start without --resume")
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(folder / "last.weights.h5")
-    return json.loads((folder / "state.json").read_text())
+    history: list[dict] = json.loads((folder / "state.json").read_text())
+    model.load_weights(folder / f"last-{len(history)}.weights.h5")
+    return history
+
+
+def last_weights(folder: Path) -> list[np.ndarray]:
+    """The averaged weights after the last whole epoch of the run in this folder."""
+    history = json.loads((folder / "state.json").read_text())
+    return _read_weights(folder / f"average-{len(history)}.npz")
 
 
 def _shrink(images: np.ndarray, step: int) -> np.ndarray:

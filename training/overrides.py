@@ -23,7 +23,7 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     Raises:
         OverrideError: there is no such name, or its value is of another kind.
     """
-    known = names(recipe)
+    known = {name: kind for name, _, kind in _leaves("", recipe, Recipe)}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
@@ -42,11 +42,12 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
 
 
 def names(recipe: Recipe) -> dict[str, Any]:
-    """Every name that can be set, with its type: ``epochs``, ``stages.0.size``, ``rates.adam``."""
-    return dict(_leaves("", recipe, Recipe))
+    """Every name that can be set, with its value: ``epochs``, ``stages.0.size``, ``rates.adam``."""
+    return {name: value for name, value, _ in _leaves("", recipe, Recipe)}
 
 
-def _leaves(name: str, value: Any, kind: Any) -> Iterable[tuple[str, Any]]:
+def _leaves(name: str, value: Any, kind: Any) -> Iterable[tuple[str, Any, Any]]:
+    """Name, value and type of everything in ``value`` that is no container of more."""
     parts: Iterable[tuple[Any, Any, Any]]
     if dataclasses.is_dataclass(value):
         hints = get_type_hints(type(value))
@@ -56,7 +57,7 @@ def _leaves(name: str, value: Any, kind: Any) -> Iterable[tuple[str, Any]]:
     elif isinstance(value, tuple) and dataclasses.is_dataclass(get_args(kind)[0]):
         parts = [(index, part, get_args(kind)[0]) for index, part in enumerate(value)]
     else:
-        yield name, kind
+        yield name, value, kind
         return
     for key, part, hint in parts:
         yield from _leaves(f"{name}.{key}" if name else key, part, hint)

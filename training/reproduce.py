@@ -27,7 +27,7 @@ from training.calibrate import calibrate
 from training.data import Examples, open_images
 from training.device import choose_precision
 from training.figures import figures
-from training.fitting import TrainingError, Validation, fit
+from training.fitting import TrainingError, Validation, fit, last_weights
 from training.judging import Judge, judge_all
 from training.manifest import ManifestError, Row, read_manifest, split_hash
 from training.recipes import DEFAULT, PAPER, Recipe
@@ -154,7 +154,7 @@ def perform(run: Run, chosen: Chosen, options: argparse.Namespace) -> dict[str, 
     network = NETWORKS[run.network](None) if run.ours else NETWORKS[run.network]()
     folder = options.out / f"{run.name}.run"
     if run.after:
-        network.set_weights(_last_weights(options.out / f"{run.after}.run"))
+        network.set_weights(last_weights(options.out / f"{run.after}.run"))
     history = fit(
         network,
         _recipe(run, len(rows["train"])),
@@ -167,7 +167,8 @@ def perform(run: Run, chosen: Chosen, options: argparse.Namespace) -> dict[str, 
         folder=folder,
         resume=(folder / "state.json").exists(),
     )
-    weights = network.get_weights() if run.ours else _last_weights(folder)
+    # The paper kept the weights of the last epoch; its recipe averages nothing.
+    weights = network.get_weights() if run.ours else last_weights(folder)
     judge = _judge(run, weights, images["val"], rows["val"], options.out)
     result = {
         **dataclasses.asdict(run),
@@ -194,12 +195,6 @@ def _stage(run: Run) -> int:
     """Runs before this one in its chain of stages."""
     before = next((other for other in RUNS if other.name == run.after), None)
     return 0 if before is None else 1 + _stage(before)
-
-
-def _last_weights(folder: Path) -> list[np.ndarray]:
-    """Of the last epoch, which the paper kept; its recipe averages nothing."""
-    with np.load(folder / "average.npz") as file:
-        return [file[name] for name in file.files]
 
 
 def _judge(

@@ -6,6 +6,7 @@ import platform
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from lens.artifact import Card
 from training import networks
 from training.calibrate import calibrate
 from training.data import Examples, open_images
-from training.device import choose_precision
+from training.device import choose_precision, distribute, host
 from training.embed import EmbeddingsError, read_embeddings
 from training.fitting import TrainingError, Validation, fit
 from training.manifest import ManifestError, Row, read_manifest, split_hash
@@ -76,6 +77,21 @@ def _positive(text: str) -> int:
 
 def train(options: argparse.Namespace) -> Card:
     """Train, calibrate on validation, write the model and its curves; return its card."""
+    network, history, validation = learn(options)
+    plot_curves(history, options.out.with_name(f"{options.out.stem}_curves.png"))
+    # Built again in float32, so that the file does not ask its reader for bfloat16.
+    keras.config.set_dtype_policy("float32")
+    served = NETWORKS[options.network]()
+    served.set_weights(network.get_weights())
+    labels = np.array([row.malignant for row in validation.rows])
+    card = _card(options, read_manifest(options.manifest))
+    return calibrate(served, card, options.out, validation.images, labels)
+
+
+def learn(
+    options: argparse.Namespace, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> tuple[keras.Model, list[dict], Validation]:
+    """Train, with more callbacks; return the network, the figures of each epoch, what judged it."""
     recipe = override(RECIPES[options.recipe], options.set)
     optimizer = options.optimizer or recipe.optimizer
     epochs = options.epochs or recipe.epochs
@@ -92,31 +108,29 @@ def train(options: argparse.Namespace) -> Card:
         targets=_targets(options.embeddings, chosen["train"] + others),
     )
     keras.utils.set_random_seed(options.seed)
+    distribute(recipe.stages)
+    number, _ = host()
+    if number:  # All end with the same weights; where they share a disk each has its own files.
+        options.out = options.out.with_stem(f"{options.out.stem}.host{number}")
     precision = choose_precision()
     print(f"{len(examples.rows)} training images, {precision}, {epochs} epochs", flush=True)
     build = NETWORKS[options.network]
     # cnn7 takes any size, so that one set of weights goes through all stages.
     network = networks.cnn7(None) if options.network == "cnn7" else build()
-    run = options.out.with_suffix(".run")
+    validation = Validation(images["val"], chosen["val"], batch=32)
     history = fit(
         network,
         recipe,
         examples,
-        Validation(images["val"], chosen["val"], batch=32),
+        validation,
         optimizer=optimizer,
         epochs=epochs,
         seed=options.seed,
-        folder=run,
+        folder=options.out.with_suffix(".run"),
         resume=options.resume,
+        callbacks=callbacks,
     )
-    plot_curves(history, options.out.with_name(f"{options.out.stem}_curves.png"))
-    # Built again in float32, so that the file does not ask its reader for bfloat16.
-    keras.config.set_dtype_policy("float32")
-    served = build()
-    served.set_weights(network.get_weights())
-    labels = np.array([row.malignant for row in chosen["val"]])
-    card = _card(options, rows)
-    return calibrate(served, card, options.out, images["val"], labels)
+    return network, history, validation
 
 
 def _require_both_classes(manifest: Path, chosen: dict[str, list[Row]]) -> None:
