@@ -4,9 +4,10 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 30
+SECONDS ?= 600
 export PORT
 
-.PHONY: run test check bench soak audit sbom lock clean
+.PHONY: run test fuzz check bench soak audit sbom lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.serve
@@ -14,6 +15,11 @@ run: $(VENV)/.serve
 
 test: $(VENV)/.develop
 	$(BIN)/python -m pytest
+
+# Not in the lock file: only this command needs it, and it is made for Linux alone.
+fuzz: $(VENV)/.develop
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
+	$(BIN)/python tests/fuzz.py --seconds $(SECONDS)
 
 check: $(VENV)/.develop
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ RED, WHITE, BLACK = (200, 30, 30), (255, 255, 255), (0, 0, 0)
 CORNER = (RED, WHITE, WHITE, WHITE)
 SIDE = 96
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
-FINDS = sorted((Path(__file__).parent / "finds").glob("*"))
+FINDS = sorted((Path(__file__).parent / "finds").glob("decode-*"))
 
 # How a camera must have stored the picture, for each orientation to show it upright.
 STORED = {
