@@ -124,7 +124,9 @@ _served = f"{_metrics}/served"
 
 def on_starting(_server: Any) -> None:
     """Before the first worker: make the folder of the metrics, for this user alone."""
-    os.makedirs(_metrics, mode=0o700, exist_ok=True)
+    # What a killed one left; in a container, which keeps /dev/shm, the next has its process id.
+    shutil.rmtree(_metrics, ignore_errors=True)
+    os.makedirs(_metrics, mode=0o700)
 
 
 def when_ready(server: Any) -> None:

@@ -35,7 +35,7 @@ QUIET = 3 * RESULT_LIVES
 SAMPLES = 100
 
 PLACES = ("/dev/shm", None)
-"""Where results are kept (memory), and all else that is written."""
+"""Where results are kept (memory), and where temporary files would be."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Left:
 
     descriptors: int
     results: int
-    other_files: int
+    temporary_files: int
     workers: frozenset[int]
 
 
@@ -63,13 +63,10 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def soak(model: Path, seconds: float, results: Path, others: Path) -> int:
-    for name in ("cache", "tmp"):
-        (others / name).mkdir()
+def soak(model: Path, seconds: float, results: Path, temporary: Path) -> int:
     environment = {
         "MOLELENS_MODEL": str(model),
-        "MOLELENS_CACHE": str(others / "cache"),
-        "TMPDIR": str(others / "tmp"),
+        "TMPDIR": str(temporary),
         "MOLELENS_RESULTS": f"file://{results}",
         "MOLELENS_RESULTS_SECONDS": str(RESULT_LIVES),
     }
@@ -77,7 +74,7 @@ def soak(model: Path, seconds: float, results: Path, others: Path) -> int:
     with gunicorn(["wsgi:app"], environment) as server:
 
         def left() -> Left:
-            return look(server, results / "results", others)
+            return look(server, results / "results", temporary)
 
         workers = len(server.workers())
         visitors = Settings().at_once * workers
@@ -95,11 +92,11 @@ def soak(model: Path, seconds: float, results: Path, others: Path) -> int:
     return report(visits, elapsed, memory, before, after)
 
 
-def look(server: Server, results: Path, others: Path) -> Left:
+def look(server: Server, results: Path, temporary: Path) -> Left:
     return Left(
         descriptors=sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in server.workers()),
         results=len(os.listdir(results)),
-        other_files=sum(len(files) for _, _, files in os.walk(others)),
+        temporary_files=sum(len(files) for _, _, files in os.walk(temporary)),
         workers=frozenset(server.workers()),
     )
 
@@ -158,7 +155,7 @@ def report(visits: Visits, elapsed: float, memory: list[float], before: Left, af
             for name, count in [
                 ("descriptors left open", after.descriptors - before.descriptors),
                 ("results left in memory", after.results - before.results),
-                ("other files left", after.other_files - before.other_files),
+                ("temporary files left", after.temporary_files - before.temporary_files),
                 ("workers that died", len(before.workers - after.workers)),
             ]
         ),

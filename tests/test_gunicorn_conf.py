@@ -100,6 +100,18 @@ def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, n
         configuration(monkeypatch, **{name: "many"})
 
 
+def test_what_a_killed_gunicorn_counted_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = configuration(monkeypatch)
+    (metrics,) = (pair for pair in read["raw_env"] if pair.startswith("PROMETHEUS_"))
+    folder = Path(metrics.partition("=")[2])
+    folder.mkdir()
+    (folder / "gauge_livesum_1.db").touch()
+    read["on_starting"](None)
+    assert list(folder.iterdir()) == []
+    read["on_exit"](None)
+    assert not folder.exists()
+
+
 def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:
     code = (
         "import sys\n"
