@@ -81,12 +81,9 @@ def soak(model: Path, seconds: float, results: Path, temporary: Path) -> int:
         print(f"{workers} workers, {visitors} visitors, {seconds / 60:g} minutes", flush=True)
         warm_up(server, sent, visitors)
         before = quiet(left, lambda now: now.results == 0)
-        visits = Visits(server.url, sent, visitors)
         begin = time.monotonic()
-        try:
+        with Visits(server.url, sent, visitors) as visits:
             memory = watch(server, visits, seconds)
-        finally:
-            visits.stop()
         elapsed = time.monotonic() - begin
         after = quiet(left, lambda now: now == before)
     return report(visits, elapsed, memory, before, after)
@@ -103,10 +100,9 @@ def look(server: Server, results: Path, temporary: Path) -> Left:
 
 def warm_up(server: Server, sent: list[bytes], visitors: int) -> None:
     """Every worker does everything once: it imports, opens and allocates what it then keeps."""
-    visits = Visits(server.url, sent, visitors)
-    while visits.rounds < 4 * visitors and not visits.errors:
-        time.sleep(0.1)
-    visits.stop()
+    with Visits(server.url, sent, visitors) as visits:
+        while visits.rounds < 4 * visitors and not visits.errors:
+            time.sleep(0.1)
     if visits.errors:
         raise SystemExit(f"The service does not serve: {visits.errors[0]}.")
 

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPMessage
 from http.cookiejar import CookieJar
-from typing import IO
+from typing import IO, Self
 
 from bench import load
 
@@ -15,7 +15,7 @@ _TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
 
 class Visits:
-    """Visitors, each sending one photo after the other until told to stop.
+    """Visitors, each sending one photo after the other until the ``with`` block ends.
 
     Attributes:
         answered: requests that were answered as they should be.
@@ -31,19 +31,22 @@ class Visits:
         self.answered = 0
         self.errors: list[str] = []
         self._threads = [threading.Thread(target=self._visit_for_ever) for _ in range(visitors)]
+
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Return when the last visit has come to its end."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def rounds(self) -> int:
         """Visits that have come to their end."""
         return self._rounds
-
-    def stop(self) -> None:
-        """Return when the last visit has come to its end."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     def _visit_for_ever(self) -> None:
         for number, photo in enumerate(itertools.cycle(self._photos)):
