@@ -34,7 +34,7 @@ def same_picture(
 
     Args:
         records: images, each with a file.
-        digests: the first value of :func:`training.fingerprints.fingerprint` of each.
+        digests: ``training.fingerprints.Fingerprint.digest`` of each.
         read: the sources, for the pairs that their publishers list.
     """
     seen: dict[object, int] = {}
@@ -57,9 +57,9 @@ def near_duplicates(hashes: list[bytes]) -> list[tuple[int, int]]:
     """Index pairs of nearly one picture.
 
     Args:
-        hashes: the second value of :func:`training.fingerprints.fingerprint` of each image.
+        hashes: ``training.fingerprints.Fingerprint.hashes`` of each image.
     """
-    words = np.frombuffer(b"".join(hashes), np.uint64).reshape(len(hashes), 9)
+    words = _words(hashes)
     pairs: list[tuple[int, int]] = []
     # The first hash is one word, so all pairs of it are quick; the rest is asked of the few left.
     for start in range(0, len(words), 256):
@@ -72,6 +72,38 @@ def near_duplicates(hashes: list[bytes]) -> list[tuple[int, int]]:
         )
         pairs += zip(left[near].tolist(), right[near].tolist(), strict=True)
     return pairs
+
+
+def closest_across(
+    hashes: list[bytes], splits: list[str], count: int
+) -> list[tuple[int, int, int]]:
+    """The most alike pictures that stand in different splits, for a person to look at.
+
+    Args:
+        hashes: ``training.fingerprints.Fingerprint.hashes`` of each image.
+        splits: of each image.
+        count: of pairs.
+
+    Returns:
+        Index pairs, the most alike first, each with the bits of 512 in which they differ.
+    """
+    words, names = _words(hashes), np.array(splits)
+    found: list[tuple[int, int, int]] = []
+    for start in range(0, len(words), 256):
+        block = slice(start, start + 256)
+        coarse = np.bitwise_count(words[block, None, 0] ^ words[None, start:, 0])
+        near = (coarse <= 2 * PHASH_64_BITS) & (names[block, None] != names[None, start:])
+        left, right = np.nonzero(np.triu(near, 1))
+        left, right = left + start, right + start
+        distances = np.bitwise_count(words[left, 1:] ^ words[right, 1:]).sum(1, dtype=int)
+        found += zip(left.tolist(), right.tolist(), distances.tolist(), strict=True)
+        found = sorted(found, key=lambda pair: pair[2])[:count]
+    return found
+
+
+def _words(hashes: list[bytes]) -> np.ndarray:
+    """The 576 bits of each image's hashes, uint64 (n, 9)."""
+    return np.frombuffer(b"".join(hashes), np.uint64).reshape(len(hashes), 9)
 
 
 def components(count: int, links: Iterable[tuple[int, int]]) -> list[int]:

@@ -1,8 +1,9 @@
-"""What makes two images one picture: a digest of each one's pixels, and perceptual hashes."""
+"""What tells images apart: a digest of each one's pixels, perceptual hashes, size and colour."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import imagehash
@@ -19,22 +20,40 @@ WORKERS = 2
 _UNFIT = frozenset({"too_small", "too_many_pixels"})
 
 
-def fingerprint(path: Path) -> tuple[bytes, bytes]:
-    """Digest of the pixels that the network sees, and three perceptual hashes.
+@dataclass(frozen=True)
+class Fingerprint:
+    """What one image file is known by.
 
-    Returns:
-        SHA-256 of the decoded (500, 500, 3) pixels, 32 bytes; phash of 64 bits, phash and dhash of
-        256 bits (imagehash), packed in 72 bytes.
+    Attributes:
+        digest: SHA-256 of the decoded uint8 (500, 500, 3) pixels that the network sees, 32 bytes.
+        hashes: phash of 64 bits, phash and dhash of 256 bits (imagehash), packed in 72 bytes.
+        size: width and height of the file's picture in pixels.
+        colour: mean red, green and blue of the decoded pixels, 0-255.
+    """
+
+    digest: bytes
+    hashes: bytes
+    size: tuple[int, int]
+    colour: tuple[float, float, float]
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Fingerprint one file.
 
     Raises:
         InvalidImage: the file cannot be decoded.
         OSError: the file cannot be read.
     """
-    pixels = decode(path.read_bytes())
+    data = path.read_bytes()
+    pixels = decode(data)
     grey = Image.fromarray(pixels).convert("L")
     hashes = imagehash.phash(grey), imagehash.phash(grey, 16), imagehash.dhash(grey, 16)
     bits = np.concatenate([each.hash.ravel() for each in hashes])
-    return hashlib.sha256(pixels.tobytes()).digest(), np.packbits(bits).tobytes()
+    with Image.open(BytesIO(data)) as picture:  # reads the header alone
+        size = picture.size
+    red, green, blue = pixels.mean(axis=(0, 1)).tolist()
+    digest = hashlib.sha256(pixels.tobytes()).digest()
+    return Fingerprint(digest, np.packbits(bits).tobytes(), size, (red, green, blue))
 
 
 @dataclass(frozen=True)
@@ -42,14 +61,12 @@ class Fingerprints:
     """The images that can be used, in the order given.
 
     Attributes:
-        digests: SHA-256 of each one's decoded pixels.
-        hashes: each one's perceptual hashes, as in :func:`fingerprint`.
+        prints: each one's fingerprint.
         unfit: the images left out for their size, each as "path (reason)".
     """
 
     records: list[Record]
-    digests: list[bytes]
-    hashes: list[bytes]
+    prints: list[Fingerprint]
     unfit: list[str]
 
 
@@ -59,7 +76,7 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
     Raises:
         PrepareError: names the files that cannot be read; or none can be used.
     """
-    found = Fingerprints([], [], [], [])
+    found = Fingerprints([], [], [])
     unreadable: list[str] = []
     # Threads are as quick as processes here (measured): Pillow and hashlib work outside the lock.
     pool = ThreadPoolExecutor(WORKERS)
@@ -73,8 +90,7 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
                 (found.unfit if result in _UNFIT else unreadable).append(line)
             else:
                 found.records.append(record)
-                found.digests.append(result[0])
-                found.hashes.append(result[1])
+                found.prints.append(result)
     finally:
         pool.shutdown(cancel_futures=True)
     if unreadable:
@@ -88,7 +104,7 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
     return found
 
 
-def _fingerprint(record: Record) -> tuple[bytes, bytes] | str:
+def _fingerprint(record: Record) -> Fingerprint | str:
     """The fingerprint of the record's file, or in a word why there is none."""
     assert record.path is not None
     try:

@@ -1,4 +1,4 @@
-"""Age, sex and skin tone of the patients, from the tables of the published sets."""
+"""Age, sex and skin tone of the patients, and the site of the lesion, from the sets' tables."""
 
 import csv
 from dataclasses import dataclass
@@ -9,27 +9,37 @@ from training.manifest import Row
 
 @dataclass(frozen=True)
 class _Table:
-    """Names of a set's table and of its columns; no set but PAD-UFES records the skin tone."""
+    """Names of a set's table and of its columns; few sets record the skin tone."""
 
     names: tuple[str, ...]
     image: str
     age: str
     sex: str
+    site: str
     skin: str = ""
 
 
 _TABLES = {
     "ham10000": _Table(
-        ("HAM10000_metadata.csv", "HAM10000_metadata"), image="image_id", age="age", sex="sex"
+        ("HAM10000_metadata.csv", "HAM10000_metadata"), "image_id", "age", "sex", "localization"
     ),
     "isic2019": _Table(
-        ("ISIC_2019_Training_Metadata.csv",), image="image", age="age_approx", sex="sex"
+        ("ISIC_2019_Training_Metadata.csv",), "image", "age_approx", "sex", "anatom_site_general"
     ),
-    "siim2020": _Table(("train.csv",), image="image_name", age="age_approx", sex="sex"),
-    "pad_ufes": _Table(
-        ("metadata.csv",), image="img_id", age="age", sex="gender", skin="fitspatrick"
+    "siim2020": _Table(
+        ("train.csv",), "image_name", "age_approx", "sex", "anatom_site_general_challenge"
+    ),
+    "pad_ufes": _Table(("metadata.csv",), "img_id", "age", "gender", "region", "fitspatrick"),
+    "isic_archive": _Table(
+        ("metadata.csv",),
+        "isic_id",
+        "age_approx",
+        "sex",
+        "anatom_site_general",
+        "fitzpatrick_skin_type",
     ),
 }
+_ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6"}
 _FOLDERS_UP = 3  # The published archives keep their images at most this deep below the table.
 
 
@@ -38,8 +48,8 @@ def describe_patients(rows: list[Row]) -> list[dict[str, str]]:
 
     Returns:
         For each row, those of ``age`` ("under 40", "40 to 59", "60 and over"), ``sex`` ("female",
-        "male") and ``skin tone`` ("Fitzpatrick I-II", "III-IV", "V-VI") that are recorded; nothing
-        where no table stands beside the images.
+        "male"), ``site`` (in the set's own words) and ``skin tone`` ("Fitzpatrick I-II", "III-IV",
+        "V-VI") that are recorded; nothing where no table stands beside the images.
     """
     known: dict[Path, dict[str, dict[str, str]]] = {}
     described = []
@@ -67,11 +77,13 @@ def _read(path: Path, table: _Table) -> dict[str, dict[str, str]]:
 
 
 def _describe(record: dict[str, str], table: _Table) -> dict[str, str]:
+    skin = record.get(table.skin) or ""
     described = {
         "age": _band(record.get(table.age), ((40, "under 40"), (60, "40 to 59")), "60 and over"),
         "sex": (record.get(table.sex) or "").lower(),
+        "site": (record.get(table.site) or "").lower(),
         "skin tone": _band(
-            record.get(table.skin),
+            _ROMAN.get(skin, skin),
             ((3, "Fitzpatrick I-II"), (5, "Fitzpatrick III-IV")),
             "Fitzpatrick V-VI",
         ),

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training import sources
+from training.data_report import write_data_report
+from training.dicom import without_dicom
 from training.duplicates import components, near_duplicates, same_picture
-from training.fingerprints import fingerprint_all
+from training.fingerprints import Fingerprint, fingerprint_all
 from training.manifest import COLUMNS
 from training.sources import PrepareError, Record, Source
 from training.splits import SHARES, assign
@@ -23,6 +25,7 @@ class Prepared:
 
     Attributes:
         rows: kept images in the order of source and name, each with its group and split.
+        prints: the fingerprint of each row's image.
         unfit: names of images left out for their size, with the reason.
         duplicates: images dropped per source because another kept image is the same picture.
         contradictory: images dropped per source because their copies disagree on malignant.
@@ -30,6 +33,7 @@ class Prepared:
     """
 
     rows: list[tuple[Record, str, str]]
+    prints: list[Fingerprint]
     unfit: list[str]
     duplicates: Counter
     contradictory: Counter
@@ -44,9 +48,10 @@ def prepare(read: list[Source], seed: int) -> Prepared:
     """
     found = fingerprint_all([record for source in read for record in source.records if record.path])
     records = found.records
-    same = same_picture(records, found.digests, read)
+    same = same_picture(records, [each.digest for each in found.prints], read)
     kept, contradictory = _one_of_each(records, components(len(records), same))
-    groups, merged = _joined_groups(records, same + near_duplicates(found.hashes))
+    near = near_duplicates([each.hashes for each in found.prints])
+    groups, merged = _joined_groups(records, same + near)
     rows = [records[index] for index in kept]
     strata = [(record.source, record.diagnosis) for record in rows]
     kept_groups = [groups[record.group] for record in rows]
@@ -55,6 +60,7 @@ def prepare(read: list[Source], seed: int) -> Prepared:
     dropped -= Counter(record.source for record in rows) + contradictory
     return Prepared(
         [(row, group, splits[group]) for row, group in zip(rows, kept_groups, strict=True)],
+        [found.prints[index] for index in kept],
         found.unfit,
         dropped,
         contradictory,
@@ -205,10 +211,13 @@ def main(arguments: list[str] | None = None) -> int:
         others = [sources.read_not_lesion(parsed.not_lesion)] if parsed.not_lesion else []
         for read, file in ((lesions, "manifest.csv"), (others, "not_lesion.csv")):
             if read:
-                prepared = prepare(read, parsed.seed)
+                prepared = prepare(without_dicom(read, parsed.out / "dicom"), parsed.seed)
                 write_manifest(prepared, parsed.out / file)
                 print_figures(read, prepared)
                 print(f"wrote {parsed.out / file}: {_count(len(prepared.rows), 'image')}")
+                page = (parsed.out / file).with_suffix(".html")
+                write_data_report(read, prepared, page)
+                print(f"wrote {page}: what is in it, with example pictures; do not pass it on")
     except PrepareError as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 2

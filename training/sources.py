@@ -74,7 +74,7 @@ ARCHIVE_CLASSES = {"Benign": 0, "Malignant": 1}
 ARCHIVE_IMAGE_TYPES = frozenset({"", "dermoscopic", "clinical: close-up", "TBP tile: close-up"})
 """Pictures of one lesion; its others are overviews and microscopy."""
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".dcm"})
 
 
 class PrepareError(Exception):
