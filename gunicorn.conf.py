@@ -8,6 +8,7 @@ the process that reads this forks the workers, and TensorFlow must never be in i
 import ctypes
 import math
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gunicorn.http.unreader import SocketUnreader
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
 WORKER_BYTES = 256 * 2**20
 """Memory to count for a worker: 120 MB resting, and a 40-megapixel photo while it is decoded."""
 M_ARENA_MAX = -8
 """From malloc.h of glibc."""
+
+PATIENCE = 30.0
+"""Seconds in which a request must have come, headers and body, and a second more for every"""
+BYTES_A_SECOND = 20_000
+"""so many bytes: as Apache's RequestReadTimeout (deploy/apache/molelens.conf)."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
@@ -85,7 +94,46 @@ raw_env = (
 # Threads, since decoding and the network let go of the GIL, and a photo that arrives slowly then
 # holds a thread, not a process. Many more than may be in work or waiting (MOLELENS_AT_ONCE +
 # MOLELENS_WAITING, 14 by default): the surplus is there to answer 503 at once.
-worker_class = "gthread"
+# gunicorn itself would wait for ever on a client that sends a byte now and then, a thread each. As
+# many slow clients as there are threads can still hold up the others for PATIENCE; behind Apache
+# (deploy/) they cannot.
+
+
+class PatientReader(SocketUnreader):
+    """Reads a request while its client keeps up; then it is as if the client had hung up."""
+
+    def begin(self) -> None:
+        """From now on counts the time of the next request."""
+        self._end = time.monotonic() + PATIENCE
+
+    def chunk(self, size_hint: int | None = None) -> bytes:
+        """The next piece, b"" when there is none or it is too late."""
+        arrival = select.poll()
+        arrival.register(self.sock, select.POLLIN)
+        left = self._end - time.monotonic()
+        if left <= 0 or not arrival.poll(left * 1000):
+            return b""
+        data: bytes = super().chunk(size_hint)
+        self._end += len(data) / BYTES_A_SECOND
+        return data
+
+
+class PatientWorker(ThreadWorker):
+    """gunicorn's threaded worker, hanging up on clients too slow to be people."""
+
+    def handle(self, conn: TConn) -> Any:
+        """Handle a request of a connection, in a thread."""
+        # A client that has sent nothing yet goes back to the loop and costs no thread.
+        if conn.initialized or conn.data_ready or conn.wait_for_data(1.0):
+            conn.data_ready = True
+            conn.init()
+            if not isinstance(conn.parser.unreader, PatientReader):
+                conn.parser.unreader = PatientReader(conn.sock)
+            conn.parser.unreader.begin()
+        return super().handle(conn)
+
+
+worker_class = PatientWorker
 threads = _number("MOLELENS_THREADS", 64)
 
 # The app is loaded in each worker, never in the parent: a process that forks with TensorFlow or

@@ -124,4 +124,4 @@ def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "gthread False []\n"
+    assert done.stdout == "PatientWorker False []\n"
