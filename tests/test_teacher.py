@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lens import artifact
+from lens.artifact import Card
 from lens.images import decode
 from training.embed import BATCH, EmbeddingsError, embed, main, read_embeddings
 from training.manifest import COLUMNS, ManifestError, Row, read_manifest
+from training.networks import cnn7, efficientnet_lite0
 from training.teacher import MissingWeights, imagenet_weights, teacher
 
 
@@ -132,14 +135,16 @@ def test_an_embedding_is_the_teachers_answer_to_the_decoded_photo_at_half_size(s
     photo = decode(Path(rows[BATCH].path).read_bytes()).astype(np.float32)
     half = photo.reshape(250, 2, 250, 2, 3).mean((1, 3))
     expected = network.predict_on_batch(half[None])
-    np.testing.assert_allclose(read_embeddings(out, rows[BATCH:]), expected, atol=5e-3)
+    embeddings, probabilities = read_embeddings(out, rows[BATCH:])
+    np.testing.assert_allclose(embeddings, expected, atol=5e-3)
+    assert probabilities is None, "ImageNet's weights know nothing of lesions"
 
 
 def test_embeddings_come_in_the_order_of_the_rows(study):
     rows, out = study
-    backwards = read_embeddings(out, rows[::-1])
+    backwards, _ = read_embeddings(out, rows[::-1])
     assert backwards.dtype == np.float32
-    np.testing.assert_array_equal(backwards[::-1], read_embeddings(out, rows))
+    np.testing.assert_array_equal(backwards[::-1], read_embeddings(out, rows)[0])
     assert len(np.unique(backwards, axis=0)) == len(rows)
 
 
@@ -150,13 +155,29 @@ def test_images_embedded_already_are_skipped(study):
     assert out.read_bytes() == before
 
 
+def test_what_two_teachers_say_is_never_mixed(study, tmp_path):
+    rows, out = study
+    other = tmp_path / "other.h5"
+    artifact.save(efficientnet_lite0(), other, Card("efficientnet_lite0"))
+    with pytest.raises(EmbeddingsError, match="another teacher said"):
+        embed(rows, out, other)
+
+
+def test_a_model_with_another_embedding_cannot_teach(study, tmp_path):
+    rows, _ = study
+    path = tmp_path / "cnn7.h5"
+    artifact.save(cnn7(), path, Card("cnn7"))
+    with pytest.raises(EmbeddingsError, match="expected a model with an embedding of 1280"):
+        embed(rows, tmp_path / "new.npz", path)
+
+
 def test_embeddings_and_images_may_move_together(study, tmp_path):
     rows, out = study
     moved = tmp_path / "elsewhere"
     shutil.copytree(out.parent, moved)
     row = Row(**{**vars(rows[3]), "path": str(moved / Path(rows[3].path).name)})
     np.testing.assert_array_equal(
-        read_embeddings(moved / out.name, [row]), read_embeddings(out, rows[3:4])
+        read_embeddings(moved / out.name, [row])[0], read_embeddings(out, rows[3:4])[0]
     )
 
 

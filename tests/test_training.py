@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -11,8 +12,9 @@ import pytest
 
 from lens import artifact
 from lens.images import decode
-from training import calibrate, data, fitting, recipes, train
-from training.augment import Augmentation
+from training import calibrate, data, fitting, networks, recipes, train
+from training.augment import Augmentation, graft
+from training.embed import embed, read_embeddings
 from training.manifest import COLUMNS, ManifestError, Row, read_manifest
 
 
@@ -144,6 +146,7 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path:
             batch=4,
             steps=2,
             other_share=0.0,
+            graft_share=0.0,
             seed=seed,
             epoch=epoch,
         )[index][0]
@@ -154,15 +157,89 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path:
         assert not np.array_equal(first, batch(*other))
 
 
-def test_both_classes_are_drawn_alike_and_small_sources_more_than_their_share() -> None:
+def test_each_source_is_drawn_alike_in_both_classes_and_small_ones_more_than_their_share() -> None:
     def rows(source: str, malignant: int, count: int) -> list[Row]:
         return [Row("", source, "", malignant, "", "train")] * count
 
-    every = rows("large", 0, 900) + rows("small", 0, 100) + rows("large", 1, 50)
+    every = [
+        row
+        for source, counts in (("large", (900, 400)), ("small", (800, 4)))
+        for malignant, count in enumerate(counts)
+        for row in rows(source, malignant, count)
+    ]
     weights = data.sampling_weights(every)
-    assert weights.sum() == pytest.approx(1)
-    assert weights[1000:].sum() == pytest.approx(0.5)
-    assert weights[900:1000].sum() == pytest.approx(0.5 * 10 / (30 + 10))
+    parts = [part.sum() for part in np.split(weights, [900, 1300, 2100])]
+    assert parts == pytest.approx([0.5 * 20 / 22, 0.5 * 20 / 22, 0.5 * 2 / 22, 0.5 * 2 / 22])
+
+
+def test_a_graft_keeps_the_lesion_and_takes_the_surroundings_of_another_photo() -> None:
+    dark, pale = (np.full((500, 500, 3), level, np.uint8) for level in (40, 220))
+    grafted = graft(dark, pale)
+    assert (grafted[150:350, 150:350] == 40).all()
+    assert (grafted[:20] == 220).all()
+    assert (grafted[:, -20:] == 220).all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fine_tuned_teacher_teaches_ours(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = recipes.RECIPES["default"]
+    fine_tune = replace(quick, frozen=recipes.FINE_TUNE.frozen)
+    monkeypatch.setitem(recipes.RECIPES, "finetune", fine_tune)
+    taught = ["--manifest", str(manifest), "--epochs", "1"]
+    teacher = tmp_path / "teacher.h5"
+    network = ["--network", "efficientnet_lite0", "--recipe", "finetune"]
+    assert train.main([*taught, *network, "--out", str(teacher)]) == 0
+
+    model, card = artifact.load(teacher)
+    fresh = networks.efficientnet_lite0()
+    moved = {
+        layer.name
+        for layer, before in zip(model.layers, fresh.layers, strict=True)
+        if any(
+            not np.allclose(a, b)  # the running average rounds even what stands still
+            for a, b in zip(layer.get_weights(), before.get_weights(), strict=True)
+        )
+    }
+    assert card.views == 8
+    assert "conv_head" in moved
+    assert not [name for name in moved if name.startswith(recipes.FINE_TUNE.frozen)]
+
+    said = tmp_path / "said.npz"
+    rows = read_manifest(manifest) + read_manifest(manifest.with_name("not_lesion.csv"))
+    assert embed(rows, said, teacher) == len(rows)
+    image = decode(Path(rows[0].path).read_bytes())
+    probability = float(model(image[None].astype(np.float32))["malignant"][0, 0])
+    assert read_embeddings(said, rows[:1])[1] == pytest.approx(probability, abs=5e-3)
+
+    student = tmp_path / "student.h5"
+    assert train.main([*taught, "--embeddings", str(said), "--out", str(student)]) == 0
+    history = json.loads((tmp_path / "student.run" / "state.json").read_text())
+    assert {"teacher_loss", "opinion_loss"} <= history[0].keys()
+
+
+@pytest.mark.usefixtures("quick")
+def test_training_can_start_from_a_model(manifest: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first.h5"
+    artifact.save(networks.cnn7(), first, artifact.Card("cnn7"))
+    network = networks.cnn7(None)
+    train._start_from(first, network)
+    for mine, given in zip(
+        network.get_weights(), artifact.load(first)[0].get_weights(), strict=True
+    ):
+        assert np.array_equal(mine, given)
+    arguments = ["--manifest", str(manifest), "--start", str(first), "--epochs", "1"]
+    assert train.main([*arguments, "--out", str(tmp_path / "second.h5")]) == 0
+
+
+def test_training_starts_from_no_model_of_another_network(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.h5"
+    artifact.save(networks.efficientnet_lite0(), other, artifact.Card("efficientnet_lite0"))
+    assert train.main(["--manifest", str(manifest), "--start", str(other)]) == 2
+    assert "expected cnn7 to start from, got efficientnet_lite0" in capsys.readouterr().err
 
 
 def test_no_augmentation_at_full_size_leaves_the_image_as_it_is() -> None:

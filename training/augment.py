@@ -4,12 +4,13 @@ Everything is one Pillow call over uint8, which runs outside Python's lock: abou
 500 px, where three Keras ``Random*`` layers in a row take over 10 ms at 256 px.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from lens.images import SIZE
 
@@ -100,6 +101,31 @@ class Augmentation:
             x, y = rng.integers(0, side, 2).tolist()
             picture.paste((128, 128, 128), (x - half, y - half, x + half, y + half))
         return picture
+
+
+def graft(lesion: np.ndarray, surroundings: np.ndarray) -> np.ndarray:
+    """The middle of one photo in the surroundings of another, so that these tell nothing.
+
+    A network trained without this still told malignant from benign with the lesion covered (AUC
+    0.74): by the skin, the dark corners and the marks around it.
+
+    Args:
+        lesion: uint8 (500, 500, 3).
+        surroundings: the other photo, of the same shape.
+
+    Returns:
+        uint8 (500, 500, 3).
+    """
+    pictures = Image.fromarray(lesion), Image.fromarray(surroundings)
+    return np.asarray(Image.composite(*pictures, _middle()))
+
+
+@functools.cache
+def _middle() -> Image.Image:
+    """A soft disc, opaque in the middle 70 % of the side."""
+    disc = Image.new("L", (SIZE, SIZE))
+    ImageDraw.Draw(disc).ellipse((0.11 * SIZE,) * 2 + (0.89 * SIZE,) * 2, fill=255)
+    return disc.filter(ImageFilter.GaussianBlur(SIZE / 50))
 
 
 def _border(picture: Image.Image) -> tuple[int, ...]:

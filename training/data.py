@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lens.images import SIZE, InvalidImage, decode
-from training.augment import Augmentation
+from training.augment import Augmentation, graft
 from training.manifest import ManifestError, Row
 from training.nonsense import paint_nonsense
 
@@ -69,23 +69,40 @@ def decode_row(row: Row) -> np.ndarray:
 
 
 def sampling_weights(rows: list[Row]) -> np.ndarray:
-    """Probability of drawing each row: both classes alike, sources by the root of their size.
+    """Probability of drawing each row: both classes alike in every source.
 
-    Drawing by size would let the largest source decide; drawing sources evenly would show SIIM's
-    few melanomas a hundred times an epoch. The root stands between.
+    Where a source has a larger share of one class than of the other, a network learns to know the
+    source: drawn by the root of its size, SIIM was a quarter of the benign and a twentieth of the
+    malignant, and its few melanomas were told from its moles no better than by chance. A source's
+    share is the root of its smaller class: between its size, where the largest would decide, and
+    evenly, where SIIM's 13 melanomas would be shown a hundred times an epoch.
 
     Returns:
         float64 (len(rows),), summing to 1.
     """
     cells = Counter((row.source, row.malignant) for row in rows)
-    totals = {0: 0.0, 1: 0.0}
-    for (_, malignant), count in cells.items():
-        totals[malignant] += math.sqrt(count)
-    weights = [
-        1 / (math.sqrt(cells[row.source, row.malignant]) * totals[row.malignant] * 2)
-        for row in rows
-    ]
-    return np.array(weights)
+    shares = {
+        (source, malignant): math.sqrt(min(count, cells[source, 1 - malignant] or count))
+        for (source, malignant), count in cells.items()
+    }
+    totals = [sum(share for cell, share in shares.items() if cell[1] == m) for m in (0, 1)]
+    cell_weights = {
+        cell: share / (2 * totals[cell[1]] * cells[cell]) for cell, share in shares.items()
+    }
+    return np.array([cell_weights[row.source, row.malignant] for row in rows])
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a teacher says of n images.
+
+    Attributes:
+        embeddings: float32 (n, k).
+        probabilities: float32 (n, 1), of malignant; None from a teacher that knows no lesions.
+    """
+
+    embeddings: np.ndarray
+    probabilities: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -96,13 +113,13 @@ class Examples:
         images: uint8 (n, 500, 500, 3).
         rows: the n lesions' rows, in the images' order.
         others: uint8 (m, 500, 500, 3), photographs of anything but a lesion; m may be 0.
-        targets: float32 (n + m, k), the teacher's embeddings for distillation, or None.
+        lessons: what the teacher says of the n + m images, or None.
     """
 
     images: np.ndarray
     rows: list[Row]
     others: np.ndarray
-    targets: np.ndarray | None
+    lessons: Lessons | None
 
 
 class Batches(keras.utils.PyDataset):
@@ -124,6 +141,7 @@ class Batches(keras.utils.PyDataset):
         batch: int,
         steps: int,
         other_share: float,
+        graft_share: float,
         seed: int,
         epoch: int,
         host: tuple[int, int] = (0, 1),
@@ -138,6 +156,7 @@ class Batches(keras.utils.PyDataset):
         self.batch = batch
         self.steps = steps
         self.other_share = other_share if "lesion" in outputs else 0.0
+        self.graft_share = graft_share
         self.seed = seed
         self.epoch = epoch
         number, hosts = host
@@ -155,8 +174,11 @@ class Batches(keras.utils.PyDataset):
         chances, drawn, chance = self._draw(index)
         every = list(zip(drawn, *chance, chances, strict=True))
         pixels, targets, weights = [], [], []
-        for row, is_other, rng in every[self.mine]:
+        for row, is_other, is_graft, rng in every[self.mine]:
             image, target, weight = self._other(rng) if is_other else self._lesion(row)
+            if is_graft and not is_other:
+                image = graft(image, self.examples.images[rng.integers(len(self.weights))])
+                weight["teacher"] = 0.0
             pixels.append(self.augmentation(image, rng, self.size))
             targets.append(target)
             weights.append(weight)
@@ -172,41 +194,41 @@ class Batches(keras.utils.PyDataset):
 
     def images_of(self, index: int) -> list[str]:
         """What batch ``index`` of this epoch shows: a path for each lesion."""
-        _, drawn, (other,) = self._draw(index)
+        _, drawn, chance = self._draw(index)
         return [
             "something other than a lesion" if is_other else self.examples.rows[row].path
-            for row, is_other in zip(drawn, other, strict=True)
+            for row, is_other in zip(drawn, chance[0], strict=True)
         ]
 
     def _draw(self, index: int) -> tuple[list[np.random.Generator], np.ndarray, np.ndarray]:
-        """Of batch ``index``: each image's chance, rows (batch,), and which are other (1, batch)."""
+        """Of batch ``index``: each image's chance, rows (batch,), other or graft (2, batch)."""
         rng = np.random.default_rng([self.seed, self.epoch, index])
         drawn = rng.choice(len(self.weights), self.batch, p=self.weights)
-        chance = rng.random((1, self.batch)) < self.other_share
+        chance = rng.random((2, self.batch)) < [[self.other_share], [self.graft_share]]
         return rng.spawn(self.batch), drawn, chance
 
     def _lesion(self, index: int) -> tuple[np.ndarray, dict, dict]:
         row = self.examples.rows[index]
         diagnosis = np.array([row.diagnosis == name for name in DIAGNOSES], np.float32)
-        target = {
-            "malignant": [row.malignant],
-            "lesion": [1],
-            "diagnosis": diagnosis,
-            "teacher": self._embedding(index),
-        }
-        return self.examples.images[index], target, {"diagnosis": float(diagnosis.any())}
+        target = {"malignant": [row.malignant], "lesion": [1], "diagnosis": diagnosis}
+        weight = {"diagnosis": float(diagnosis.any())}
+        return self.examples.images[index], target | self._lesson(index), weight
 
     def _other(self, rng: np.random.Generator) -> tuple[np.ndarray, dict, dict]:
         count = len(self.examples.others)
-        weight = {"malignant": 0.0, "diagnosis": 0.0}
         target = {"malignant": [0], "lesion": [0], "diagnosis": np.zeros(len(DIAGNOSES))}
+        weight = {"malignant": 0.0, "diagnosis": 0.0, "opinion": 0.0}
         if count and rng.random() < 0.7:
             index = int(rng.integers(count))
-            target["teacher"] = self._embedding(len(self.examples.rows) + index)
-            return self.examples.others[index], target, weight
-        target["teacher"] = np.zeros_like(self._embedding(0))
-        return paint_nonsense(rng), target, {**weight, "teacher": 0.0}
+            lesson = self._lesson(len(self.examples.rows) + index)
+            return self.examples.others[index], target | lesson, weight
+        return paint_nonsense(rng), target | self._lesson(0), weight | {"teacher": 0.0}
 
-    def _embedding(self, index: int) -> np.ndarray:
-        targets = self.examples.targets
-        return np.zeros(0, np.float32) if targets is None else targets[index]
+    def _lesson(self, index: int) -> dict:
+        lessons = self.examples.lessons
+        if lessons is None:
+            return {}
+        lesson = {"teacher": lessons.embeddings[index]}
+        if lessons.probabilities is not None:
+            lesson["opinion"] = lessons.probabilities[index]
+        return lesson

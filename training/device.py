@@ -1,6 +1,8 @@
 """What a run computes on: how precisely, on how many devices, of how many machines."""
 
+import ctypes
 import os
+import platform
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +25,24 @@ def choose_precision() -> str:
     policy = "mixed_bfloat16" if _has_bfloat16() else "float32"
     keras.config.set_dtype_policy(policy)
     return policy
+
+
+class KeepMemory(keras.callbacks.Callback):
+    """Undoes what TensorFlow sets in the C library when it reads batches from Python.
+
+    TensorFlow then has the C library give each large piece of memory back to the system as soon as
+    it is free (``generator_dataset_op.cc``: M_TRIM_THRESHOLD of 128 kB); a step of a network takes
+    and frees gigabytes, and half of its time went into the kernel's page faults.
+    """
+
+    _M_TRIM_THRESHOLD = -1  # numbers of glibc's malloc.h
+    _M_MMAP_MAX = -4
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if batch == 0 and platform.libc_ver()[0] == "glibc":
+            libc = ctypes.CDLL(None)
+            libc.mallopt(self._M_MMAP_MAX, 0)
+            libc.mallopt(self._M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def distribute(stages: Iterable[Stage]) -> None:

@@ -1,4 +1,4 @@
-"""The teacher's embedding of every image in a manifest: what cnn7 is distilled from."""
+"""What a teacher says of every image in a manifest: what cnn7 is distilled from."""
 
 import argparse
 import os
@@ -16,12 +16,14 @@ import numpy as np
 from keras import layers
 from tqdm import tqdm
 
+from lens.artifact import InvalidModel, load, sha256
 from lens.images import SIZE
 from training.data import decode_row
 from training.manifest import ManifestError, Row, read_manifest
 from training.teacher import EMBEDDING, MissingWeights, teacher
 
 BATCH = 32
+IMAGENET = "imagenet"
 SAVE_EVERY = 1024
 """Images between two saves: about 20 seconds of work on two idle cores."""
 
@@ -30,48 +32,61 @@ class EmbeddingsError(Exception):
     """A file of embeddings that cannot be used; ``str(error)`` says what to do."""
 
 
-def read_embeddings(path: str | Path, rows: list[Row]) -> np.ndarray:
-    """Read the embeddings of these rows from a file that this command wrote.
+def read_embeddings(path: str | Path, rows: list[Row]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read what the teacher says of these rows from a file that this command wrote.
 
     Returns:
-        float32 (len(rows), 1280), in the rows' order.
+        Embeddings float32 (len(rows), 1280), in the rows' order; and p(malignant), float32
+        (len(rows), 1), or None from a teacher that knows nothing of lesions.
 
     Raises:
         EmbeddingsError: no such file, not such a file, or an image it lacks.
     """
     path = Path(path)
-    known = _load(path)
+    known, taught_by = _load(path)
     keys = [_key(path, row) for row in rows]
     if missing := [key for key in keys if key not in known]:
         raise EmbeddingsError(
             f"{path} lacks {len(missing)} of {len(rows)} images, {missing[0]} the first; "
             "run training.embed again with every manifest"
         )
-    return np.array([known[key] for key in keys], np.float32).reshape(-1, EMBEDDING)
+    said = np.array([known[key] for key in keys], np.float32).reshape(-1, EMBEDDING + 1)
+    return said[:, :EMBEDDING], None if taught_by == IMAGENET else said[:, EMBEDDING:]
 
 
-def embed(rows: list[Row], out: str | Path) -> int:
+def embed(rows: list[Row], out: str | Path, model: Path | None = None) -> int:
     """Embed the rows that the file lacks. What is done is saved even when this is interrupted.
 
     Args:
         rows: images to embed, each through ``lens.images.decode`` at 250 px, as cnn7 sees it.
-        out: an ``.npz`` of ``paths`` (n,), relative to its own folder, and ``embeddings``,
-            float16 (n, 1280); written anew or added to.
+        out: an ``.npz`` of ``paths`` (n,), relative to its own folder; ``said``, float16
+            (n, 1281), the embedding and p(malignant); and ``teacher``, the model's SHA-256 or
+            ``imagenet``; written anew or added to.
+        model: an ``efficientnet_lite0`` of ``training.train``; None for ImageNet's weights, whose
+            p(malignant) is left at zero.
 
     Returns:
         How many images were embedded now.
 
     Raises:
-        EmbeddingsError: ``out`` exists and is not such a file.
+        EmbeddingsError: ``out`` exists and is not such a file, or is another teacher's; or
+            ``model`` is not a teacher.
+        InvalidModel: ``model`` is no model file.
         ManifestError: an image is missing or cannot be decoded.
         MissingWeights: see ``training.teacher``.
     """
     out = Path(out)
-    known = _load(out) if out.exists() else {}
+    name = sha256(model) if model else IMAGENET
+    known, taught_by = _load(out) if out.exists() else ({}, name)
+    if taught_by != name:
+        raise EmbeddingsError(
+            f"{out} holds what another teacher said ({taught_by[:12]}, now {name[:12]}); "
+            "name another file, or delete it to start anew"
+        )
     rows = [row for row in rows if _key(out, row) not in known]
     if not rows:
         return 0
-    forward = _open_teacher()
+    forward = _open_teacher(model)
     bar = tqdm(total=len(rows), desc="embedding", unit="image")
     try:
         with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -82,14 +97,14 @@ def embed(rows: list[Row], out: str | Path) -> int:
                 known.update(zip(keys, forward(pixels).astype(np.float16), strict=True))
                 bar.update(len(batch))
                 if (start + BATCH) % SAVE_EVERY == 0:
-                    _save(out, known)
+                    _save(out, known, name)
     finally:
-        _save(out, known)
+        _save(out, known, name)
     return len(rows)
 
 
-def _open_teacher() -> Callable[[np.ndarray], np.ndarray]:
-    """Float pixels (n, 500, 500, 3) to embeddings (n, 1280), with OpenVINO.
+def _open_teacher(path: Path | None) -> Callable[[np.ndarray], np.ndarray]:
+    """Float pixels (n, 500, 500, 3) to embeddings and p(malignant) (n, 1281), with OpenVINO.
 
     On two AVX2 cores it embeds 86 images/s, ``predict_on_batch`` and ``tf.function`` 26.
     """
@@ -98,8 +113,7 @@ def _open_teacher() -> Callable[[np.ndarray], np.ndarray]:
 
     # Keras looks for it there; ``lens.engine`` loads the package without it, to be light.
     openvino.convert_model = convert_model
-    pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
-    model = keras.Model(pixels, teacher()(layers.AveragePooling2D(2)(pixels)))
+    model = _imagenet_teacher() if path is None else _fine_tuned(path)
     with tempfile.TemporaryDirectory() as folder:
         model.export(f"{folder}/teacher.xml", format="openvino", verbose=False)
         # Float32 as in training; bfloat16, the default where a CPU has it, keeps three digits.
@@ -108,30 +122,49 @@ def _open_teacher() -> Callable[[np.ndarray], np.ndarray]:
     return lambda images: compiled(images)[0]
 
 
+def _imagenet_teacher() -> keras.Model:
+    pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
+    embedding = teacher()(layers.AveragePooling2D(2)(pixels))
+    return keras.Model(pixels, layers.ZeroPadding1D((0, 1))(embedding[..., None])[..., 0])
+
+
+def _fine_tuned(path: Path) -> keras.Model:
+    model, _ = load(path)
+    embedding = next((y.output for y in model.layers if y.name == "embedding"), None)
+    if embedding is None or embedding.shape[-1] != EMBEDDING:
+        raise EmbeddingsError(
+            f"{path}: expected a model with an embedding of {EMBEDDING} numbers, as "
+            "python -m training.train --network efficientnet_lite0 makes"
+        )
+    both = layers.Concatenate()([embedding, model.output["malignant"]])
+    return keras.Model(model.input, both)
+
+
 def _key(out: Path, row: Row) -> str:
     """The image's path from the embeddings' folder, so that both may move together."""
     return Path(os.path.relpath(row.path, out.parent)).as_posix()
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def _load(path: Path) -> tuple[dict[str, np.ndarray], str]:
     try:
         with np.load(path) as file:
-            return dict(zip(file["paths"].tolist(), file["embeddings"], strict=True))
+            said = dict(zip(file["paths"].tolist(), file["said"], strict=True))
+            return said, str(file["teacher"])
     except FileNotFoundError as error:
         raise EmbeddingsError(f"{path}: no such file; run training.embed first") from error
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
         raise EmbeddingsError(
-            f"{path} is not a file of embeddings (paths and embeddings in an .npz); "
+            f"{path} is not a file of embeddings (paths, said and teacher in an .npz); "
             "name another, or delete it to start anew"
         ) from error
 
 
-def _save(path: Path, known: dict[str, np.ndarray]) -> None:
+def _save(path: Path, known: dict[str, np.ndarray], name: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
-        embeddings = np.array(list(known.values()), np.float16).reshape(-1, EMBEDDING)
-        np.savez(file, paths=np.array(list(known), np.str_), embeddings=embeddings)
+        said = np.array(list(known.values()), np.float16).reshape(-1, EMBEDDING + 1)
+        np.savez(file, paths=np.array(list(known), np.str_), said=said, teacher=name)
     partial.replace(path)
 
 
@@ -144,6 +177,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--not-lesion", type=Path, metavar="FILE", help="its table of photographs of anything else"
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE.h5",
+        help="an efficientnet_lite0 that training.train has fine-tuned (ImageNet's weights)",
     )
     parser.add_argument(
         "--out",
@@ -163,8 +202,8 @@ def main(arguments: list[str] | None = None) -> None:
         rows = read_manifest(given.manifest)
         if given.not_lesion:
             rows += read_manifest(given.not_lesion)
-        new = embed(rows, given.out)
-    except (ManifestError, EmbeddingsError, MissingWeights) as error:
+        new = embed(rows, given.out, given.teacher)
+    except (ManifestError, EmbeddingsError, InvalidModel, MissingWeights) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(f"\nStopped; {given.out} has what was done. The same command goes on from there.")

@@ -16,30 +16,35 @@ from training.callbacks import (
     TrainingError,
     loggers,
 )
-from training.data import DIAGNOSES, Batches, Examples, sampling_weights
-from training.device import host
+from training.data import DIAGNOSES, Batches, Examples, Lessons, sampling_weights
+from training.device import KeepMemory, host
 from training.manifest import Row
 from training.recipes import Recipe, Stage
 
 
-def learner(network: keras.Model, recipe: Recipe, targets: np.ndarray | None) -> keras.Model:
+def learner(network: keras.Model, recipe: Recipe, lessons: Lessons | None) -> keras.Model:
     """The network with the outputs that are trained: its own, and heads used in training alone.
 
     Args:
         network: a model of ``training.networks``.
         recipe: names the outputs that have a loss.
-        targets: float32 (n, k), the teacher's embeddings, or None.
+        lessons: what the teacher says, or None.
 
     Returns:
         A model over the same input and weights, its outputs a dict.
     """
+    for layer in network.layers:
+        layer.trainable = not layer.name.startswith(recipe.frozen)
     outputs = {name: network.output[name] for name in network.output if name != "heat_map"}
     if "lesion" in outputs:
         embedding = network.get_layer("embedding").output
         dense = keras.layers.Dense
         outputs["diagnosis"] = dense(len(DIAGNOSES), "softmax", dtype="float32")(embedding)
-        if targets is not None:
-            outputs["teacher"] = dense(targets.shape[1], dtype="float32")(embedding)
+        if lessons:
+            length = lessons.embeddings.shape[1]
+            outputs["teacher"] = dense(length, dtype="float32")(embedding)
+        if lessons and lessons.probabilities is not None:
+            outputs["opinion"] = keras.layers.Identity()(outputs["malignant"])
     return keras.Model(network.input, {n: outputs[n] for n in recipe.loss_weights if n in outputs})
 
 
@@ -63,6 +68,7 @@ def compile_learner(model: keras.Model, recipe: Recipe, optimizer: str, steps: i
         "lesion": keras.losses.BinaryCrossentropy(),
         "diagnosis": keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         "teacher": keras.losses.CosineSimilarity(),
+        "opinion": keras.losses.BinaryCrossentropy(),
     }
     names = list(model.output)
     model.compile(
@@ -213,7 +219,7 @@ def fit(
     plan = _plan(recipe, epochs)
     counts = [max(1, _drawn(recipe, examples.rows) // stage.batch) for _, _, stage in plan]
     steps = sum((last - first) * n for (first, last, _), n in zip(plan, counts, strict=True))
-    model = learner(network, recipe, examples.targets)
+    model = learner(network, recipe, examples.lessons)
     compile_learner(model, recipe, optimizer, steps)
     history = _resume(model, folder) if resume else []
     folder.mkdir(parents=True, exist_ok=True)
@@ -235,6 +241,7 @@ def fit(
             shuffle=False,  # Batches are drawn at random; their order must not be, to resume.
             verbose=0,
             callbacks=[
+                KeepMemory(),
                 SeededDropout(),
                 FiniteLoss(batches.images_of),
                 progress,
@@ -292,6 +299,7 @@ def open_batches(
         batch=stage.batch,
         steps=steps,
         other_share=recipe.other_share,
+        graft_share=recipe.graft_share,
         seed=seed,
         epoch=epoch,
         host=host(),

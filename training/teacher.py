@@ -50,6 +50,21 @@ def teacher() -> keras.Model:
         MissingWeights: the package that carries the weights is not installed, or damaged.
     """
     pixels = keras.Input((None, None, 3), name="pixels")
+    embedding = layers.GlobalAveragePooling2D(name="embedding")(feature_map(pixels))
+    model = keras.Model(pixels, embedding, name="teacher")
+    fill(model)
+    return model
+
+
+def feature_map(pixels: keras.KerasTensor) -> keras.KerasTensor:
+    """EfficientNet-Lite0 without its classifier, its weights as yet random.
+
+    Args:
+        pixels: raw pixels 0-255 (n, height, width, 3).
+
+    Returns:
+        Features 0-6 of shape (n, height / 32, width / 32, 1280), rounded up.
+    """
     # The published network's scaling; that of ResNets (mean 0.485 ...) belongs to other weights.
     x = layers.Rescaling(1 / 128, offset=-127 / 128)(pixels)
     x = _relu6(_norm(layers.Conv2D(32, 3, 2, "same", use_bias=False, name="conv_stem")(x), "bn0"))
@@ -60,11 +75,25 @@ def teacher() -> keras.Model:
             x = _block(x, f"blocks_{number}", kernel, first, expansion, filters)
             number += 1
     x = layers.Conv2D(EMBEDDING, 1, use_bias=False, name="conv_head")(x)
-    x = _relu6(_norm(x, "bn1"))
-    embedding = layers.GlobalAveragePooling2D(name="embedding")(x)
-    model = keras.Model(pixels, embedding, name="teacher")
-    _fill(model, imagenet_weights())
-    return model
+    return _relu6(_norm(x, "bn1"))
+
+
+def fill(model: keras.Model) -> None:
+    """Give the layers of ``feature_map`` in a model their ImageNet weights; others stay.
+
+    Raises:
+        MissingWeights: the package that carries the weights is not installed, or damaged.
+    """
+    arrays = imagenet_weights()
+    for layer in model.layers:
+        # PyTorch's kernels are (out, in, h, w).
+        if isinstance(layer, layers.BatchNormalization):
+            kinds = ("weight", "bias", "running_mean", "running_var")
+            layer.set_weights([arrays[f"{layer.name}.{kind}"] for kind in kinds])
+        elif isinstance(layer, layers.DepthwiseConv2D):
+            layer.set_weights([arrays[f"{layer.name}.weight"].transpose(2, 3, 0, 1)])
+        elif isinstance(layer, layers.Conv2D):
+            layer.set_weights([arrays[f"{layer.name}.weight"].transpose(2, 3, 1, 0)])
 
 
 def imagenet_weights() -> dict[str, np.ndarray]:
@@ -107,18 +136,6 @@ def _norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 def _relu6(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.ReLU(max_value=6)(x)
-
-
-def _fill(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
-    """Set each layer's weights, turning PyTorch's (out, in, h, w) kernels to Keras's order."""
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            kinds = ("weight", "bias", "running_mean", "running_var")
-            layer.set_weights([arrays[f"{layer.name}.{kind}"] for kind in kinds])
-        elif isinstance(layer, layers.DepthwiseConv2D):
-            layer.set_weights([arrays[f"{layer.name}.weight"].transpose(2, 3, 0, 1)])
-        elif isinstance(layer, layers.Conv2D):
-            layer.set_weights([arrays[f"{layer.name}.weight"].transpose(2, 3, 1, 0)])
 
 
 def _our_name(name: str) -> str:

@@ -6,17 +6,18 @@ import platform
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from lens.artifact import Card
+from lens import artifact
+from lens.artifact import Card, InvalidModel
 from training import networks
 from training.calibrate import calibrate
-from training.data import Examples, open_images
+from training.data import Examples, Lessons, open_images
 from training.device import choose_precision, distribute, host
 from training.embed import EmbeddingsError, read_embeddings
 from training.fitting import TrainingError, Validation, fit
@@ -24,14 +25,24 @@ from training.manifest import ManifestError, Row, read_manifest, split_hash
 from training.overrides import OverrideError, names, override
 from training.plots import plot_curves
 from training.recipes import DEFAULT, RECIPES
+from training.teacher import MissingWeights
 
-NETWORKS = {
+PAPER = ("cnn_v1", "cnn_v2", "cnn_v3")
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "cnn_v1": networks.cnn_v1,
     "cnn_v2": networks.cnn_v2,
     "cnn_v3": networks.cnn_v3,
     "cnn7": networks.cnn7,
+    "efficientnet_lite0": networks.efficientnet_lite0,
 }
-FAILURES = (ManifestError, EmbeddingsError, OverrideError, TrainingError)
+FAILURES = (
+    ManifestError,
+    EmbeddingsError,
+    InvalidModel,
+    MissingWeights,
+    OverrideError,
+    TrainingError,
+)
 EMBEDDING_SIZE = 128
 """Principal components of the teacher's embeddings that are learned."""
 
@@ -62,7 +73,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--embeddings",
         type=Path,
         metavar="FILE.npz",
-        help="teach cnn7 the teacher's embeddings too (made by training.embed)",
+        help="teach cnn7 what a teacher says too (made by training.embed)",
+    )
+    parser.add_argument(
+        "--start",
+        type=Path,
+        metavar="FILE.h5",
+        help="begin with the weights of this model of the same network, not with random ones",
     )
     parser.add_argument("--resume", action="store_true", help="go on after the last whole epoch")
     parser.add_argument("--seed", type=int, default=0)
@@ -105,7 +122,7 @@ def learn(
         images=images["train"],
         rows=chosen["train"],
         others=open_images(others, cache),
-        targets=_targets(options.embeddings, chosen["train"] + others),
+        lessons=_lessons(options.embeddings, chosen["train"] + others),
     )
     keras.utils.set_random_seed(options.seed)
     distribute(recipe.stages)
@@ -115,8 +132,10 @@ def learn(
     precision = choose_precision()
     print(f"{len(examples.rows)} training images, {precision}, {epochs} epochs", flush=True)
     build = NETWORKS[options.network]
-    # cnn7 takes any size, so that one set of weights goes through all stages.
-    network = networks.cnn7(None) if options.network == "cnn7" else build()
+    # Ours take any size, so that one set of weights goes through all stages.
+    network = build() if options.network in PAPER else build(None)
+    if options.start:
+        _start_from(options.start, network)
     validation = Validation(images["val"], chosen["val"], batch=32)
     history = fit(
         network,
@@ -147,14 +166,21 @@ def _read_others(manifest: Path) -> list[Row]:
     return [row for row in read_manifest(path) if row.split == "train"] if path.exists() else []
 
 
-def _targets(path: Path | None, rows: list[Row]) -> np.ndarray | None:
-    """Leading principal components of the teacher's embeddings, float32 (len(rows), 128)."""
+def _lessons(path: Path | None, rows: list[Row]) -> Lessons | None:
+    """What the teacher says of the rows, its embeddings by their leading principal components."""
     if path is None:
         return None
-    embeddings = read_embeddings(path, rows)
+    embeddings, probabilities = read_embeddings(path, rows)
     centred = embeddings - embeddings.mean(axis=0)
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    return (centred @ axes[:EMBEDDING_SIZE].T).astype(np.float32)
+    return Lessons((centred @ axes[:EMBEDDING_SIZE].T).astype(np.float32), probabilities)
+
+
+def _start_from(path: Path, network: keras.Model) -> None:
+    model, card = artifact.load(path)
+    if card.name != network.name:
+        raise TrainingError(f"{path}: expected {network.name} to start from, got {card.name}")
+    network.set_weights(model.get_weights())
 
 
 def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
@@ -165,7 +191,7 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
     packages = ("keras", "tensorflow", "numpy", "pillow")
     return Card(
         name=options.network,
-        views=8 if options.network == "cnn7" else 1,
+        views=1 if options.network in PAPER else 8,
         training_data={
             "images_and_malignant": counts,
             "recipe": options.recipe,
