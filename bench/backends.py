@@ -45,7 +45,6 @@ def main() -> None:
         stack.enter_context(running(redis, folder))
         environment = {
             "MOLELENS_MODEL": str(arguments.model.resolve()),
-            "MOLELENS_CACHE": str(folder / "cache"),
             "MOLELENS_RESULTS": f"unix://{folder}/redis",
             "MOLELENS_PROXIES": "1",
             "MOLELENS_WORKERS": "1",
