@@ -13,6 +13,7 @@ from training import sources
 from training.data_report import write_data_report
 from training.dicom import without_dicom
 from training.duplicates import components, near_duplicates, same_picture
+from training.fetch import SETS, describe, fetch, plan
 from training.fingerprints import Fingerprint, fingerprint_all
 from training.manifest import COLUMNS
 from training.sources import PrepareError, Record, Source
@@ -181,12 +182,37 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="photographs of anything but a lesion; written to OUT/not_lesion.csv",
     )
+    parser.add_argument(
+        "--fetch",
+        action="append",
+        choices=SETS,
+        default=[],
+        metavar="NAME",
+        help=f"download a set first, into OUT/downloads, and use it: {', '.join(SETS)}; it takes "
+        "the client of its host (isic-cli or kaggle); may be repeated",
+    )
+    parser.add_argument(
+        "--accept-terms", action="store_true", help="you have read the terms of what is fetched"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what --fetch would run, and do nothing"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
     parser.add_argument("--seed", type=int, default=0, help="draws the split (default 0)")
     parsed = parser.parse_args(arguments)
-    if not any(getattr(parsed, name) for name in [*READERS, "not_lesion"]):
+    if not any(getattr(parsed, name) for name in [*READERS, "not_lesion", "fetch"]):
         options = ", ".join(f"--{name.replace('_', '-')}" for name in READERS)
-        parser.error(f"no data set given; expected at least one of {options}, --not-lesion")
+        parser.error(
+            f"no data set given; expected at least one of {options}, --not-lesion, --fetch"
+        )
+    parsed.downloads = plan(parsed.fetch, parsed.out / "downloads")
+    for download in parsed.downloads:
+        if getattr(parsed, download.reader):
+            option = f"--{download.reader.replace('_', '-')}"
+            parser.error(
+                f"--fetch {' '.join(download.names)} takes the place of {option}: give one"
+            )
+        setattr(parsed, download.reader, download.folder)
     return parsed
 
 
@@ -200,8 +226,13 @@ def _make_folder(folder: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 when written, 2 with one line on stderr when the input is wrong."""
     parsed = parse_arguments(arguments)
+    if parsed.dry_run:
+        print("\n".join(map(describe, parsed.downloads)) or "nothing to fetch")
+        return 0
     try:
         _make_folder(parsed.out)
+        for download in parsed.downloads:
+            fetch(download, parsed.accept_terms)
         # Every table is read before any image, so that a wrong folder is said at once.
         lesions = [
             read(getattr(parsed, name))

@@ -1,0 +1,111 @@
+"""Sets fetched by name: what would run, what stops it, and a client that brings its layout."""
+
+import csv
+import stat
+import sys
+from pathlib import Path
+
+import painter
+import pytest
+
+from training.prepare import main
+
+# Stands in for the ISIC Archive's client: no network here. It writes what the real one writes
+# (isic-cli 12), two painted images and their table, into the folder that its last argument names.
+CLIENT = """#!{python}
+import shutil, sys
+from pathlib import Path
+assert sys.argv[1:5] == ["image", "download", "--collections", "65,70"], sys.argv
+out = Path(sys.argv[5])
+for number in (1, 2):
+    shutil.copy(Path({images!r}) / f"{{number}}.jpg", out / f"ISIC_000000{{number}}.jpg")
+(out / "metadata.csv").write_text(
+    "isic_id,diagnosis_1,diagnosis_3\\n"
+    "ISIC_0000001,Benign,Nevus\\nISIC_0000002,Malignant,Basal cell carcinoma\\n"
+)
+"""
+
+
+def install(folder: Path, script: str) -> None:
+    program = folder / "isic"
+    program.write_text(script)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of programs, the only one on the PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_a_dry_run_names_the_terms_and_the_commands_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    names = ["--fetch", "siim2020", "--fetch", "ham10000", "--fetch", "isic2019"]
+    assert main([*names, "--dry-run", "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    folder = out / "downloads"
+    assert f"would run: isic image download --collections 65,70 {folder}/isic-65-70" in lines
+    dataset = "kmader/skin-cancer-mnist-ham10000"
+    assert f"would run: kaggle datasets download {dataset} --unzip -p {folder}/ham10000" in lines
+    assert "isic2019: terms: https://challenge.isic-archive.com/data/#2019" in lines
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ([], "--accept-terms"),
+        (["--accept-terms"], "expected the program isic on the PATH"),
+    ],
+    ids=["terms not accepted", "no client"],
+)
+def test_what_stands_in_the_way_is_said_in_one_line(
+    programs: Path,
+    tmp_path: Path,
+    more: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--fetch", "isic2019", *more, "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prepare: isic2019: ") and words in line
+
+
+def test_a_client_that_fails_is_named(
+    programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(programs, "#!/bin/sh\nexit 3\n")
+    arguments = ["--fetch", "isic2019", "--accept-terms", "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    assert "expected isic to bring metadata.csv, it ended with status 3" in capsys.readouterr().err
+
+
+def test_what_the_client_brings_is_prepared_and_not_fetched_twice(
+    programs: Path, tmp_path: Path
+) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for number, colour in ((1, painter.PALE), (2, painter.DARK)):
+        pixels = painter.lesion(number, colour, 160)
+        (images / f"{number}.jpg").write_bytes(painter.encoded(pixels))
+    install(programs, CLIENT.format(python=sys.executable, images=str(images)))
+    arguments = ["--fetch", "isic2019", "--fetch", "siim2020", "--accept-terms"]
+    arguments += ["--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    with (tmp_path / "out" / "manifest.csv").open(newline="") as file:
+        read = {(row["source"], row["diagnosis"]) for row in csv.DictReader(file)}
+    assert read == {("isic_archive", "nevus"), ("isic_archive", "bcc")}
+    install(programs, "#!/bin/sh\nexit 3\n")
+    assert main(arguments) == 0
+
+
+def test_a_set_is_fetched_or_given_and_not_both(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--fetch", "isic2019", "--isic-archive", "x", "--out", "y"])
+    assert stop.value.code == 2
+    assert "takes the place of --isic-archive" in capsys.readouterr().err
