@@ -179,6 +179,17 @@ def test_the_model_card_is_written_beside_the_model_with_its_hash_and_figures(ru
         assert part in text
 
 
+def test_the_worst_mistakes_are_shown_where_git_does_not_look(run):
+    folder = run.model.parent / "tiny_evaluation" / "mistakes"
+    # The pale melanoma is missed; no benign lesion is called malignant.
+    assert [path.name for path in folder.glob("*.png")] == ["missed.png"]
+    subprocess.run(["git", "init", "-q", run.model.parent], check=True)
+    listed = ["git", "status", "--short", "--untracked-files=all"]
+    seen = subprocess.run(listed, cwd=run.model.parent, capture_output=True, text=True, check=True)
+    assert "roc.png" in seen.stdout
+    assert "mistakes" not in seen.stdout
+
+
 @pytest.mark.parametrize("name", ["roc.png", "confusion.png", "reliability.png"])
 def test_each_picture_is_a_png(run, name):
     with Image.open(run.model.parent / "tiny_evaluation" / name) as picture:

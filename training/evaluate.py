@@ -1,7 +1,7 @@
 """Measure a model on the test split: ``python -m training.evaluate models/melanoma.h5``.
 
-It prints the figures, writes them with their pictures, stores them in the model file's card, and
-writes the model card, README.md, beside the model file.
+It prints the figures, writes them with their pictures and picture sheets of the worst mistakes,
+stores them in the model file's card, and writes the model card, README.md, beside the model file.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from training import report_plots, stress, tables
 from training.figures import REFUSED, RESAMPLES, Answers, figures, proportion
 from training.judging import Judge, judge_all
 from training.manifest import ManifestError, Row, read_manifest, split_hash
+from training.mistakes import draw_mistakes
 from training.model_card import write_model_card
 from training.patients import describe_patients
 
@@ -100,6 +101,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     report_plots.plot_roc(shown, options.out / "roc.png")
     report_plots.plot_confusion(shown, options.out / "confusion.png")
     report_plots.plot_reliability(answers, card.threshold, options.out / "reliability.png")
+    draw_mistakes(rows, answers, options.out / "mistakes")
     return report
 
 
