@@ -36,6 +36,8 @@ async function choose(files) {
   if (!single) say(words.several.replace("{count}", chosen.length));
   else say(cropped ? words.ready : words.readyWhole);
   at("send").focus({ preventScroll: true });
+  // The least that brings the button into view: the photo above it stays there too.
+  at("send").scrollIntoView({ block: "nearest", behavior: "instant" });
 }
 
 function forget() {
@@ -72,33 +74,40 @@ async function send(event) {
   event.preventDefault();
   if (!chosen.length) return showProblem(words.none);
   hideProblem();
+  busy(true); // Before anything is waited for: a second tap must not send it twice.
   const photos = cropped ? [await crop.toBlob()] : chosen;
   const size = photos.reduce((sum, photo) => sum + photo.size, 0);
-  if (size > form.dataset.most) return showProblem(words.tooLarge);
-  busy(true);
+  if (size > form.dataset.most) return failed(words.tooLarge);
   const body = new FormData();
   body.append("csrf_token", form.elements.csrf_token.value);
   // Its name on the phone is nobody's business.
   for (const photo of photos) body.append("photo", photo, "photo");
   const request = new XMLHttpRequest();
-  request.upload.addEventListener("progress", (e) => {
-    const share = e.loaded / e.total;
-    at("progress").value = 100 * share;
-    say(share < 1 ? `${words.sending} ${percent.format(share)}` : words.judging);
-  });
-  request.addEventListener("load", () => answered(request));
+  sent(0);
+  request.upload.addEventListener("progress", (e) => sent(e.loaded / e.total));
+  request.addEventListener("readystatechange", () => opened(request));
+  request.addEventListener("load", () => refused(request));
   request.addEventListener("error", () => failed(words.offline));
   request.open("POST", form.action);
   request.responseType = "document";
   request.send(body);
 }
 
-function answered(request) {
-  // The server redirects to the result, or answers with this page and the problem in words.
-  if (request.status < 400) {
-    location.assign(request.responseURL);
-    return;
-  }
+function sent(share) {
+  at("progress").value = 100 * share;
+  say(share < 1 ? `${words.sending} ${percent.format(share)}` : words.judging);
+}
+
+// The server redirects to the result; its address is known before its page is here, and the browser
+// fetches that page itself.
+function opened(request) {
+  if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED || request.status >= 400) return;
+  location.assign(request.responseURL);
+  request.abort();
+}
+
+// Or it answers with this page and the problem in words.
+function refused(request) {
   const page = request.response;
   const problem = page?.getElementById("problem-words") ?? page?.getElementById("words");
   const token = page?.querySelector("[name=csrf_token]");
@@ -135,7 +144,8 @@ at("controls").addEventListener("focusin", (event) => {
   if (event.target.closest(".by-keys")) at("controls").classList.add("reached");
 });
 
-// A page kept by the browser may come back with a file still in its input.
+// A page kept by the browser may come back in the middle of sending, or with a file in its input.
+addEventListener("pageshow", () => busy(false));
 const kept = inputs.find((input) => input.files[0]);
 if (kept) choose(kept.files);
 if (!at("problem").hidden) at("problem").focus();
