@@ -11,6 +11,13 @@ from flask_babel import gettext as _
 _BOUNDS = (("low", "high"), ("lower", "upper"), ("ci_low", "ci_high"))
 _INTERVALS = ("interval", "ci", "ci95", "interval_95")
 
+_SETS = {
+    "ham10000": "HAM10000",
+    "isic2019": "ISIC 2019",
+    "siim2020": "SIIM-ISIC 2020",
+    "pad_ufes": "PAD-UFES-20",
+}
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -87,6 +94,13 @@ def by_source(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for name, part in parts.items()
         if name != "pooled" and isinstance(part, dict) and figure(part.get("auc"))
     }
+
+
+def source_name(source: str) -> str:
+    """A source of the card as its owners, or people, call it."""
+    if source == "pooled_dermoscopy":
+        return _("Dermoscopy, all sources")
+    return _SETS.get(source, source)
 
 
 def images(training_data: dict[str, Any]) -> dict[str, dict[str, tuple[int, int]]]:

@@ -120,7 +120,6 @@ def result(key: str) -> ResponseReturnValue:
         result=found,
         card=service.card,
         advice=[advice(reason) for reason in found.reasons],
-        pdf_speaks=report.speaks(chosen()),
         seconds_left=round(service.results.seconds_left(found)),
     )
 
@@ -181,6 +180,7 @@ def _names() -> dict[str, object]:
         "figure": figures.figure,
         "fixed": figures.fixed,
         "found": figures.found,
+        "source_name": figures.source_name,
         "headline": words.headline,
         "most_photos": MOST_PHOTOS,
     }

@@ -6,17 +6,21 @@ from io import BytesIO
 from flask_babel import force_locale, format_datetime
 from flask_babel import gettext as _
 from fpdf import FPDF
-from fpdf.enums import XPos, YPos
+from fpdf.enums import WrapMode, XPos, YPos
 
 from app import overlay
 from app.figures import fixed, found, of_100
 from app.results import Result
+from app.settings import ROOT
 from app.words import advice, headline
 from lens.artifact import Card
 
 _PICTURE = 80
 
-# fpdf2's built-in fonts hold Latin-1 only.
+CHINESE = ROOT / "app" / "fonts" / "chinese.ttf"
+"""Holds the letters of the Chinese catalog; app/fonts/README.md says how it is made."""
+
+# fpdf2's built-in fonts hold Latin-1 only, which is enough for all other languages.
 PLAIN = str.maketrans(
     {
         "\u2018": "'",
@@ -31,36 +35,37 @@ PLAIN = str.maketrans(
 )
 
 
-# Languages whose every letter is among them; a test holds their catalogs to it.
-_SPOKEN = ("en", "de", "es", "fr", "pt")
-
-
-def speaks(language: str) -> bool:
-    """Whether a report can be in ``language``; it is in English otherwise."""
-    return language in _SPOKEN
-
-
 class _Page(FPDF):
+    def __init__(self, language: str) -> None:
+        super().__init__(format="A4")
+        self.set_title("MoleLens")
+        self.set_lang(language.replace("_", "-"))
+        self.set_margin(18)
+        self._chinese = language == "zh_Hans"
+        if self._chinese:
+            self.add_font("chinese", fname=CHINESE)
+        self.add_page()
+
     def say(self, text: str, size: int = 11, style: str = "", gap: float = 2) -> None:
-        self.set_font("Helvetica", style, size)
-        words = text.translate(PLAIN).encode("latin-1", "replace").decode("latin-1")
-        self.multi_cell(0, size * 0.5, words, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        if self._chinese:  # One weight, no spaces between words: size and place must do.
+            self.set_font("chinese", size=size)
+            wrap = WrapMode.CHAR
+        else:
+            self.set_font("Helvetica", style, size)
+            text = text.translate(PLAIN).encode("latin-1", "replace").decode("latin-1")
+            wrap = WrapMode.WORD
+        self.multi_cell(0, size * 0.5, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT, wrapmode=wrap)
         self.ln(gap)
 
 
 def pdf(result: Result, card: Card, sha256: str, language: str) -> bytes:
     """The PDF of ``result``, given by the model that ``card`` and ``sha256`` describe."""
-    spoken = language if speaks(language) else "en"
-    with force_locale(spoken):
-        return _pdf(result, card, sha256, spoken)
+    with force_locale(language):
+        return _pdf(result, card, sha256, language)
 
 
 def _pdf(result: Result, card: Card, sha256: str, language: str) -> bytes:
-    page = _Page(format="A4")
-    page.set_title("MoleLens")
-    page.set_lang(language)
-    page.set_margin(18)
-    page.add_page()
+    page = _Page(language)
     page.say("MoleLens", 20, "B", 0)
     page.say(_("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4)
     _pictures(page, result)
@@ -109,9 +114,9 @@ def _lines(result: Result, card: Card) -> list[str]:
     if result.verdict == "malignant":
         lines.append(
             _(
-                "Make an appointment with a doctor, best a dermatologist, this week; sooner if the "
-                "spot bleeds, hurts or grows fast. Only an examination, sometimes a tissue sample, "
-                "can tell what it is."
+                "Make an appointment with a doctor, ideally a dermatologist, for this week; sooner "
+                "if the spot bleeds, hurts or grows fast. Only an examination, sometimes a tissue "
+                "sample, can tell what it is."
             )
         )
     else:
