@@ -10,6 +10,7 @@ run goes on from there.
 """
 
 import argparse
+import logging
 import os
 import re
 import subprocess
@@ -77,6 +78,7 @@ def sending() -> Check:
 
     settings = settings_for(tiny_model(), KEPT / "engine", MEMORY / f"molelens-fuzz-{os.getpid()}")
     client = create_app({**settings, "MOLELENS_RESULTS_SECONDS": "1"}).test_client()
+    logging.getLogger("molelens").setLevel(logging.ERROR)  # A line for each input helps nobody.
     page = client.get("/").get_data(as_text=True)
     token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1].encode()
 

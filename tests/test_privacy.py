@@ -1,0 +1,81 @@
+"""What happens to a photo: no byte of it reaches a disk, and nothing that tells it the log."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import painter
+import pytest
+from serving import Gunicorn, folder_in_memory, form, gunicorn, settings_for
+
+# Larger than what Werkzeug and gunicorn keep in memory by themselves.
+LARGE = painter.encoded(painter.lesion(size=2200), "PNG")
+
+
+def written_to_disk(pid: int) -> int:
+    """Bytes that a process and its children sent towards a disk, whatever the file and its name.
+
+    The kernel counts pages as they become dirty: those of temporary files without a name too, but
+    neither sockets nor files in memory.
+    """
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    counts = Path(f"/proc/{pid}/io").read_text().split()
+    own = int(counts[counts.index("write_bytes:") + 1])
+    return own + sum(written_to_disk(int(child)) for child in children)
+
+
+@pytest.fixture(scope="module")
+def private(tiny_model: Path, engine_cache: Path) -> Iterator[Gunicorn]:
+    """A server whose own log is in memory, too."""
+    with folder_in_memory() as folder:
+        settings = {
+            **settings_for(tiny_model, engine_cache, folder / "store"),
+            "MOLELENS_WORKERS": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        with gunicorn(settings, folder / "log") as server:
+            yield server
+
+
+def send(server: Gunicorn, photo: bytes, path: str = "/api/v1/predictions") -> int:
+    body, kind = form(photo)
+    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=120)
+    connection.request("POST", path, body, {"Content-Type": kind})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_the_kernel_counts_what_is_written_to_a_disk() -> None:
+    on_disk = Path(__file__).with_name("written-to-disk")
+    before = written_to_disk(os.getpid())
+    try:
+        on_disk.write_bytes(LARGE)
+        assert written_to_disk(os.getpid()) - before >= len(LARGE)
+    finally:
+        on_disk.unlink()
+
+
+def test_no_byte_of_a_photo_is_written_to_a_disk(private: Gunicorn) -> None:
+    assert len(LARGE) > 5_000_000
+    assert send(private, LARGE) == 200  # What is loaded late is loaded now.
+    before = written_to_disk(private.process.pid)
+    assert send(private, LARGE) == 200
+    assert send(private, LARGE, path="/upload") == 400  # Without a token: refused, but read.
+    assert send(private, LARGE * 4) == 413
+    assert send(private, LARGE[: len(LARGE) // 2]) == 422
+    assert send(private, b"no photo" * 500_000) == 415
+    assert written_to_disk(private.process.pid) - before < 100_000
+
+
+def test_nothing_in_the_servers_log_tells_who_sent_what(private: Gunicorn) -> None:
+    photo = painter.encoded(painter.lesion())
+    assert send(private, photo) == 200
+    lines = [line for line in private.said().splitlines() if line.startswith("{")]
+    assert json.loads(lines[-1])["verdict"] == "malignant"
+    hashes = [hashlib.new(name, photo).hexdigest() for name in ("md5", "sha1", "sha256")]
+    for telling in ("127.0.0.1", "a.jpg", "image/jpeg", *hashes):
+        assert not [line for line in lines if telling in line]
