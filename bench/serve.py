@@ -17,6 +17,7 @@ from typing import Any
 
 from bench import goals, load, photos
 from bench.chart import draw
+from bench.machine import processor
 from bench.server import ROOT, Server, gunicorn
 from lens import artifact, images
 from lens.engine import open_engine
@@ -38,7 +39,7 @@ def main() -> None:
     jpegs = photos.jpegs(arguments.photo)
     report: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),
-        "machine": _processor(),
+        "machine": processor(),
         "workers": workers,
         "model": arguments.model.name,
         "photos": {name: f"{len(data) / 1e6:.2f} MB" for name, data in jpegs.items()},
@@ -166,12 +167,6 @@ def _print_ratios(report: dict[str, Any]) -> None:
 def _workers() -> int:
     """Workers that gunicorn.conf.py gives us on this machine; the peer gets as many."""
     return int(runpy.run_path(str(ROOT / "gunicorn.conf.py"))["workers"])
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else "unknown processor"
 
 
 if __name__ == "__main__":
