@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -392,6 +393,42 @@ def test_apache_logs_no_address_and_no_result(site):
     lines = (site.folder / "molelens-access.log").read_text().splitlines()
     assert lines
     assert all(re.fullmatch(r"[\d:+T-]+ [A-Z]+ \d{3} \d+ \d+", line) for line in lines)
+
+
+SLOW = [
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+    b"POST /api/v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n",
+]
+
+
+def cut_off(client: ssl.SSLSocket) -> bool:
+    try:
+        return client.recv(4096)[:12] in (b"", b"HTTP/1.1 408", b"HTTP/1.1 400")
+    except TimeoutError:  # It was TLS talking to itself.
+        return False
+    except OSError:
+        return True
+
+
+def test_slow_clients_are_cut_off_and_others_are_served_meanwhile(site):
+    context = ssl.create_default_context(cafile=site.folder / "certificate.pem")
+    with ExitStack() as stack:
+        slow = []
+        for begin in SLOW * 10:
+            plain = socket.create_connection(("127.0.0.1", site.https), timeout=1)
+            slow.append(context.wrap_socket(plain, server_hostname="localhost"))
+            stack.enter_context(slow[-1])
+            slow[-1].sendall(begin)
+        assert upload(site.person()).status == 303
+        end = time.monotonic() + 120  # Their headers get 20 s at most, their bodies 30.
+        while slow:
+            assert time.monotonic() < end, f"{len(slow)} of them are still there"
+            for client in select.select(slow, [], [], 1.0)[0]:
+                if cut_off(client):
+                    slow.remove(client)
+            for client in slow:
+                with suppress(OSError):
+                    client.sendall(b"x")
 
 
 # The last two take the site apart.
