@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import bad_files
 import painter
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -18,7 +19,7 @@ FLAGS = [
 ]
 
 # Long, for a machine with other work to do; it is a limit, not a wait.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +68,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "sea.jpg": painter.encoded(painter.sea()),
         "wide.jpg": painter.encoded(wide),
         "text.jpg": b"This is not a photo.",
+        "empty.jpg": b"",
+        "cut.jpg": bad_files.truncated(),
+        "thumbnail.jpg": painter.encoded(painter.lesion(size=32)),
         "large.jpg": b"no browser shows this" * 1_000_000,
     }
     for name, data in contents.items():

@@ -7,7 +7,17 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 PAGES = ["/", "/about", "/privacy", "/api/docs", "/nothing"]
-STATES = ["malignant", "benign", "cannot_judge", "refused", "cropping", "several"]
+STATES = [
+    "malignant",
+    "benign",
+    "cannot_judge",
+    "refused",
+    "cropping",
+    "sending",
+    "several",
+    "deleted",
+    "gone",
+]
 FILES = {"malignant": "dark.jpg", "benign": "pale.jpg", "cannot_judge": "sea.jpg"}
 FIRST_PAGE_BYTES = 60_000
 
@@ -24,11 +34,22 @@ def bring_to(page: Page, state: str, photos) -> None:
     expect(page.locator("#status")).to_contain_text("Photo chosen")
     if state == "cropping":
         return
+    if state == "sending":
+        page.route("**/upload", lambda _route: None)  # The answer never comes.
     page.get_by_role("button", name="Check this photo").click()
     if state == "refused":
         expect(page.get_by_role("alert")).to_be_visible()
-    else:
-        expect(page).to_have_url(re.compile("/result/"))
+        return
+    if state == "sending":
+        expect(page.locator("#progress")).to_be_visible()
+        return
+    expect(page).to_have_url(re.compile("/result/"))
+    address = page.url
+    if state in ("deleted", "gone"):
+        page.get_by_role("button", name="Delete now").click()
+        expect(page.get_by_role("status").first).to_contain_text("are deleted")
+    if state == "gone":
+        page.goto(address)
 
 
 def faults(page: Page) -> list[str]:
@@ -77,6 +98,39 @@ def test_no_state_scrolls_sideways_at_320_pixels(open_page, photos, state):
     page = open_page(viewport={"width": 320, "height": 640})
     bring_to(page, state, photos)
     assert overflow(page) <= 0
+
+
+def test_the_form_without_javascript_fits_320_pixels(open_page):
+    page = open_page(viewport={"width": 320, "height": 640}, java_script_enabled=False)
+    assert overflow(page) <= 0
+
+
+def overflow_when_enlarged(page: Page) -> list[int]:
+    """Zoomed to 200 % a window 1280 pixels wide has 640; or its text alone is doubled."""
+    page.set_viewport_size({"width": 640, "height": 450})
+    zoomed = overflow(page)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    return [zoomed, overflow(page)]
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_no_page_scrolls_sideways_at_200_percent(open_page, address):
+    page = open_page(address, is_mobile=False)
+    assert max(overflow_when_enlarged(page)) <= 0
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_no_state_scrolls_sideways_at_200_percent(open_page, photos, state):
+    page = open_page(is_mobile=False)
+    bring_to(page, state, photos)
+    assert max(overflow_when_enlarged(page)) <= 0
+
+
+def test_no_table_of_the_about_page_is_wider_than_its_card_on_a_small_phone(open_page):
+    page = open_page("/about", viewport={"width": 320, "height": 640})
+    inside = "tables => tables.every((t) => t.scrollWidth <= t.closest('.card').clientWidth)"
+    assert page.locator("table").evaluate_all(inside)
 
 
 def test_the_first_page_is_light_and_asks_nobody_else(open_page, served):

@@ -57,8 +57,11 @@ def test_the_camera_input_works_like_the_file_input(open_page, photos):
         (None, "No photo was sent"),
         ("text.jpg", "This file is not a photo we can read"),
         ("large.jpg", "The file is too large"),
+        ("empty.jpg", "The file is empty"),
+        ("cut.jpg", "The photo is damaged or incomplete"),
+        ("thumbnail.jpg", "The photo is too small"),
     ],
-    ids=["no photo", "a text file", "too large"],
+    ids=["no photo", "a text file", "too large", "empty", "cut off", "a thumbnail"],
 )
 def test_each_error_is_said_in_words_on_the_form(open_page, photos, name, words, scripts):
     page = open_page(java_script_enabled=scripts)
@@ -70,6 +73,34 @@ def test_each_error_is_said_in_words_on_the_form(open_page, photos, name, words,
     problem = page.get_by_role("alert")
     expect(problem).to_contain_text(words)
     expect(page.get_by_role("button", name="Check this photo")).to_be_enabled()
+
+
+def test_more_than_ten_photos_are_refused_in_words(open_page, photos):
+    page = open_page()
+    page.set_input_files("#file", [photos["dark.jpg"]] * 11)
+    expect(page.locator("#status")).to_contain_text("Photos chosen: 11.")
+    check(page)
+    expect(page.get_by_role("alert")).to_contain_text("Send at most 10")
+
+
+def test_a_form_whose_cookie_is_gone_says_so_and_works_the_next_time(open_page, photos):
+    page = open_page()
+    choose(page, photos["dark.jpg"])
+    page.context.clear_cookies()
+    check(page)
+    expect(page.get_by_role("alert")).to_contain_text("did not send its cookie")
+    check(page)
+    assert verdict_of(page) == "malignant"
+
+
+def test_while_a_photo_is_on_its_way_the_page_says_so_and_sends_it_once(open_page, photos):
+    page = open_page()
+    choose(page, photos["dark.jpg"])
+    page.route("**/upload", lambda _route: None)  # The answer never comes.
+    check(page)
+    expect(page.get_by_role("status")).to_contain_text("Sending the photo")
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_role("button", name="Check this photo")).to_be_disabled()
 
 
 def test_after_an_error_another_photo_can_be_sent(open_page, photos):
@@ -170,16 +201,36 @@ def test_a_photo_can_be_dropped_or_pasted(open_page, photos):
         assert verdict_of(page) == "malignant"
 
 
-def test_the_keyboard_alone_leads_from_the_photo_to_delete(open_page, photos):
-    page = open_page(viewport={"width": 1280, "height": 900}, is_mobile=False, has_touch=False)
-    choose(page, photos["dark.jpg"])
-    expect(page.get_by_role("button", name="Check this photo")).to_be_focused()
+def tab_to(page: Page, is_there: str) -> None:
+    """Press Tab until the focused element ``e`` is the one that ``is_there`` describes."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"(() => {{ const e = document.activeElement; return {is_there}; }})()"):
+            return
+    raise AssertionError(f"Tab never led to: {is_there}")
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+def test_the_keyboard_alone_leads_from_the_first_page_to_delete(open_page, photos, scripts):
+    desk = {"viewport": {"width": 1280, "height": 900}, "is_mobile": False, "has_touch": False}
+    page = open_page(java_script_enabled=scripts, **desk)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    tab_to(page, "e.id === 'file'")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(photos["dark.jpg"])
+    if scripts:
+        expect(page.get_by_role("button", name="Check this photo")).to_be_focused()
+    else:
+        tab_to(page, "e.id === 'send'")
     page.keyboard.press("Enter")
     expect(page).to_have_url(RESULT)
-    for _ in range(25):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent.trim()") == "Delete now":
-            break
+    tab_to(page, "e.id === 'show-heat'")
+    page.keyboard.press("Space")
+    expect(page.locator(".heat")).to_be_visible()
+    tab_to(page, "e.textContent.trim() === 'Delete now'")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").first).to_contain_text("are deleted")
 
