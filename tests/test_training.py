@@ -12,6 +12,7 @@ import pytest
 
 from lens import artifact
 from lens.images import decode
+from lens.verdict import Measurement
 from training import calibrate, data, fitting, networks, recipes, train
 from training.augment import Augmentation, graft
 from training.embed import embed, read_embeddings
@@ -267,6 +268,15 @@ def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:
     probabilities = np.linspace(0, 1, 100)[::-1]
     threshold = calibrate.threshold_at(probabilities, labels, 0.95)
     assert (probabilities[labels == 1] >= threshold).mean() == pytest.approx(0.95)
+
+
+def test_a_small_source_of_unusual_photos_is_refused_no_more_than_the_others() -> None:
+    said = {"dermoscopy": np.linspace(0.9, 1, 1000), "phone": np.linspace(0.6, 1, 50)}
+    measured = [Measurement(0.0, one, None) for share in said.values() for one in share]
+    rows = [Row("", source, "", 0, "", "val") for source in said for _ in said[source]]
+    threshold = calibrate._lesion_threshold(measured, rows)
+    refused = {source: (share < threshold).mean() for source, share in said.items()}
+    assert refused == {"dermoscopy": 0, "phone": 0.02}
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,14 @@ from lens import artifact
 from lens.artifact import Card
 from lens.engine import Engine, open_engine
 from lens.verdict import Measurement, measure
+from training.manifest import Row
 
 TARGET_SENSITIVITY = 0.95
 """Sensitivity on validation that sets the threshold: at most one malignant lesion in 20 missed."""
 
 FALSE_REFUSALS = 0.004
-"""Share of validation lesions that the lesion output may refuse."""
+"""Share of each source's validation lesions that the lesion output may refuse. One share of all of
+them was spent on smartphone photos: 6.6 % of these were refused, and 0.5 % of dermoscopy."""
 
 
 def measure_all(images: np.ndarray, engine: Engine, views: int) -> list[Measurement]:
@@ -28,7 +30,7 @@ def measure_all(images: np.ndarray, engine: Engine, views: int) -> list[Measurem
 
 
 def calibrate(
-    model: keras.Model, card: Card, path: Path, images: np.ndarray, labels: np.ndarray
+    model: keras.Model, card: Card, path: Path, images: np.ndarray, rows: list[Row]
 ) -> Card:
     """Calibrate a model on validation images and write it with its card.
 
@@ -41,11 +43,12 @@ def calibrate(
         card: what is known so far.
         path: where the ``.h5`` goes.
         images: uint8 (n, 500, 500, 3).
-        labels: 0 or 1 (n,).
+        rows: the n images' rows.
 
     Returns:
         The card written.
     """
+    labels = np.array([row.malignant for row in rows])
     artifact.save(model, path, card)
     measured = measure_all(images, open_engine(path), card.views)
     logits = np.array([m.logit for m in measured])
@@ -53,17 +56,25 @@ def calibrate(
     bias = _bias(model)
     bias.assign(bias + offset)
     probabilities = expit((logits + offset) / temperature)
-    lesion = [m.lesion for m in measured if m.lesion is not None]
     card = dataclasses.replace(
         card,
         temperature=temperature,
         threshold=threshold_at(probabilities, labels, TARGET_SENSITIVITY),
         threshold_rule=f"highest with {TARGET_SENSITIVITY:.0%} sensitivity on the validation split",
-        lesion_threshold=float(np.quantile(lesion, FALSE_REFUSALS)) if lesion else None,
+        lesion_threshold=_lesion_threshold(measured, rows),
         calibrated=True,
     )
     artifact.save(model, path, card)
     return card
+
+
+def _lesion_threshold(measured: list[Measurement], rows: list[Row]) -> float | None:
+    by_source: dict[str, list[float]] = {}
+    for one, row in zip(measured, rows, strict=True):
+        if one.lesion is not None:
+            by_source.setdefault(row.source, []).append(one.lesion)
+    quantiles = [float(np.quantile(said, FALSE_REFUSALS)) for said in by_source.values()]
+    return min(quantiles, default=None)
 
 
 def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -100,9 +100,8 @@ def train(options: argparse.Namespace) -> Card:
     keras.config.set_dtype_policy("float32")
     served = NETWORKS[options.network]()
     served.set_weights(network.get_weights())
-    labels = np.array([row.malignant for row in validation.rows])
     card = _card(options, read_manifest(options.manifest))
-    return calibrate(served, card, options.out, validation.images, labels)
+    return calibrate(served, card, options.out, validation.images, validation.rows)
 
 
 def learn(
