@@ -208,12 +208,12 @@ def _judge(
     path = out / f"{run.name}.h5"
     card = Card(name=run.network, created=datetime.date.today().isoformat())
     if run.ours:
-        labels = np.array([row.malignant for row in rows])
-        card = calibrate(network, dataclasses.replace(card, views=8), path, images, labels)
+        card = calibrate(network, dataclasses.replace(card, views=8), path, images, rows)
     else:
         card = dataclasses.replace(card, threshold_rule="the paper's")
         artifact.save(network, path, card)
-    return Judge(open_engine(path, cache_dir=out / "engine"), card)
+    # Keras is loaded already, and a GPU that trains can test too.
+    return Judge(open_engine(path, "keras"), card)
 
 
 def _test(rows: list[Row], judge: Judge, seed: int, doing: str) -> dict[str, Any]:
@@ -223,11 +223,15 @@ def _test(rows: list[Row], judge: Judge, seed: int, doing: str) -> dict[str, Any
 def _describe(options: argparse.Namespace, chosen: Chosen) -> dict[str, Any]:
     """What the experiment is: two runs with the same description may share their results."""
     trained = {row.path for row in chosen.balanced if row.split == "train"}
+    tests = [
+        [dataclasses.replace(row, split="test") for row in rows]
+        for rows in (chosen.held_out, chosen.everything)
+    ]
     parts = {
         "balanced": chosen.balanced,
         "imbalanced": chosen.imbalanced,
-        "held_out": chosen.held_out,
-        "everything": chosen.everything,
+        "held_out": tests[0],
+        "everything": tests[1],
     }
     return {
         "epochs": options.epochs,

@@ -55,6 +55,7 @@ def _accuracy(axis: Axes, title: str, stages: list[list[dict]]) -> None:
     axis.plot(epochs, validation, color=VALIDATION, label="validation", marker=marker)
     _stage_starts(axis, stages)
     axis.set(title=title, ylim=(0, 1), xlabel="epoch", ylabel="accuracy")
+    axis.set_xlim(0.5, max(len(rows), 1) + 0.5)
     _calm(axis)
 
 
@@ -63,6 +64,7 @@ def _rate(axis: Axes, stages: list[list[dict]]) -> None:
     axis.plot(range(1, len(rates) + 1), rates, color=INK, drawstyle="steps-mid", marker=".")
     _stage_starts(axis, stages)
     axis.set(title="learning rate of the three stages", xlabel="epoch", yscale="log")
+    axis.set_xlim(0.5, max(len(rates), 1) + 0.5)
     _calm(axis)
 
 
@@ -77,4 +79,4 @@ def _calm(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(color=_GRID, linewidth=0.5)
     axis.set_axisbelow(True)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
