@@ -5,7 +5,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import painter
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from lens import artifact
 from lens.images import decode
 from lens.verdict import Measurement
-from training import calibrate, data, fitting, networks, recipes, train
+from training import calibrate, data, networks, recipes, train
 from training.augment import Augmentation, graft
 from training.embed import embed, read_embeddings
 from training.manifest import COLUMNS, ManifestError, Row, read_manifest
@@ -68,46 +67,6 @@ def test_training_writes_a_calibrated_model_with_its_card_and_curves(
     assert card.training_data["images_and_malignant"]["painted"]["train"] == [32, 16]
     assert len(card.split_hashes["test"]) == 64
     assert (tmp_path / "m_curves.png").stat().st_size > 10_000
-
-
-class Stop(keras.callbacks.Callback):
-    """Ends the process's training as Ctrl-C does, in the middle of an epoch."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__()
-        self.at = epoch
-        self.epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if self.epoch == self.at:
-            raise KeyboardInterrupt
-
-
-@pytest.mark.usefixtures("quick")
-def test_an_interrupted_run_resumes_to_the_weights_of_an_unbroken_one(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = ["--manifest", str(manifest), "--epochs", "4"]
-    assert train.main([*whole, "--out", str(tmp_path / "unbroken.h5")]) == 0
-    broken = [*whole, "--out", str(tmp_path / "broken.h5")]
-    with monkeypatch.context() as patched:
-        patched.setattr(fitting, "_plateau", lambda recipe, history: [Stop(epoch=3)])
-        assert train.main(broken) == 130
-    assert train.main([*broken, "--resume"]) == 0
-    for name in ("average-4.npz", "best.npz"):
-        with (
-            np.load(tmp_path / "unbroken.run" / name) as one,
-            np.load(tmp_path / "broken.run" / name) as other,
-        ):
-            for key in one.files:
-                # Two threads add in any order, hence not bit for bit; a run that lost its
-                # optimizer or drew other images differs by the learning rate, 1e-3, and more.
-                assert np.abs(one[key] - other[key]).mean() < 2e-5
-    epochs = json.loads((tmp_path / "broken.run" / "state.json").read_text())
-    assert [row["epoch"] for row in epochs] == [1, 2, 3, 4]
 
 
 def test_a_run_that_never_finished_an_epoch_cannot_be_resumed(

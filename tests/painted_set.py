@@ -1,0 +1,65 @@
+"""A small data set of painted lesions, as ``training.prepare`` writes one, and quick training."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import painter
+import pytest
+from serving import ROOT
+
+from training.manifest import COLUMNS
+
+# Two stages of two steps an epoch; what is tested is never how well it learns.
+QUICK = (
+    *("--set", "stages.0.share=0.5", "--set", "stages.0.size=64", "--set", "stages.0.batch=8"),
+    *("--set", "stages.1.share=0.5", "--set", "stages.1.size=96", "--set", "stages.1.batch=8"),
+    *("--set", "images_per_epoch=16"),
+)
+
+
+def write(folder: Path, lesions: int = 48) -> Path:
+    """Paint lesions, half of them malignant, two thirds to train on; return their manifest."""
+    rows = []
+    for index in range(lesions):
+        malignant = index % 2
+        path = folder / f"lesion{index}.jpg"
+        colour = painter.DARK if malignant else painter.PALE
+        path.write_bytes(painter.encoded(painter.lesion(index, colour, 256)))
+        split = ("train", "train", "train", "train", "val", "test")[index // 2 % 6]
+        diagnosis = "melanoma" if malignant else "nevus"
+        rows.append([path.name, "painted", diagnosis, malignant, f"g{index}", split])
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    return folder / "manifest.csv"
+
+
+def train(*arguments: str, **variables: str) -> subprocess.Popen:
+    """Start ``training.train`` on two quick stages, with more variables in its environment."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.train", *QUICK, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen, line: str) -> str:
+    """Read what training prints until a line begins so; return all of it."""
+    printed = ""
+    for text in process.stdout:
+        printed += text
+        if text.startswith(line):
+            return printed
+    pytest.fail(printed + process.stderr.read())
+
+
+def kill(*processes: subprocess.Popen) -> None:
+    """As the kernel kills: no handler runs."""
+    for process in processes:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,45 @@
+"""The same seed gives the same weights to the last bit, even through a killed run."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import painted_set
+
+ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1") | {
+    "OMP_NUM_THREADS": "1",
+    "KERAS_BACKEND": "tensorflow",
+}
+
+
+def train_until(line: str, manifest: Path, out: Path, *more: str) -> str:
+    """Train four epochs on one thread, killed as soon as a line begins so; what it printed."""
+    process = painted_set.train(
+        *("--manifest", str(manifest), "--out", str(out), "--epochs", "4", *more), **ONE_THREAD
+    )
+    printed = painted_set.wait_for(process, line)
+    painted_set.kill(process)
+    return printed
+
+
+def test_a_killed_run_resumes_to_the_very_weights_of_an_unbroken_one(tmp_path: Path) -> None:
+    manifest = painted_set.write(tmp_path)
+    whole, broken = tmp_path / "whole.h5", tmp_path / "broken.h5"
+    printed = train_until("epoch 4: validation", manifest, whole)
+    # Between the steps of an epoch and its checkpoint, just before images grow to the next stage's.
+    train_until("epoch 2 of 4", manifest, broken)
+    for name in ("average-3.npz", "last-3.weights.h5"):  # as if killed while it wrote them
+        (broken.with_suffix(".run") / name).write_bytes(b"half a file")
+    train_until("epoch 4: validation", manifest, broken, "--resume")
+    for name in ("average-4.npz", "best.npz"):
+        with (
+            np.load(whole.with_suffix(".run") / name) as one,
+            np.load(broken.with_suffix(".run") / name) as other,
+        ):
+            assert one.files == other.files
+            for key in one.files:
+                np.testing.assert_array_equal(one[key], other[key])
+    assert "images/s" in printed
+    assert " left" in printed
+    with (broken.with_suffix(".run") / "log.csv").open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2", "3"]
