@@ -6,10 +6,25 @@ from typing import IO, Any
 import flask
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
+from werkzeug.exceptions import BadRequest
+from werkzeug.formparser import FormDataParser
+
+
+class NamedFields(FormDataParser):
+    """Refuses a field without a name: no browser sends one, and Flask-WTF breaks on it."""
+
+    def parse(self, *arguments: Any, **named: Any) -> Any:
+        """As Werkzeug's own, which reads the name of such a field as None."""
+        stream, form, files = super().parse(*arguments, **named)
+        if None in form or None in files:
+            raise BadRequest("Expected a name for each field of the form.")
+        return stream, form, files
 
 
 class MemoryRequest(flask.Request):
     """A request whose uploads never touch the disk."""
+
+    form_data_parser_class = NamedFields
 
     def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
         # Werkzeug writes uploads over 500 kB to a temporary file; a photo must not be on a disk.

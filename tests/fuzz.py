@@ -174,6 +174,7 @@ def fuzz(name: str, seconds: int) -> None:
         "-rss_limit_mb=0",  # Ours is exact: the most the process ever held.
         "-timeout=300",
         "-verbosity=0",
+        "-report_slow_units=300",  # By the clock, which a busy machine stretches.
     ]
     atheris.Setup([sys.argv[0], *options, str(learnt)], watched(name, check), custom_mutator=mutate)
     atheris.Fuzz()
