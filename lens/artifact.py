@@ -27,6 +27,10 @@ _CARD_ATTRIBUTE = "molelens_card"
 _CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
 
 
+# Where a file may ask Keras to find its classes; Keras says "builtins" of its own functions.
+_OWN_MODULES = ("keras", "builtins")
+
+
 class InvalidModel(Exception):
     """A model file that cannot be served; ``str(error)`` says why and what to do, in one line."""
 
@@ -191,17 +195,21 @@ def _refuse_code(path: Path) -> None:
     """CVE-2025-9905: older Keras ran a Lambda in an ``.h5`` whatever ``safe_mode`` said."""
     with _open(path) as file:
         text = file.attrs["model_config"]
-    names = _class_names(json.loads(text))
-    if found := sorted(names.intersection(_CODE_LAYERS)):
+    config = json.loads(text)
+    if found := sorted(_named(config, "class_name").intersection(_CODE_LAYERS)):
         raise InvalidModel(f"{path}: refused, it carries code of its own ({', '.join(found)})")
+    modules = _named(config, "module")
+    if found := sorted(m for m in modules if m.split(".")[0] not in _OWN_MODULES):
+        raise InvalidModel(f"{path}: refused, it asks for code outside Keras ({', '.join(found)})")
 
 
-def _class_names(config: Any) -> set[str]:
+def _named(config: Any, key: str) -> set[str]:
+    """Every text that stands under ``key``, however deep."""
     if isinstance(config, dict):
-        own = {config["class_name"]} if isinstance(config.get("class_name"), str) else set()
-        return own.union(*map(_class_names, config.values()))
+        own = {config[key]} if isinstance(config.get(key), str) else set()
+        return own.union(*(_named(value, key) for value in config.values()))
     if isinstance(config, list):
-        return set().union(*map(_class_names, config))
+        return set().union(*(_named(value, key) for value in config))
     return set()
 
 

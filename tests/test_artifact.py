@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from keras import layers
 from lens import artifact
 from lens.artifact import Card, InvalidModel
 
+REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 CARD = Card(name="small", threshold=0.31, temperature=1.2, views=8, calibrated=True, command="x")
 
 
@@ -109,6 +111,27 @@ def code_in_a_nested_model(path: Path) -> None:
     keras.Sequential([keras.Input((8, 8, 3)), inner, layers.Flatten(), layers.Dense(1)]).save(path)
 
 
+class Unheard(layers.Layer):
+    """A layer that is not of Keras."""
+
+    def call(self, inputs: object) -> object:
+        return inputs
+
+
+def with_an_unknown_layer(path: Path) -> None:
+    pixels = keras.Input((8, 8, 3))
+    keras.Model(pixels, layers.Dense(1)(layers.Flatten()(Unheard()(pixels)))).save(path)
+
+
+def asking_for_a_module(path: Path) -> None:
+    paper_style().save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        odd = {"class_name": "system", "module": "os", "config": {}, "registered_name": None}
+        config["config"]["layers"][1]["config"]["kernel_initializer"] = odd
+        file.attrs["model_config"] = json.dumps(config)
+
+
 def of_ten_classes(path: Path) -> None:
     paper_style(units=10).save(path)
 
@@ -136,6 +159,8 @@ def with_a_threshold_of_two(path: Path) -> None:
         (cut, "not an HDF5 file"),
         (carrying_code, "code of its own"),
         (code_in_a_nested_model, "code of its own"),
+        (with_an_unknown_layer, "Unheard"),
+        (asking_for_a_module, r"code outside Keras \(os\)"),
         (of_ten_classes, "expected one image input"),
         (with_a_broken_card, "card inside is damaged"),
         (with_a_threshold_of_two, "threshold between 0 and 1"),
@@ -150,3 +175,9 @@ def test_each_unfit_file_is_refused_in_one_line(
         artifact.load(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_the_pinned_keras_no_longer_runs_the_code_in_an_h5() -> None:
+    """CVE-2025-9905: safe_mode did not hold for ``.h5`` before 3.11.3."""
+    pinned = re.search(r"^keras==(\d+)\.(\d+)\.(\d+) ", REQUIREMENTS.read_text(), re.M)
+    assert tuple(map(int, pinned.groups())) >= (3, 11, 3)
