@@ -24,8 +24,8 @@ from training.manifest import ManifestError, Row, read_manifest, split_hash
 from training.mistakes import draw_mistakes
 from training.model_card import write_model_card
 from training.patients import describe_patients
+from training.sources import DERMOSCOPY
 
-DERMOSCOPY = ("ham10000", "isic2019", "siim2020")
 SUBSET = 200
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 MALIGNANT = frozenset({"melanoma", "bcc", "akiec", "scc"})
 """``akiec``, actinic keratosis and Bowen's disease, counts as malignant in every source."""
 
+DERMOSCOPY = ("ham10000", "isic2019", "siim2020")
+"""Sources of dermoscopy images alone; the others have photos of other cameras."""
+
 HAM10000_DIAGNOSES = {
     "nv": "nevus",
     "mel": "melanoma",
