@@ -44,7 +44,7 @@ def main() -> None:
         redis = ["redis-server", "--port", "0", "--unixsocket", f"{folder}/redis", "--save", ""]
         stack.enter_context(running(redis, folder))
         environment = {
-            "MOLELENS_MODEL": str(arguments.model.resolve()),
+            "MOLELENS_MODEL": str(photos.credulous(arguments.model, folder)),
             "MOLELENS_RESULTS": f"unix://{folder}/redis",
             "MOLELENS_PROXIES": "1",
             "MOLELENS_WORKERS": "1",

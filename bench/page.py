@@ -61,7 +61,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.jpg"
         photo.write_bytes(photos.jpegs(arguments.photo)["12 MP"])
-        environment = {"MOLELENS_MODEL": str(arguments.model.resolve()), "MOLELENS_CACHE": folder}
+        model = photos.credulous(arguments.model, Path(folder))
+        environment = {"MOLELENS_MODEL": str(model), "MOLELENS_CACHE": folder}
         with gunicorn(["wsgi:app"], environment) as server, sync_playwright() as playwright:
             site = f"http://127.0.0.1:{server.port}"
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

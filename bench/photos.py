@@ -1,10 +1,14 @@
 """The photos that the load is made of: a painted lesion, or a given photo, at two real sizes."""
 
+import shutil
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from lens.artifact import read_card, write_card
 
 SIZES = {"0.8 MP": (1024, 768), "12 MP": (4032, 3024)}
 """A dermoscopy camera's picture, as ISIC publishes them, and a phone's, in pixels."""
@@ -14,6 +18,17 @@ def jpegs(photo: Path | None) -> dict[str, bytes]:
     """A JPEG file of each size, from ``photo`` or painted; the same bytes each time."""
     source = Image.open(photo).convert("RGB") if photo else paint()
     return {name: _encode(ImageOps.fit(source, size)) for name, size in SIZES.items()}
+
+
+def credulous(model: Path, folder: Path) -> Path:
+    """A copy of a model in ``folder`` that takes what is painted for a lesion, as ours does not.
+
+    It computes what the model computes; a refused photo would spare drawing the result.
+    """
+    copy = folder / model.name
+    shutil.copyfile(model, copy)
+    write_card(copy, replace(read_card(copy), lesion_threshold=None))
+    return copy
 
 
 def paint(seed: int = 0) -> Image.Image:

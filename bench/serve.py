@@ -48,7 +48,8 @@ def main() -> None:
     }
     print(f"{report['machine']}, {workers} workers, photos {report['photos']}")
     with tempfile.TemporaryDirectory() as cache:
-        common = {"MOLELENS_MODEL": str(arguments.model.resolve()), "MOLELENS_CACHE": cache}
+        model = photos.credulous(arguments.model, Path(cache))
+        common = {"MOLELENS_MODEL": str(model), "MOLELENS_CACHE": cache}
         # gunicorn's defaults but for the workers (as many as ours) and time to load TensorFlow.
         peer = ["bench.peer:app", "-c", "/dev/null", "-w", str(workers), "--timeout", "180"]
         contenders = {
@@ -59,7 +60,7 @@ def main() -> None:
         for name, (command, environment) in contenders.items():
             print(f"\n{name}")
             report["servers"][name] = _measure(command, environment, jpegs, arguments.seconds)
-        report["request"] = _breakdown(arguments.model, Path(cache), jpegs)
+        report["request"] = _breakdown(model, Path(cache), jpegs)
     _print_ratios(report)
     print("Goals")
     for goal, limit, figure, reached in goals.table(report):

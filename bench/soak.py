@@ -57,7 +57,8 @@ def main() -> int:
         parser.error(f"--minutes: expected more than 0, got {arguments.minutes:g}.")
     folders = [Path(tempfile.mkdtemp(prefix="molelens-soak-", dir=where)) for where in PLACES]
     try:
-        return soak(arguments.model.resolve(), 60 * arguments.minutes, *folders)
+        model = photos.credulous(arguments.model, folders[0])
+        return soak(model, 60 * arguments.minutes, *folders)
     finally:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
