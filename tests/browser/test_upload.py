@@ -217,7 +217,7 @@ def test_the_keyboard_alone_leads_from_the_first_page_to_delete(open_page, photo
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    # Playwright does not wait until Chromium hands it the chooser: a key at once may come too early.
+    # Playwright does not wait until Chromium hands it the chooser: a key at once may be too early.
     with page.expect_file_chooser() as chooser:
         tab_to(page, "e.id === 'file'")
         page.keyboard.press("Enter")
