@@ -125,7 +125,7 @@ def _open_teacher(path: Path | None) -> Callable[[np.ndarray], np.ndarray]:
 def _imagenet_teacher() -> keras.Model:
     pixels = keras.Input((SIZE, SIZE, 3), name="pixels")
     embedding = teacher()(layers.AveragePooling2D(2)(pixels))
-    return keras.Model(pixels, layers.ZeroPadding1D((0, 1))(embedding[..., None])[..., 0])
+    return keras.Model(pixels, keras.ops.pad(embedding, ((0, 0), (0, 1))))
 
 
 def _fine_tuned(path: Path) -> keras.Model:

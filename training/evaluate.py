@@ -18,6 +18,7 @@ from lens import artifact
 from lens.artifact import Card, InvalidModel
 from lens.engine import EngineError, open_engine
 from training import report_plots, stress, tables
+from training.arguments import positive
 from training.figures import REFUSED, RESAMPLES, Answers, figures, proportion
 from training.judging import Judge, judge_all
 from training.manifest import ManifestError, Row, read_manifest, split_hash
@@ -48,7 +49,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--subset",
-        type=_positive,
+        type=positive,
         default=SUBSET,
         metavar="N",
         help="lesions, drawn from the test split, on which changed photos and the heat map are "
@@ -59,12 +60,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     stem = options.model.stem
     options.out = options.out or options.model.with_name(f"{stem}_evaluation")
     return options
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
-    return int(text)
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:

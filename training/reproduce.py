@@ -23,6 +23,7 @@ from lens import artifact
 from lens.artifact import Card, InvalidModel
 from lens.engine import EngineError, open_engine
 from training import paper
+from training.arguments import positive
 from training.calibrate import calibrate
 from training.data import Examples, open_images
 from training.device import choose_precision
@@ -99,7 +100,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--epochs",
-        type=_positive,
+        type=positive,
         default=paper.EPOCHS[-1],
         metavar="N",
         help="of the staged run's three stages together and of the network trained our way; every "
@@ -107,18 +108,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--images",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="to train on, half of them melanomas, and at most to test on (default all)",
     )
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
-    return int(text)
 
 
 def reproduce(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from lens import artifact
 from lens.artifact import Card, InvalidModel
 from training import networks
+from training.arguments import positive
 from training.calibrate import calibrate
 from training.data import Examples, Lessons, open_images
 from training.device import choose_precision, distribute, host
@@ -27,7 +28,7 @@ from training.plots import plot_curves
 from training.recipes import DEFAULT, RECIPES
 from training.teacher import MissingWeights
 
-PAPER = ("cnn_v1", "cnn_v2", "cnn_v3")
+PAPER_NETWORKS = ("cnn_v1", "cnn_v2", "cnn_v3")
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "cnn_v1": networks.cnn_v1,
     "cnn_v2": networks.cnn_v2,
@@ -68,7 +69,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="change a number of the recipe, such as epochs=3 or rates.adam=1e-3; may be repeated",
     )
     parser.add_argument("--optimizer", choices=("sgd", "adam", "rmsprop"), help="(of the recipe)")
-    parser.add_argument("--epochs", type=_positive, metavar="N", help="in all (of the recipe)")
+    parser.add_argument("--epochs", type=positive, metavar="N", help="in all (of the recipe)")
     parser.add_argument(
         "--embeddings",
         type=Path,
@@ -84,12 +85,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on after the last whole epoch")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
-    return int(text)
 
 
 def train(options: argparse.Namespace) -> Card:
@@ -132,7 +127,7 @@ def learn(
     print(f"{len(examples.rows)} training images, {precision}, {epochs} epochs", flush=True)
     build = NETWORKS[options.network]
     # Ours take any size, so that one set of weights goes through all stages.
-    network = build() if options.network in PAPER else build(None)
+    network = build() if options.network in PAPER_NETWORKS else build(None)
     if options.start:
         _start_from(options.start, network)
     validation = Validation(images["val"], chosen["val"], batch=32)
@@ -190,7 +185,7 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
     packages = ("keras", "tensorflow", "numpy", "pillow")
     return Card(
         name=options.network,
-        views=1 if options.network in PAPER else 8,
+        views=1 if options.network in PAPER_NETWORKS else 8,
         training_data={
             "images_and_malignant": counts,
             "recipe": options.recipe,
