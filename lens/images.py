@@ -160,7 +160,15 @@ def _bytes_needed(image: Image.Image, size: tuple[int, int]) -> int:
 
 
 def _shrunk(image: Image.Image) -> Image.Image:
-    """RGB of 500 x 500, made strip by strip: each conversion of a whole photo takes 160 MB."""
+    """RGB of 500 x 500: the same pixels, whichever way they are made."""
+    if image.mode == "RGB" and not image.has_transparency_data:
+        # Most photos. Nothing to convert, and each copy spared is 3 MB less to touch.
+        return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, reducing_gap=_GAP)
+    return _shrunk_in_strips(image)
+
+
+def _shrunk_in_strips(image: Image.Image) -> Image.Image:
+    """Strip by strip, since each conversion of a whole photo would take 160 MB."""
     width, height = image.size
     across, down = (int(side / SIZE / _GAP) or 1 for side in image.size)
     small = Image.new("RGB", (math.ceil(width / across), math.ceil(height / down)))

@@ -76,6 +76,17 @@ def test_a_preview_inside_a_heic_is_never_taken_for_the_photo() -> None:
     assert (decode(with_preview) == decode(encode(photo, "HEIF"))).all()
 
 
+@pytest.mark.parametrize("size", [(800, 600), (3301, 1702)])
+def test_a_photo_gives_the_same_pixels_with_and_without_an_alpha_channel(
+    size: tuple[int, int],
+) -> None:
+    photo = corpus.noise(512).resize(size)
+    with_alpha = photo.copy()
+    with_alpha.putalpha(255)
+    plain, layered = (decode(encode(p, "PNG", compress_level=1)) for p in (photo, with_alpha))
+    assert (plain == layered).all()
+
+
 def test_reduced_decoding_differs_little_from_decoding_in_full() -> None:
     large = Image.fromarray(painter.lesion(size=2600))
     data = encode(large, "JPEG", quality=95)
