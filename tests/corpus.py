@@ -28,6 +28,8 @@ CORNER = (RED, WHITE, WHITE, WHITE)
 SIDE = 96
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 FINDS = sorted((Path(__file__).parent / "finds").glob("decode-*"))
+# 16,000 x 16,000 in 3 kB, made by Pillow; its "ispe" then changed to 96 x 96. It took 560 MB.
+LIAR = (Path(__file__).parent / "finds" / "avif-of-256-megapixels").read_bytes()
 
 # How a camera must have stored the picture, for each orientation to show it upright.
 STORED = {
@@ -244,6 +246,7 @@ def bombs() -> Iterator[File]:
     yield unusable("a PNG that says 2^31 x 2^31", png(2**31 - 1, 2**31 - 1, 8, 2, b""), **many)
     wide = encode(Image.new("RGB", (8000, 4900), RED), "WEBP", method=0, quality=0)
     yield unusable("a WebP of 39 megapixels", wide, **many)
+    yield unusable("an AVIF of 256 megapixels that says 96 x 96", LIAR)
     yield unusable("a JPEG of 39 megapixels in 1,000 scans", scans(8000, 4900, 1000))
     yield File("a JPEG of 20 scans", scans(SIDE, SIDE, 20), shows=((128, 128, 128),) * 4)
     large = Image.new("1", (8000, 4900))

@@ -29,8 +29,19 @@ MOST_BYTES = 400_000_000
 MOST_SECONDS = 3.0
 """Of CPU, not of the clock: other programs may keep the machine busy."""
 
-LONGEST = 20_000
-"""Larger files are mutated too slowly to be worth it."""
+LONGEST = {"decode": 20_000, "form": 2_000}
+"""Larger inputs, in bytes, are mutated too slowly to be worth it."""
+
+HEAD = b'Content-Disposition: form-data; name="photo"; filename="a.jpg"\r\nContent-Type: image/jpeg'
+# What else a client may call a photo, right or wrong.
+HEADS = (
+    b"Content-Disposition: form-data; name=photo; filename*=UTF-8''%e2%82%ac.jpg",
+    b'Content-Disposition: form-data; name="photo"; filename="a\\".jpg"; filename=""',
+    b'Content-Disposition: form-data; name="photo"\r\nContent-Type: text/plain; charset=utf-16',
+    b'content-disposition:form-data;name="photo";filename=a\r\nContent-Transfer-Encoding: base64',
+    b'Content-Disposition: form-data; name="photo"\r\n\r\n\r\n--edge\r\n' + HEAD,
+    b"Content-Type: multipart/mixed; boundary=inner\r\n\r\n--inner\r\n" + HEAD,
+)
 
 Check = Callable[[bytes], None]
 
@@ -45,15 +56,25 @@ def seeds() -> Iterator[bytes]:
 
     builds = (corpus.formats, corpus.turned, corpus.layouts, corpus.frames, corpus.told_beside)
     for build in (*builds, corpus.damaged):
-        yield from (file.data for file in build() if len(file.data) < LONGEST)
+        yield from (file.data for file in build() if len(file.data) < LONGEST["decode"])
 
 
-def body(photo: bytes, token: bool) -> bytes:
+def forms() -> Iterator[bytes]:
+    """Forms whose photo is refused at its first bytes: the form is what is looked at here.
+
+    A photo that is judged takes ten times as long, and the other target has looked at it.
+    """
+    for photo in (b"", b"no photo", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"):
+        yield from (body(photo, token) for token in (True, False))
+    for head in HEADS:
+        yield from (body(b"no photo", token, head) for token in (True, False))
+
+
+def body(photo: bytes, token: bool, head: bytes = HEAD) -> bytes:
     """A form as browsers send it (with ``TOKEN``, put right at sending), or as programs do."""
     field = b'--edge\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\nTOKEN\r\n'
-    head = b'--edge\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n'
-    kind = b"Content-Type: image/jpeg\r\n\r\n"
-    return (field if token else b"") + head + kind + photo + b"\r\n--edge--\r\n"
+    file = b"--edge\r\n" + head + b"\r\n\r\n" + photo + b"\r\n--edge--\r\n"
+    return (field if token else b"") + file
 
 
 def decoding() -> Check:
@@ -94,6 +115,7 @@ def sending() -> Check:
 
 
 TARGETS = {"decode": decoding, "form": sending}
+STARTS = {"decode": seeds, "form": forms}
 
 
 def tiny_model() -> Path:
@@ -163,13 +185,12 @@ def fuzz(name: str, seconds: int) -> None:
 
     learnt = KEPT / name
     learnt.mkdir(exist_ok=True)
-    for number, seed in enumerate(seeds()):
-        start = seed if name == "decode" else body(seed, token=number % 2 == 0)
-        (learnt / f"seed-{number:03}").write_bytes(start)
+    for number, seed in enumerate(STARTS[name]()):
+        (learnt / f"seed-{number:03}").write_bytes(seed)
     Path("/proc/self/clear_refs").write_text("5")  # Making the corpus took memory; count from now.
     options = [
         f"-max_total_time={seconds}",
-        f"-max_len={LONGEST}",
+        f"-max_len={LONGEST[name]}",
         f"-artifact_prefix={FINDS}/{name}-",
         "-rss_limit_mb=0",  # Ours is exact: the most the process ever held.
         "-timeout=300",

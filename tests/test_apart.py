@@ -1,0 +1,25 @@
+"""AVIF is decoded in a process of its own, and that process is bounded."""
+
+import numpy as np
+import pytest
+from corpus import LIAR, encode, noise
+
+from lens import apart
+from lens.images import UnusableImage, decode, decode_here
+
+PHOTO = encode(noise(), "AVIF")
+
+
+def test_the_pixels_are_those_of_this_process() -> None:
+    assert np.array_equal(decode(PHOTO), decode_here(PHOTO))
+
+
+def test_a_photo_gets_the_memory_of_the_pixels_it_declares_and_no_more() -> None:
+    apart.decode(LIAR, needed=2_000_000_000)
+    with pytest.raises(UnusableImage):
+        decode(LIAR)
+
+
+def test_what_the_child_cannot_decode_is_a_failure_with_its_last_word() -> None:
+    with pytest.raises(apart.FailedError, match=r"exit status 1: .*not a photo we can read"):
+        apart.decode(b"no photo", needed=0)
