@@ -6,6 +6,7 @@ the process that reads this forks the workers, and TensorFlow must never be in i
 """
 
 import ctypes
+import fcntl
 import math
 import os
 import select
@@ -29,6 +30,10 @@ PATIENCE = 30.0
 """Seconds in which a request must have come, headers and body, and a second more for every"""
 BYTES_A_SECOND = 20_000
 """so many bytes: as Apache's RequestReadTimeout (deploy/apache/molelens.conf)."""
+
+TRIAL = 660
+"""Longest trial of a new model before a reload, in seconds; converting it may take 600
+(lens/conversion.py)."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
@@ -151,8 +156,8 @@ def post_fork(_server: Any, _worker: Any) -> None:
         mallopt(M_ARENA_MAX, 2)
 
 
-# The heartbeat of a threaded worker does not stop for a long request, so this limits the start
-# alone: 1 s with a converted model, 10 to 30 s the first time, when the model is converted.
+# The heartbeat of a threaded worker begins once the app is loaded, and does not stop for a long
+# request: this ends a worker whose loop hangs, and never a slow conversion of the model.
 timeout = 180
 
 # A photo in work takes under a second; one still arriving from a slow phone gets this long.
@@ -172,9 +177,28 @@ _served = f"{_metrics}/served"
 
 def on_starting(_server: Any) -> None:
     """Before the first worker: make the folder of the metrics, for this user alone."""
-    # What a killed one left; in a container, which keeps /dev/shm, the next has its process id.
-    shutil.rmtree(_metrics, ignore_errors=True)
-    os.makedirs(_metrics, mode=0o700)
+    for folder in Path(_memory).glob("molelens-metrics-*"):
+        _remove_if_left(folder)
+    # Locked, and only then found by others: the lock is this process's and its workers', and is
+    # gone with the last of them.
+    fresh = tempfile.mkdtemp(prefix=".molelens-metrics-", dir=_memory)
+    fcntl.flock(os.open(fresh, os.O_RDONLY), fcntl.LOCK_SH)
+    os.rename(fresh, _metrics)
+
+
+def _remove_if_left(folder: Path) -> None:
+    """What a killed gunicorn left; a living one's, also of another container, is locked."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:  # Another user's, or gone.
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def when_ready(server: Any) -> None:
@@ -199,7 +223,7 @@ def _would_start(server: Any) -> bool:
     environment = {n: text for n, text in os.environ.items() if n != "PROMETHEUS_MULTIPROC_DIR"}
     server.log.info("Reload: trying the new configuration and model first")
     try:
-        subprocess.run(command, env=environment, timeout=timeout, check=True)  # noqa: S603
+        subprocess.run(command, env=environment, timeout=TRIAL, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
         server.log.error("Reload refused, the old workers go on serving: %s", error)
         return False

@@ -67,8 +67,6 @@ def whole_site(
             **settings_for(model, cache, folder),
             "MOLELENS_RESULTS": f"unix://{folder}/redis.sock",
             "MOLELENS_WORKERS": "2",
-            # A machine that has much else to do converts the model slowly.
-            "GUNICORN_CMD_ARGS": f"--timeout {conversion.PATIENCE}",
         }
         server = stack.enter_context(gunicorn(settings, folder / "gunicorn.log"))
         yield Site(server, stack, folder / "redis.sock", store, model, cache)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from lens import conversion
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = ROOT / "gunicorn.conf.py"
 
@@ -100,16 +102,39 @@ def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, n
         configuration(monkeypatch, **{name: "many"})
 
 
+def metrics_folder(read: Any) -> Path:
+    (pair,) = (pair for pair in read["raw_env"] if pair.startswith("PROMETHEUS_"))
+    return Path(pair.partition("=")[2])
+
+
 def test_what_a_killed_gunicorn_counted_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     read = configuration(monkeypatch)
-    (metrics,) = (pair for pair in read["raw_env"] if pair.startswith("PROMETHEUS_"))
-    folder = Path(metrics.partition("=")[2])
+    folder = metrics_folder(read)
     folder.mkdir()
     (folder / "gauge_livesum_1.db").touch()
     read["on_starting"](None)
     assert list(folder.iterdir()) == []
     read["on_exit"](None)
     assert not folder.exists()
+
+
+def test_a_start_removes_what_killed_ones_left_and_nothing_of_one_that_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = configuration(monkeypatch)
+    own = metrics_folder(read)
+    killed, living = (own.with_name(f"{own.name}-{which}") for which in ("killed", "living"))
+    read["on_starting"](None)
+    own.rename(living)
+    killed.mkdir()
+    read["on_starting"](None)
+    assert (killed.exists(), living.exists()) == (False, True)
+    read["on_exit"](None)
+    living.rmdir()
+
+
+def test_the_trial_of_a_new_model_outlasts_its_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configuration(monkeypatch)["TRIAL"] > conversion.PATIENCE
 
 
 def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:
