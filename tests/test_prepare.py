@@ -220,6 +220,24 @@ def test_photographs_of_other_things_stay_out_of_the_lesions(data: Path, out: Pa
     }
 
 
+def test_more_photographs_of_other_things_leave_the_split_of_the_first_as_it_was(
+    data: Path, out: Path, tmp_path: Path
+) -> None:
+    def split() -> dict[str, str]:
+        return {row["group"]: row["split"] for row in manifest(out, "not_lesion.csv")}
+
+    for number in range(9):
+        put(data / "not_lesion" / f"fish_{number}.jpg", 620 + number)
+        put(tmp_path / "planets" / f"{number}.jpg", 640 + number)
+    first = command(data, out, "not_lesion")
+    assert main(first) == 0
+    alone = split()
+    assert main([*first, f"--not-lesion={tmp_path / 'planets'}"]) == 0
+    both = split()
+    assert {group: both[group] for group in alone} == alone
+    assert {group.partition(":")[0] for group in both} == {"not_lesion", "planets"}
+
+
 def test_absent_and_unlisted_images_are_counted_and_not_fatal(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from training import calibrate, data, networks, recipes, train
 from training.augment import Augmentation, graft
 from training.embed import embed, read_embeddings
 from training.manifest import COLUMNS, ManifestError, Row, read_manifest
+from training.nonsense import cut_skin
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,24 @@ def test_a_graft_keeps_the_lesion_and_takes_the_surroundings_of_another_photo() 
 
 
 @pytest.mark.usefixtures("quick")
+def test_bare_skin_is_cut_only_where_a_corner_shows_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    skin = np.full((500, 500, 3), (224, 172, 150), np.uint8)
+    photo = skin.copy()
+    photo[150:350, 150:350] = (90, 50, 40)
+    cuts = [cut for cut in (cut_skin(photo, rng) for _ in range(20)) if cut is not None]
+    assert cuts
+    for cut in cuts:
+        assert cut.shape == (500, 500, 3)
+        np.testing.assert_allclose(cut.mean(axis=(0, 1)), skin[0, 0], atol=2)
+
+    uneven, dark = photo.copy(), photo.copy()
+    uneven[::8] = (120, 80, 60)
+    dark[:] //= 3
+    for other in (skin, uneven, dark):
+        assert not any(cut_skin(other, rng) is not None for _ in range(20))
+
+
 def test_a_fine_tuned_teacher_teaches_ours(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

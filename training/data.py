@@ -16,10 +16,14 @@ from tqdm import tqdm
 from lens.images import SIZE, InvalidImage, decode
 from training.augment import Augmentation, graft
 from training.manifest import ManifestError, Row
-from training.nonsense import paint_nonsense
+from training.nonsense import cut_skin, paint_nonsense
 
 DIAGNOSES = ("nevus", "melanoma", "bcc", "akiec", "scc", "bkl", "df", "vasc")
 """Diagnoses the auxiliary head tells apart; any other (SIIM's ``unknown``) is left out of it."""
+
+PHOTOGRAPHS, SKIN = 0.6, 0.2
+"""Shares of what is no lesion: photographs; bare skin, of which three tries in four find none in
+the photo they are given. The rest is painted nonsense, and so is what finds none."""
 
 
 def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
@@ -218,11 +222,16 @@ class Batches(keras.utils.PyDataset):
         count = len(self.examples.others)
         target = {"malignant": [0], "lesion": [0], "diagnosis": np.zeros(len(DIAGNOSES))}
         weight = {"malignant": 0.0, "diagnosis": 0.0, "opinion": 0.0}
-        if count and rng.random() < 0.7:
+        kind = rng.random()
+        if count and kind < PHOTOGRAPHS:
             index = int(rng.integers(count))
             lesson = self._lesson(len(self.examples.rows) + index)
             return self.examples.others[index], target | lesson, weight
-        return paint_nonsense(rng), target | self._lesson(0), weight | {"teacher": 0.0}
+        skin = None
+        if kind > 1 - SKIN:
+            skin = cut_skin(self.examples.images[rng.integers(len(self.weights))], rng)
+        image = paint_nonsense(rng) if skin is None else skin
+        return image, target | self._lesson(0), weight | {"teacher": 0.0}
 
     def _lesson(self, index: int) -> dict:
         lessons = self.examples.lessons

@@ -85,7 +85,9 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     }
     if others:
         refused, _ = judge_all(others, judge_of, "other photographs")
-        report["refused"]["not_lesion"] = _share_refused(refused, options.seed)
+        for source in sorted({row.source for row in others}):
+            chosen = np.array([row.source == source for row in others])
+            report["refused"][source] = _share_refused(refused.part(chosen), options.seed)
     pooled = {name: chosen for name, chosen in parts.items() if name.startswith("pooled")}
     report["lesion_masked"] = stress.masked_auc(rows, pooled, judge_of, options.seed)
     some = _subset(len(rows), options.subset, options.seed)

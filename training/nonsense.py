@@ -1,9 +1,15 @@
-"""Pictures of nothing, painted: what the lesion output learns to refuse beside real photographs."""
+"""What the lesion output learns to refuse beside photographs of other things: pictures of nothing,
+painted, and bare skin, cut from photos of lesions.
+"""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from lens.images import SIZE
+
+# Of a corner of skin, in grey levels: its deviation at most, its mean at least, and at least how
+# much lighter than the middle of the photo.
+_EVEN, _LIT, _LIGHTER = 9.0, 100.0, 15.0
 
 
 def paint_nonsense(rng: np.random.Generator) -> np.ndarray:
@@ -14,6 +20,29 @@ def paint_nonsense(rng: np.random.Generator) -> np.ndarray:
     """
     painters = (_noise, _flat, _gradient, _text, _stripes)
     return painters[rng.integers(len(painters))](rng)
+
+
+def cut_skin(lesion: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Cut bare skin from a corner of a photo, where that corner plainly shows nothing else.
+
+    Args:
+        lesion: uint8 (500, 500, 3).
+        rng: chooses the corner and how much of it.
+
+    Returns:
+        uint8 (500, 500, 3); None where the corner is about as dark as the middle, uneven, or black
+        as the rim of a dermatoscope: it may hold a part of the lesion.
+    """
+    side = int(rng.integers(SIZE // 4, SIZE // 2))
+    top, left = (int(place) for place in rng.choice([0, SIZE - side], 2))
+    corner = Image.fromarray(lesion[top : top + side, left : left + side])
+    levels = np.asarray(corner.convert("L"), np.float32)
+    # The luma of the middle quarter, as Pillow weighs it.
+    middle = np.asarray(Image.fromarray(lesion[125:375, 125:375]).convert("L"), np.float32)
+    plain = levels.std() < _EVEN and levels.mean() > _LIT
+    if not plain or levels.mean() - middle.mean() < _LIGHTER:
+        return None
+    return np.asarray(corner.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
 
 
 def _noise(rng: np.random.Generator) -> np.ndarray:

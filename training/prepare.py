@@ -179,8 +179,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--not-lesion",
         type=Path,
+        action="append",
+        default=[],
         metavar="DIR",
-        help="photographs of anything but a lesion; written to OUT/not_lesion.csv",
+        help="photographs of anything but a lesion; written to OUT/not_lesion.csv, each folder "
+        "split for itself; may be repeated",
     )
     parser.add_argument(
         "--fetch",
@@ -239,7 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
             for name, (read, _) in READERS.items()
             if getattr(parsed, name)
         ]
-        others = [sources.read_not_lesion(parsed.not_lesion)] if parsed.not_lesion else []
+        others = [sources.read_not_lesion(folder) for folder in parsed.not_lesion]
         for read, file in ((lesions, "manifest.csv"), (others, "not_lesion.csv")):
             if read:
                 prepared = prepare(without_dicom(read, parsed.out / "dicom"), parsed.seed)

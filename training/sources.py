@@ -245,13 +245,12 @@ def read_folders(folder: Path) -> Source:
 
 
 def read_not_lesion(folder: Path) -> Source:
-    """Photographs of anything but a lesion; each file is its own group."""
-    records = []
+    """Photographs of anything but a lesion, a source named as its folder; each its own group."""
+    source, records = folder.resolve().name, []
     for path in _images(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        group = f"not_lesion:{name}"
-        records.append(Record("not_lesion", name, "not_lesion", 0, group, path))
-    return _source("not_lesion", folder, records, {})
+        records.append(Record(source, name, "not_lesion", 0, f"{source}:{name}", path))
+    return _source(source, folder, records, {})
 
 
 def _record(source: str, name: str, diagnosis: str, group: str, images: dict[str, Path]) -> Record:
