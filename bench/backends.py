@@ -2,11 +2,13 @@
 
 Apache with deploy/apache/molelens.conf, TLS and all, in front of gunicorns of one worker each that
 share a Redis. On a machine of two cores that work beside the load, two backends are as many as say
-anything. Needs Debian's apache2, redis-server and openssl.
+anything. Needs Debian's apache2, redis-server and openssl. Writes bench/backends.json, and from it
+and bench/serve.json the sizing table of docs/operations.md.
 """
 
 import argparse
-import re
+import dataclasses
+import json
 import shutil
 import socket
 import ssl
@@ -15,17 +17,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from bench import load, photos
-from bench.server import ROOT, free_port, gunicorn
+from bench import apache, load, photos, sizing
+from bench.machine import processor
+from bench.server import ROOT, Server, free_port, gunicorn
 
-NEEDED = ("apache2", "redis-server", "openssl")
-SITE = ROOT / "deploy" / "apache" / "molelens.conf"
-MODULES = Path("/usr/lib/apache2/modules")
-# Debian switches these on with the package; the others are named in the site's file.
-ALWAYS_ON = ["authz_core", "authz_host", "env", "mime", "mpm_event", "setenvif", "slotmem_shm"]
-DAY = 24 * 3600
+HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
@@ -34,15 +34,24 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15, help="of each load (default 15)")
     parser.add_argument("--clients", type=int, default=8, help="at once (default 8)")
     arguments = parser.parse_args()
-    if missing := [name for name in NEEDED if not shutil.which(name)]:
-        raise SystemExit(f"Needs {', '.join(missing)}: apt install {' '.join(NEEDED)}.")
+    if missing := [name for name in apache.NEEDED if not shutil.which(name)]:
+        raise SystemExit(f"Needs {', '.join(missing)}: apt install {' '.join(apache.NEEDED)}.")
+    report: dict[str, Any] = {
+        "when": datetime.now(UTC).isoformat(timespec="minutes"),
+        "machine": processor(),
+        "model": arguments.model.name,
+        "seconds": arguments.seconds,
+        "clients": arguments.clients,
+        "cases": [],
+    }
     with ExitStack() as stack:
         # Apache's workers are www-data: they must be let in.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="molelens-bench-")))
         folder.chmod(0o755)
-        certificate(folder)
+        apache.certificate(folder)
         redis = ["redis-server", "--port", "0", "--unixsocket", f"{folder}/redis", "--save", ""]
         stack.enter_context(running(redis, folder))
+        wait(folder / "redis")
         environment = {
             "MOLELENS_MODEL": str(photos.credulous(arguments.model, folder)),
             "MOLELENS_RESULTS": f"unix://{folder}/redis",
@@ -50,30 +59,35 @@ def main() -> None:
             "MOLELENS_WORKERS": "1",
             "OMP_NUM_THREADS": "1",
         }
-        wait(folder / "redis")
-        ports = [stack.enter_context(gunicorn(["wsgi:app"], environment)).port for _ in range(2)]
-        measured = {}
+        servers = [stack.enter_context(gunicorn(["wsgi:app"], environment)) for _ in range(2)]
         for name, photo in photos.jpegs(None).items():
-            for count in (1, 2):
-                with apache(folder, ports[:count]) as https:
-                    trusted = ssl.create_default_context(cafile=folder / "certificate.pem")
-                    load.run(https, photo, arguments.clients, 2, trusted)  # Warms up.
-                    figures = load.run(https, photo, arguments.clients, arguments.seconds, trusted)
-                measured[name, count] = rate = figures.answered_per_s
-                print(
-                    f"{name:>6}, {count} backend(s): {rate:6.1f} requests/s, "
-                    f"{rate * DAY / 1e6:5.2f} million a day, p99 {figures.p99_ms:.0f} ms; "
-                    f"503: {figures.refused}, failed: {figures.failed}",
-                    flush=True,
-                )
-            print(f"{name:>6}: {measured[name, 2] / measured[name, 1]:.2f} times as many with two")
+            cases = [_measured(folder, servers[:count], name, photo, arguments) for count in (1, 2)]
+            report["cases"] += cases
+            one, two = (case["answered_per_s"] for case in cases)
+            print(f"{name:>6}: {two / one:.2f} times as many with two")
+    (HERE / "backends.json").write_text(json.dumps(report, indent=1) + "\n")
+    sizing.write()
 
 
-def certificate(folder: Path) -> None:
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem"]
-    subprocess.run([*make.split(), *names, *files], check=True, capture_output=True)
+def _measured(
+    folder: Path, servers: list[Server], name: str, photo: bytes, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    trusted = ssl.create_default_context(cafile=folder / "certificate.pem")
+    with in_front(folder, [server.port for server in servers]) as https:
+        load.run(https, photo, arguments.clients, 2, trusted)  # Warms up.
+        figures = load.run(https, photo, arguments.clients, arguments.seconds, trusted)
+    print(
+        f"{name:>6}, {len(servers)} backend(s): {figures.answered_per_s:6.1f} requests/s, "
+        f"p99 {figures.p99_ms:.0f} ms; 503: {figures.refused}, failed: {figures.failed}",
+        flush=True,
+    )
+    memory = [pss for server in servers for pss in server.worker_memory()]
+    return {
+        "photo": name,
+        "backends": len(servers),
+        "worker_pss_mb": memory,
+        **dataclasses.asdict(figures),
+    }
 
 
 @contextmanager
@@ -87,40 +101,11 @@ def running(command: list[str], folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def apache(folder: Path, ports: list[int]) -> Iterator[int]:
-    """The site in front of the gunicorns on ``ports``; yields its https port."""
-    http, https = free_port(), free_port()
-    named = re.search(r"Needs the modules\n#(.*)", SITE.read_text())
-    if not named:
-        raise RuntimeError(f"Expected a line 'Needs the modules' in {SITE}.")
-    values = {
-        "APACHE_LOG_DIR": folder,
-        "MOLELENS_HOST": "localhost",
-        "MOLELENS_HTTP_PORT": http,
-        "MOLELENS_HTTPS_PORT": https,
-        "MOLELENS_CERTIFICATE": folder / "certificate.pem",
-        "MOLELENS_CERTIFICATE_KEY": folder / "key.pem",
-        "MOLELENS_ROOT": folder,
-        **{f"MOLELENS_BACKEND_{n}": f"http://127.0.0.1:{p}" for n, p in enumerate(ports, 1)},
-    }
-    lines = [
-        f"ServerRoot {folder}",
-        f"DefaultRuntimeDir {folder}",
-        f"PidFile {folder}/apache.pid",
-        f"ErrorLog {folder}/error.log",
-        "Mutex sem",
-        "ServerName localhost",
-        "User www-data",
-        "Group www-data",
-        f"Listen 127.0.0.1:{http}",
-        f"Listen 127.0.0.1:{https}",
-        *(f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in [*ALWAYS_ON, *named[1].split()]),
-        "TypesConfig /etc/mime.types",
-        *(f'Define {name} "{value}"' for name, value in values.items()),
-        f"Include {SITE}",
-    ]
-    (folder / "httpd.conf").write_text("\n".join(lines))
-    with running(["apache2", "-f", f"{folder}/httpd.conf", "-DFOREGROUND"], folder):
+def in_front(folder: Path, ports: list[int]) -> Iterator[int]:
+    """Apache in front of the gunicorns on ``ports``; yields its https port."""
+    https, http = free_port(), free_port()
+    backends = [f"http://127.0.0.1:{port}" for port in ports]
+    with running(apache.command(folder, https, http, backends), folder):
         wait(("127.0.0.1", https))
         yield https
 

@@ -168,6 +168,18 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float 
     raise RuntimeError(f"{url} was not ready after {seconds} s")
 
 
+def written_to_disk(pid: int) -> int:
+    """Bytes that a process and its children sent towards a disk, whatever the file and its name.
+
+    The kernel counts pages as they become dirty: those of temporary files without a name too, but
+    neither sockets nor files in memory.
+    """
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    counts = Path(f"/proc/{pid}/io").read_text().split()
+    own = int(counts[counts.index("write_bytes:") + 1])
+    return own + sum(written_to_disk(int(child)) for child in children)
+
+
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Path]:
     """A file system of so many bytes."""

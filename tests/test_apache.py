@@ -27,13 +27,11 @@ from typing import Any
 
 import painter
 import pytest
-from serving import ROOT, free_port, settings_for
+from serving import MEMORY, ROOT, NoRedirect, free_port, settings_for, written_to_disk
 
-CONF = ROOT / "deploy" / "apache" / "molelens.conf"
-MODULES = Path("/usr/lib/apache2/modules")
-# Debian switches these on with the package; the others are named in the file itself.
-ALWAYS_ON = ["authz_core", "authz_host", "env", "mime", "mpm_event", "setenvif", "slotmem_shm"]
-NEEDED = ("apache2", "redis-server", "openssl", "curl")
+from bench import apache
+
+NEEDED = (*apache.NEEDED, "curl")
 PERSONS, PHOTOS_EACH = 3, 6
 SECURITY = [
     "Content-Security-Policy",
@@ -88,6 +86,7 @@ class Site:
     https: int
     http: int
     backends: list[Backend]
+    apache: subprocess.Popen[bytes]
 
     @property
     def url(self) -> str:
@@ -121,11 +120,6 @@ class Site:
             text=True,
             timeout=60,
         ).stdout
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 @cache
@@ -176,40 +170,6 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def apache_configuration(folder: Path, https: int, http: int, backends: list[str]) -> str:
-    """What stands around the site's file on Debian, for an instance of this test alone."""
-    named = re.search(r"Needs the modules\n#(.*)", CONF.read_text())[1].split()
-    values = {
-        "APACHE_LOG_DIR": folder,
-        "MOLELENS_HOST": "localhost",
-        "MOLELENS_HTTP_PORT": http,
-        "MOLELENS_HTTPS_PORT": https,
-        "MOLELENS_CERTIFICATE": folder / "certificate.pem",
-        "MOLELENS_CERTIFICATE_KEY": folder / "key.pem",
-        "MOLELENS_ROOT": folder,
-        **{f"MOLELENS_BACKEND_{n}": address for n, address in enumerate(backends, 1)},
-    }
-    return "\n".join(
-        [
-            f"ServerRoot {folder}",
-            f"DefaultRuntimeDir {folder}",
-            f"PidFile {folder}/apache.pid",
-            f"ErrorLog {folder}/error.log",
-            "Mutex sem",
-            "ServerName localhost",
-            "User www-data",
-            "Group www-data",
-            "StartServers 1",
-            f"Listen 127.0.0.1:{http}",
-            f"Listen 127.0.0.1:{https}",
-            *(f"LoadModule {m}_module {MODULES}/mod_{m}.so" for m in [*ALWAYS_ON, *named]),
-            "TypesConfig /etc/mime.types",
-            *(f'Define {name} "{value}"' for name, value in values.items()),
-            f"Include {CONF}",
-        ]
-    )
-
-
 @pytest.fixture(scope="module")
 def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
     with ExitStack() as stack:
@@ -220,7 +180,7 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
             shutil.copytree(ROOT / name, folder / name)
         (folder / "tmp").mkdir()
         (folder / "tmp").chmod(0o777)
-        certificate(folder)
+        apache.certificate(folder)
 
         redis_port, port, https, http = (free_port() for _ in range(4))
         redis = ["redis-server", "--port", str(redis_port), "--bind", "127.0.0.1", "--save", ""]
@@ -241,6 +201,9 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
             log = folder / f"gunicorn-{number}.log"
             command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", bind]
             process = stack.enter_context(running(command, log, cwd=ROOT, env=environment))
+            # The tests end with its death, and the dead do not tidy up.
+            counts = MEMORY / f"molelens-metrics-{process.pid}"
+            stack.callback(shutil.rmtree, counts, ignore_errors=True)
             backends.append(Backend(process, log))
         for backend, (*door, url) in zip(backends, doors, strict=True):
             ask = ["curl", "-fs", *door, f"{url}/readyz"]
@@ -250,20 +213,12 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
             )
 
         members = [f"{binds[0]}|http://one", f"http://{binds[1]}"]
-        (folder / "httpd.conf").write_text(apache_configuration(folder, https, http, members))
-        apache = ["apache2", "-f", f"{folder}/httpd.conf", "-DFOREGROUND"]
+        command = apache.command(folder, https, http, members)
         temporary = {**os.environ, "TMPDIR": str(folder / "tmp")}
-        process = stack.enter_context(running(apache, folder / "apache.log", env=temporary))
+        process = stack.enter_context(running(command, folder / "apache.log", env=temporary))
         wait_for(process, lambda: listens(https))
-        yield Site(folder, https, http, backends)
+        yield Site(folder, https, http, backends, process)
         print((folder / "error.log").read_text()[-4000:])
-
-
-def certificate(folder: Path) -> None:
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem"]
-    subprocess.run([*make.split(), *names, *files], check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -368,16 +323,20 @@ def test_a_body_larger_than_any_photo_is_refused_by_apache(site, file_of, path, 
     assert words in body
 
 
-def test_no_upload_touches_the_folder_of_temporary_files(site, tmp_path):
+def test_no_byte_of_an_upload_is_written_to_a_disk_by_apache(site, tmp_path):
     photo = tmp_path / "photo.jpg"
-    photo.write_bytes(painter.encoded(painter.lesion(size=900), quality=98))
-    before = (site.folder / "tmp").stat().st_mtime_ns
+    photo.write_bytes(painter.encoded(painter.lesion(size=2200), quality=98))
+    assert photo.stat().st_size > 1_000_000
+    folder = (site.folder / "tmp").stat().st_mtime_ns
+    before = written_to_disk(site.apache.pid)
     for how in ([], ["-H", "Transfer-Encoding: chunked"], ["--http2"]):
         said = site.curl(
             "--http1.1", *how, "-F", f"photo=@{photo}", f"{site.url}/api/v1/predictions"
         )
         assert json.loads(said)["status"] == "ok"
-    assert (site.folder / "tmp").stat().st_mtime_ns == before
+    # Its logs are on a disk: a page of 4 kB for each line at most.
+    assert written_to_disk(site.apache.pid) - before < 100_000
+    assert (site.folder / "tmp").stat().st_mtime_ns == folder
 
 
 def test_forwarding_headers_of_a_client_are_not_believed(site):

@@ -12,6 +12,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 from app import metrics, settings
+from bench import sizing
 
 ROOT = Path(__file__).resolve().parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -170,6 +171,20 @@ def test_systemd_accepts_the_unit_and_calls_it_safe(tmp_path):
     # The figure that docs/operations.md gives, times ten.
     score = ["systemd-analyze", "security", "--offline=yes", "--threshold=5", units[0]]
     assert subprocess.run(score, capture_output=True).returncode == 0
+
+
+def test_the_sizing_table_is_what_was_measured():
+    written = OPERATIONS.partition(sizing.BEGIN)[2].partition(sizing.END)[0]
+    expected = sizing.part(sizing.measured("serve.json"), sizing.measured("backends.json"))
+    assert written == expected, "run python -m bench.sizing"
+    assert f"backends = {sizing.MOST_A_SECOND} / (requests/s" in OPERATIONS
+
+
+def test_backends_that_were_measured_are_rows_of_the_sizing_table():
+    case = {"photo": "12 MP", "backends": 2, "answered_per_s": 16.25, "worker_pss_mb": [170.4, 171]}
+    told = {"machine": "2 x Made-up", "cases": [case]}
+    row = "Apache, backends of one worker: 2 | 12 MP | 16.2 | 1,400,000 | 170 + 171 MB |"
+    assert row in sizing.part(sizing.measured("serve.json"), told)
 
 
 FOUND = {"id": "PYSEC-2019-179", "fix_versions": ["1.0"], "aliases": [], "description": ""}

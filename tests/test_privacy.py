@@ -9,22 +9,17 @@ from pathlib import Path
 
 import painter
 import pytest
-from serving import Gunicorn, folder_in_memory, form, gunicorn, settings_for
+from serving import (
+    Gunicorn,
+    folder_in_memory,
+    form,
+    gunicorn,
+    settings_for,
+    written_to_disk,
+)
 
 # Larger than what Werkzeug and gunicorn keep in memory by themselves.
 LARGE = painter.encoded(painter.lesion(size=2200), "PNG")
-
-
-def written_to_disk(pid: int) -> int:
-    """Bytes that a process and its children sent towards a disk, whatever the file and its name.
-
-    The kernel counts pages as they become dirty: those of temporary files without a name too, but
-    neither sockets nor files in memory.
-    """
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    counts = Path(f"/proc/{pid}/io").read_text().split()
-    own = int(counts[counts.index("write_bytes:") + 1])
-    return own + sum(written_to_disk(int(child)) for child in children)
 
 
 @pytest.fixture(scope="module")
