@@ -56,3 +56,23 @@ def test_every_page_over_https_has_every_point_of_the_observatory(
 ) -> None:
     address = result_address(client) if page == "result" else page
     assert score(client.get(address, base_url="https://localhost")) == 135
+
+
+# What default-src does not cover: where relative addresses lead, forms go, and pages are framed.
+OWN = {"base-uri": ["'none'"], "form-action": ["'self'"], "frame-ancestors": ["'none'"]}
+
+
+def test_a_page_loads_from_its_own_origin_alone_and_sends_and_is_framed_nowhere_else(
+    client: FlaskClient,
+) -> None:
+    response = client.get("/")
+    csp = policy(response)
+    assert {name: csp.get(name) for name in OWN} == OWN
+    assert all(sources in (["'none'"], ["'self'"]) for sources in csp.values())
+    assert response.headers["X-Frame-Options"] == "DENY"
+
+
+def test_a_page_may_use_the_camera_and_nothing_else_of_the_device(client: FlaskClient) -> None:
+    allowed = set(client.get("/").headers["Permissions-Policy"].split(", "))
+    assert {"camera=(self)", "geolocation=()", "microphone=()"} <= allowed
+    assert all(feature.endswith("=()") for feature in allowed - {"camera=(self)"})
