@@ -7,6 +7,7 @@ the process that reads this forks the workers, and TensorFlow must never be in i
 
 import ctypes
 import fcntl
+import gc
 import math
 import os
 import select
@@ -156,6 +157,14 @@ def post_fork(_server: Any, _worker: Any) -> None:
         mallopt(M_ARENA_MAX, 2)
 
 
+def _give_back() -> None:
+    """Return to the machine what only the start needed: 20 MB of a worker."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        gc.collect()
+        trim(0)
+
+
 # The heartbeat of a threaded worker begins once the app is loaded, and does not stop for a long
 # request: this ends a worker whose loop hangs, and never a slow conversion of the model.
 timeout = 180
@@ -232,6 +241,7 @@ def _would_start(server: Any) -> bool:
 
 def post_worker_init(_worker: Any) -> None:
     """In a worker that has loaded the app."""
+    _give_back()
     Path(_served).touch()
 
 

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
+from typing import cast
 
 import numpy as np
 from flask import g, request
@@ -38,7 +40,13 @@ def sent_photos() -> list[bytes]:
     sent = [file for file in request.files.getlist("photo") if file.filename]
     if not sent:
         raise Refused("no_file", "Expected a file in the multipart form field 'photo'.")
-    return [file.read() for file in sent]
+    return [_taken(cast(BytesIO, file.stream)) for file in sent]
+
+
+def _taken(upload: BytesIO) -> bytes:
+    """All its bytes, without the copy that reading makes: many photos may wait for their turn."""
+    with upload:
+        return upload.getvalue()
 
 
 def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
@@ -70,6 +78,7 @@ def _count(pixels: np.ndarray, verdict: Verdict) -> None:
     metrics.VERDICTS.labels(g.verdict).inc()
     for reason in verdict.reasons:
         metrics.CANNOT_JUDGE.labels(str(reason)).inc()
-    metrics.BRIGHTNESS.observe(float(pixels.mean()))
+    # Of every fifth row: the mean of all pixels takes 0.4 ms.
+    metrics.BRIGHTNESS.observe(float(pixels[::5].mean()))
     if verdict.probability is not None:
         metrics.PROBABILITY.observe(verdict.probability)

@@ -16,7 +16,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from app import figures, metrics, overlay, report, words
+from app import figures, metrics, overlay, words
 from app.judging import judge_photo, sent_photos, stage
 from app.languages import chosen
 from app.refusals import KINDS, Refused
@@ -139,6 +139,9 @@ def heat_map(key: str) -> ResponseReturnValue:
 
 @pages.get("/result/<key>/report.pdf")
 def report_pdf(key: str) -> ResponseReturnValue:
+    # Only here: fpdf and its font tools take 19 MB, and most workers never make a report.
+    from app import report
+
     service = current()
     pdf = report.pdf(_kept(key), service.card, service.sha256, chosen())
     return send_file(BytesIO(pdf), "application/pdf", True, "molelens-result.pdf")
