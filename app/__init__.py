@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import (
     headers,
     incoming,
+    judging,
     languages,
     limits,
     logs,
@@ -51,6 +52,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     static_files.install(app)
     headers.install(app)
     problems.install(app)
+    judging.install(app)
     CSRFProtect(app).exempt(api)  # The API reads no cookie, so there is nothing to forge.
     for blueprint in (pages, api, ops):
         app.register_blueprint(blueprint)

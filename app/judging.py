@@ -7,14 +7,50 @@ from io import BytesIO
 from typing import cast
 
 import numpy as np
-from flask import g, request
+from flask import Flask, Response, after_this_request, g, request
+from flask.globals import request_ctx
 
 from app import metrics, refusals
 from app.admission import Busy
+from app.drain import drain
 from app.refusals import Refused
-from app.service import Service
+from app.service import Service, current
 from lens import images
 from lens.verdict import Verdict, judge
+
+ROUTES = ("pages.upload", "api.predict")
+"""Where photos are sent to."""
+
+
+def install(app: Flask) -> None:
+    """Call it before anything that reads forms."""
+    app.before_request(_expect)
+    app.teardown_request(_leave)
+
+
+def _expect() -> None:
+    if request.endpoint in ROUTES:
+        try:
+            g.place = current().admission.expect()
+        except Busy as busy:
+            after_this_request(_read_away)
+            raise _refused(busy) from busy
+
+
+def _read_away(response: Response) -> Response:
+    """Once the answer is sent, read what was not worth waiting for: the client still sends it."""
+    unread = request_ctx.request
+    response.call_on_close(lambda: drain(unread))
+    return response
+
+
+def _leave(_error: BaseException | None) -> None:
+    if "place" in g:
+        current().admission.leave(g.place)
+
+
+def _refused(busy: Busy) -> Refused:
+    return Refused("busy", "All places are taken; try again soon.", retry_after=busy.retry_after)
 
 
 @contextmanager
@@ -57,7 +93,7 @@ def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
     """
     start = time.perf_counter()
     try:
-        with service.admission.turn():
+        with service.admission.turn(g.get("place")):
             metrics.STAGE_SECONDS.labels("wait").observe(time.perf_counter() - start)
             with stage("decode"):
                 pixels = images.decode(data)
@@ -66,9 +102,7 @@ def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
     except images.InvalidImage as error:
         raise refusals.of_image(error) from error
     except Busy as busy:
-        raise Refused(
-            "busy", "All places are taken; try again soon.", retry_after=busy.retry_after
-        ) from busy
+        raise _refused(busy) from busy
     _count(pixels, verdict)
     return pixels, verdict
 

@@ -4,9 +4,10 @@ from flask import Flask, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
+from app import judging
+
 # The form and the API share one budget.
 _SCOPE = "photos"
-_LIMITED = ("pages.upload", "api.predict")
 
 
 def install(app: Flask, rate: str, storage_url: str) -> None:
@@ -23,7 +24,7 @@ def install(app: Flask, rate: str, storage_url: str) -> None:
         key_prefix="molelens",
     )
     limit = limiter.shared_limit(rate, scope=_SCOPE, cost=_photos)
-    for endpoint in _LIMITED:
+    for endpoint in judging.ROUTES:
         app.view_functions[endpoint] = limit(app.view_functions[endpoint])  # type: ignore[assignment]
 
 

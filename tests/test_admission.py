@@ -1,0 +1,97 @@
+"""Who is let in when more photos come than can be judged, and how the others are turned away."""
+
+import http.client
+import select
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import painter
+import pytest
+from serving import ROOT, Gunicorn, folder_in_memory, form, gunicorn, settings_for
+
+from app import admission
+from app.admission import Admission, Busy
+
+PATIENT = f"""
+from pathlib import Path
+exec(Path({str(ROOT / "gunicorn.conf.py")!r}).read_text())
+ready = post_worker_init
+def post_worker_init(worker):
+    from app import admission
+    admission.ARRIVAL = 600.0
+    ready(worker)
+"""
+# More than gunicorn would read away by itself (64 kB).
+BODY, KIND = form(painter.encoded(painter.lesion(), "PNG"))
+HEADERS = {"Content-Type": KIND, "Content-Length": str(len(BODY))}
+
+
+@pytest.fixture(scope="module")
+def one_place(
+    tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gunicorn]:
+    """One worker with one place, which it keeps for a photo that is arriving."""
+    folder = tmp_path_factory.mktemp("one-place")
+    (folder / "patient.py").write_text(PATIENT)
+    with folder_in_memory() as results:
+        settings = {
+            **settings_for(tiny_model, engine_cache, results),
+            "GUNICORN_CMD_ARGS": f"--config {folder / 'patient.py'}",
+            "MOLELENS_WORKERS": "1",
+            "MOLELENS_AT_ONCE": "1",
+            "MOLELENS_WAITING": "0",
+        }
+        with gunicorn(settings, folder / "log") as server:
+            yield server
+
+
+def announced(server: Gunicorn, path: str) -> http.client.HTTPConnection:
+    """A connection on which a photo is announced, and nothing of it is sent."""
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    connection.putrequest("POST", path)
+    for name, value in HEADERS.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    return connection
+
+
+@pytest.mark.parametrize(("path", "good"), [("/api/v1/predictions", 200), ("/upload", 400)])
+def test_one_photo_too_many_is_answered_before_it_is_sent_and_its_connection_goes_on(
+    one_place: Gunicorn, path: str, good: int
+) -> None:
+    """Of two photos announced at once; the form's has no token, so that it ends as 400."""
+    with closing(announced(one_place, path)) as one, closing(announced(one_place, path)) as other:
+        (answered,), _, _ = select.select([one.sock, other.sock], [], [], 60)
+        refused, let_in = (one, other) if answered is one.sock else (other, one)
+        answer = refused.getresponse()
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert b"busy" in answer.read().lower()
+        refused.sock.sendall(BODY)
+        refused.request("GET", "/healthz")
+        assert refused.getresponse().status == 200
+        assert refused.sock is answered
+        let_in.sock.sendall(BODY)
+        assert let_in.getresponse().status == good
+
+
+def test_a_place_is_not_held_by_a_photo_that_comes_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Admission(at_once=1, waiting=0)
+    monkeypatch.setattr(admission, "ARRIVAL", 0.0)
+    slow = room.expect()
+    with room.turn(), pytest.raises(Busy), room.turn(slow):
+        pass
+    with room.turn(slow):
+        pass
+
+
+def test_a_place_kept_is_taken_up_once_and_given_back() -> None:
+    room = Admission(at_once=1, waiting=1)
+    place = room.expect()
+    with room.turn(place):
+        other = room.expect()
+        with pytest.raises(Busy):
+            room.expect()
+        room.leave(other)
+        room.expect()
