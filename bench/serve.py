@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import goals, load, photos
+import numpy as np
+
+from bench import budget, goals, load, photos
 from bench.chart import draw
 from bench.machine import processor
 from bench.server import ROOT, Server, gunicorn
@@ -35,11 +37,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE, help="folder for serve.json, serve.png")
     arguments = parser.parse_args()
 
-    workers = _workers()
+    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+    workers = settings["workers"]
     jpegs = photos.jpegs(arguments.photo)
     report: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": processor(),
+        "cores": settings["usable_cores"](),
         "workers": workers,
         "model": arguments.model.name,
         "photos": {name: f"{len(data) / 1e6:.2f} MB" for name, data in jpegs.items()},
@@ -62,6 +66,10 @@ def main() -> None:
             report["servers"][name] = _measure(command, environment, jpegs, arguments.seconds)
         report["request"] = _breakdown(model, Path(cache), jpegs)
     _print_ratios(report)
+    for photo, parts in report["request"].items():
+        whole = goals.case(report, "MoleLens", photo, 1)["cpu_ms"]
+        parts["rest_ms"] = whole - parts["decode_ms"] - parts["judge_ms"]
+    print("CPU of one request, 1 client", *budget.lines(report), sep="\n")
     print("Goals")
     for goal, limit, figure, reached in goals.table(report):
         print(f"  {goal:58} {limit:7.1f}: {figure:7.1f}  {'reached' if reached else 'NOT REACHED'}")
@@ -115,7 +123,10 @@ def _load(server: Server, name: str, photo: bytes, clients: int, seconds: float)
 
 
 def _breakdown(model: Path, cache: Path, jpegs: dict[str, bytes]) -> dict[str, dict[str, float]]:
-    """CPU of the two parts that a request cannot do without, in ms, measured alone."""
+    """CPU of the two parts that a request cannot do without, in ms, measured alone.
+
+    Judging is the network on the views of the card, and plain checks.
+    """
     engine, card = open_engine(model, "auto", cache, threads=1), artifact.read_card(model)
     parts = {}
     for name, photo in jpegs.items():
@@ -123,6 +134,8 @@ def _breakdown(model: Path, cache: Path, jpegs: dict[str, bytes]) -> dict[str, d
         parts[name] = {
             "decode_ms": _cpu_ms(lambda photo=photo: images.decode(photo)),
             "judge_ms": _cpu_ms(lambda pixels=pixels: judge(pixels, engine, card)),
+            "views": card.views,
+            "view_ms": _cpu_ms(lambda pixels=pixels: engine.run(pixels[np.newaxis])),
         }
     return parts
 
@@ -136,38 +149,18 @@ def _cpu_ms(call: Any, times: int = 20) -> float:
 
 
 def _print_ratios(report: dict[str, Any]) -> None:
-    def case(server: str, photo: str, clients: int) -> dict[str, Any]:
-        return next(
-            c
-            for c in report["servers"][server]["cases"]
-            if (c["photo"], c["clients"]) == (photo, clients)
-        )
-
     print("\nMoleLens against the others, requests/s")
     report["ratios"] = {}
     for photo in photos.SIZES:
         for clients in CLIENTS:
-            ours = case("MoleLens", photo, clients)["answered_per_s"]
+            ours = goals.case(report, "MoleLens", photo, clients)["answered_per_s"]
             ratios = {
-                name: ours / case(name, photo, clients)["answered_per_s"]
+                name: ours / goals.case(report, name, photo, clients)["answered_per_s"]
                 for name in ("peers' way", "Keras engine")
             }
             report["ratios"][f"{photo}, {clients} clients"] = ratios
             shown = ", ".join(f"{ratio:4.1f}x the {name}" for name, ratio in ratios.items())
             print(f"  {photo:>6}, {clients:2} clients: {shown}")
-    print("CPU of one request, 1 client")
-    for photo, parts in report["request"].items():
-        whole = case("MoleLens", photo, 1)["cpu_ms"]
-        parts["rest_ms"] = whole - parts["decode_ms"] - parts["judge_ms"]
-        print(
-            f"  {photo:>6}: {whole:.1f} ms = decode {parts['decode_ms']:.1f} + judge "
-            f"{parts['judge_ms']:.1f} + all the rest {parts['rest_ms']:.1f}"
-        )
-
-
-def _workers() -> int:
-    """Workers that gunicorn.conf.py gives us on this machine; the peer gets as many."""
-    return int(runpy.run_path(str(ROOT / "gunicorn.conf.py"))["workers"])
 
 
 if __name__ == "__main__":
