@@ -56,6 +56,8 @@ def _accuracy(axis: Axes, title: str, stages: list[list[dict]]) -> None:
     _stage_starts(axis, stages)
     axis.set(title=title, ylim=(0, 1), xlabel="epoch", ylabel="accuracy")
     axis.set_xlim(0.5, max(len(rows), 1) + 0.5)
+    if not rows:
+        axis.text(0.5, 0.5, "still to run", transform=axis.transAxes, ha="center", color=TRAIN)
     _calm(axis)
 
 
@@ -65,6 +67,8 @@ def _rate(axis: Axes, stages: list[list[dict]]) -> None:
     _stage_starts(axis, stages)
     axis.set(title="learning rate of the three stages", xlabel="epoch", yscale="log")
     axis.set_xlim(0.5, max(len(rates), 1) + 0.5)
+    if rates:  # A rate that never fell would lie on the frame.
+        axis.set_ylim(min(rates) / 3, max(rates) * 3)
     _calm(axis)
 
 
