@@ -41,7 +41,7 @@ def impatient(
             "GUNICORN_CMD_ARGS": f"--config {folder / 'short.py'}",
             "MOLELENS_WORKERS": "1",
             "MOLELENS_THREADS": str(THREADS),
-            "MOLELENS_WAITING": "4",
+            "MOLELENS_WAITING": str(THREADS - 4),  # With the two in work, a place for each.
         }
         with gunicorn(settings, folder / "log") as server:
             yield server
