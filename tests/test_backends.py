@@ -13,6 +13,8 @@ import painter
 import pytest
 from serving import ROOT, free_port
 
+from lens import artifact
+
 ANSWER = """
 import sys
 import numpy as np
@@ -53,31 +55,29 @@ def start(manifest: Path, out: Path, **variables: str) -> subprocess.Popen:
     return painted_set.train(*arguments, KERAS_BACKEND="jax", **variables)
 
 
-def figures(*processes: subprocess.Popen, runs: list[Path]) -> list[dict[str, float]]:
-    """The figures of each run's epoch; all have ended it before any is killed."""
-    for process in processes:
-        painted_set.wait_for(process, "epoch 1: validation")
-    painted_set.kill(*processes)
-    return [json.loads((run / "state.json").read_text())[0] for run in runs]
+def figures(process: subprocess.Popen, run: Path) -> dict[str, float]:
+    """The figures of the epoch, which it has ended when it is killed."""
+    painted_set.wait_for(process, "epoch 1: validation")
+    painted_set.kill(process)
+    return json.loads((run / "state.json").read_text())[0]
 
 
 @pytest.fixture(scope="module")
 def one_device(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     out = tmp_path_factory.mktemp("one") / "m.h5"
-    return figures(start(manifest, out), runs=[out.with_suffix(".run")])[0]
+    return figures(start(manifest, out), out.with_suffix(".run"))
 
 
 @needs_jax
 def test_two_devices_give_the_loss_of_one(
     manifest: Path, one_device: dict[str, float], tmp_path: Path
 ) -> None:
-    out = tmp_path / "m.h5"
-    two = start(manifest, out, XLA_FLAGS="--xla_force_host_platform_device_count=2")
-    assert figures(two, runs=[tmp_path / "m.run"]) == [pytest.approx(one_device, abs=1e-4)]
+    two = start(manifest, tmp_path / "m.h5", XLA_FLAGS="--xla_force_host_platform_device_count=2")
+    assert figures(two, tmp_path / "m.run") == pytest.approx(one_device, abs=1e-4)
 
 
 @needs_jax
-def test_two_hosts_give_the_loss_of_one(
+def test_two_hosts_give_the_loss_of_one_and_end_with_the_same_model(
     manifest: Path, one_device: dict[str, float], tmp_path: Path
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
@@ -88,12 +88,24 @@ def test_two_hosts_give_the_loss_of_one(
             KERAS_DISTRIBUTION_JOB_ADDRESSES=address,
             KERAS_DISTRIBUTION_NUM_PROCESSES="2",
             KERAS_DISTRIBUTION_PROCESS_ID=number,
+            XDG_CACHE_HOME=str(tmp_path),
         )
         for number in "01"
     ]
-    one, other = figures(*hosts, runs=[tmp_path / "m.run", tmp_path / "m.host1.run"])
-    assert one == pytest.approx(one_device, abs=1e-4)
-    assert other == one
+    for host in hosts:
+        printed, errors = host.communicate()
+        assert host.returncode == 0, printed + errors
+    history = json.loads((tmp_path / "m.run" / "state.json").read_text())
+    assert history == [pytest.approx(one_device, abs=1e-4)]
+    cards = [artifact.read_card(tmp_path / name) for name in ("m.h5", "m.host1.h5")]
+    assert cards[0].calibrated
+    assert cards[0].threshold == pytest.approx(cards[1].threshold)
+    with (
+        np.load(tmp_path / "m.run" / "best.npz") as one,
+        np.load(tmp_path / "m.host1.run" / "best.npz") as other,
+    ):
+        for name in one.files:
+            np.testing.assert_array_equal(one[name], other[name])
 
 
 @needs_jax
