@@ -1,5 +1,6 @@
 """Rows to batches: images decoded once by ``lens.images.decode``, cached, drawn, augmented."""
 
+import fcntl
 import hashlib
 import math
 import os
@@ -39,19 +40,26 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256("\n".join(map(_fingerprint, rows)).encode()).hexdigest()[:16]
     cache = folder / f"{key}.npy"
-    if not cache.exists():
-        # A name of its own until it is whole, so that an interrupted fill is never read.
-        # It is this machine's, for several may share the folder in a run on many.
-        partial = cache.with_suffix(f".{platform.node()}.partial.npy")
-        shape = (len(rows), SIZE, SIZE, 3)
-        images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        with ThreadPoolExecutor(2) as pool:
-            decoded = pool.map(decode_row, rows)
-            for index, image in enumerate(tqdm(decoded, "decoding", len(rows), unit="image")):
-                images[index] = image
-        images.flush()
-        partial.rename(cache)
+    # Two processes may need it at once, as the hosts of a run on one machine do.
+    with cache.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not cache.exists():
+            _fill(cache, rows)
     return np.load(cache, mmap_mode="r")
+
+
+def _fill(cache: Path, rows: list[Row]) -> None:
+    # A name of its own until it is whole, so that an interrupted fill is never read.
+    # It is this machine's, for several may share the folder in a run on many.
+    partial = cache.with_suffix(f".{platform.node()}.partial.npy")
+    shape = (len(rows), SIZE, SIZE, 3)
+    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    with ThreadPoolExecutor(2) as pool:
+        decoded = pool.map(decode_row, rows)
+        for index, image in enumerate(tqdm(decoded, "decoding", len(rows), unit="image")):
+            images[index] = image
+    images.flush()
+    partial.rename(cache)
 
 
 def _fingerprint(row: Row) -> str:
