@@ -35,6 +35,10 @@ class StoreUnavailable(Exception):
     """The store is full or cannot be reached: nothing was kept."""
 
 
+LARGE = 200_000
+"""Bytes of a large result's pictures: with room for less, a store is as good as full."""
+
+
 @dataclass(frozen=True)
 class Result:
     """What the result page shows. It holds nothing of the file but its 500 x 500 pixels.
@@ -108,7 +112,7 @@ class Results:
 
     def check(self) -> None:
         """Raise StoreUnavailable unless something can be kept, read and deleted now."""
-        probe = Result("cannot_judge", None, None, 0.5, (), b"", None, time.time())
+        probe = Result("cannot_judge", None, None, 0.5, (), bytes(LARGE), None, time.time())
         key = self.put(probe)
         if self.get(key) != probe:
             raise StoreUnavailable("the store of results does not give back what was put")
