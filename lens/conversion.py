@@ -196,8 +196,6 @@ def _convert(path: Path, folder: Path) -> None:
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",  # A GPU may compute in TF32; parity is against float32.
-        # training sets 1; cnn_v3's kernels of 13 and 11 pixels then take minutes for one image.
-        "TF_ENABLE_ONEDNN_OPTS": "0",
     }
     try:
         child = subprocess.run(  # noqa: S603 - ourselves, no shell

@@ -15,8 +15,6 @@ from serving import ROOT, folder_in_memory, gunicorn, settings_for
 from app import create_app
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# All tests share a process, and with oneDNN's kernels cnn_v3 takes minutes for one image.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 @pytest.fixture(scope="session")

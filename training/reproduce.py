@@ -16,10 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Not what training sets: with oneDNN's kernels the first image that cnn_v3 was tested on, alone and
-# on AVX2, took more than three minutes of CPU and had no end; without them less than a second.
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-
 import keras
 import numpy as np
 
