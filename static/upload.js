@@ -20,17 +20,19 @@ let cropped = false; // whether the square is sent instead of the whole file
 
 async function choose(files) {
   hideProblem();
-  chosen = [...files];
+  const picked = [...files];
+  chosen = picked;
   cropped = false;
   at("choose").hidden = true;
   at("preview").hidden = false;
-  const single = chosen.length === 1;
-  try {
-    if (single) crop.show(await createImageBitmap(chosen[0]));
-    cropped = single;
-  } catch {
-    // Not every browser reads HEIC; and what is not a photo at all, the server says in words.
-  }
+  const single = picked.length === 1;
+  // Not every browser reads HEIC; and what is not a photo at all, the server says in words.
+  const bitmap = single ? await createImageBitmap(picked[0]).catch(() => null) : null;
+  // Another photo was picked while this one was decoded: showing this one now would have it judged
+  // in the other's place.
+  if (chosen !== picked) return;
+  if (bitmap) crop.show(bitmap);
+  cropped = bitmap !== null;
   at("stage").hidden = at("controls").hidden = !cropped;
   at("no-preview").hidden = cropped || !single;
   if (!single) say(words.several.replace("{count}", chosen.length));

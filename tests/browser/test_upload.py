@@ -75,6 +75,28 @@ def test_each_error_is_said_in_words_on_the_form(open_page, photos, name, words,
     expect(page.get_by_role("button", name="Check this photo")).to_be_enabled()
 
 
+def test_a_photo_decoded_late_is_not_judged_in_place_of_the_one_chosen_after_it(open_page, photos):
+    page = open_page()
+    page.evaluate(
+        """() => {
+          const decode = window.createImageBitmap;
+          let calls = 0;
+          window.createImageBitmap = async (file) => {
+            if (calls++ === 0) await new Promise((now) => { window.decodeFirst = now; });
+            const bitmap = await decode(file);
+            window.decoded = calls;
+            return bitmap;
+          };
+        }"""
+    )
+    page.set_input_files("#file", photos["dark.jpg"])
+    choose(page, photos["pale.jpg"])
+    page.evaluate("() => { window.decoded = 0; window.decodeFirst(); }")
+    page.wait_for_function("() => window.decoded > 0")
+    check(page)
+    assert verdict_of(page) == "benign"
+
+
 def test_more_than_ten_photos_are_refused_in_words(open_page, photos):
     page = open_page()
     page.set_input_files("#file", [photos["dark.jpg"]] * 11)
