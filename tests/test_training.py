@@ -160,6 +160,7 @@ def test_bare_skin_is_cut_only_where_a_corner_shows_nothing_else() -> None:
         assert not any(cut_skin(other, rng) is not None for _ in range(20))
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_fine_tuned_teacher_teaches_ours(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
