@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lens.images import SIZE, InvalidImage, decode
 from training.augment import Augmentation, graft
+from training.lessons import Lessons
 from training.manifest import ManifestError, Row
 from training.nonsense import cut_skin, paint_nonsense
 
@@ -105,19 +106,6 @@ def sampling_weights(rows: list[Row]) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """What a teacher says of n images.
-
-    Attributes:
-        embeddings: float32 (n, k).
-        probabilities: float32 (n, 1), of malignant; None from a teacher that knows no lesions.
-    """
-
-    embeddings: np.ndarray
-    probabilities: np.ndarray | None
-
-
-@dataclass(frozen=True)
 class Examples:
     """Everything a batch is drawn from.
 
@@ -125,7 +113,7 @@ class Examples:
         images: uint8 (n, 500, 500, 3).
         rows: the n lesions' rows, in the images' order.
         others: uint8 (m, 500, 500, 3), photographs of anything but a lesion; m may be 0.
-        lessons: what the teacher says of the n + m images, or None.
+        lessons: a teacher that is asked about every batch, or None.
     """
 
     images: np.ndarray
@@ -185,15 +173,19 @@ class Batches(keras.utils.PyDataset):
         """Batch ``index``: pixels uint8 (batch, size, size, 3), targets, sample weights."""
         chances, drawn, chance = self._draw(index)
         every = list(zip(drawn, *chance, chances, strict=True))
-        pixels, targets, weights = [], [], []
+        views, targets, weights = [], [], []
         for row, is_other, is_graft, rng in every[self.mine]:
             image, target, weight = self._other(rng) if is_other else self._lesion(row)
             if is_graft and not is_other:
                 image = graft(image, self.examples.images[rng.integers(len(self.weights))])
-                weight["teacher"] = 0.0
-            pixels.append(self.augmentation(image, rng, self.size))
+            views.append(self.augmentation(image, rng, self.size))
             targets.append(target)
             weights.append(weight)
+        pixels = np.stack(views)
+        if self.examples.lessons and "teacher" in self.outputs:
+            said = self.examples.lessons(pixels)
+            for target, embedding, opinion in zip(targets, *said, strict=True):
+                target |= {"teacher": embedding, "opinion": opinion}
         stack = {
             name: np.array([target[name] for target in targets], np.float32)
             for name in self.outputs
@@ -202,7 +194,7 @@ class Batches(keras.utils.PyDataset):
             name: np.array([weight.get(name, 1.0) for weight in weights], np.float32)
             for name in self.outputs
         }
-        return np.stack(pixels), stack, scale
+        return pixels, stack, scale
 
     def images_of(self, index: int) -> list[str]:
         """What batch ``index`` of this epoch shows: a path for each lesion."""
@@ -224,7 +216,7 @@ class Batches(keras.utils.PyDataset):
         diagnosis = np.array([row.diagnosis == name for name in DIAGNOSES], np.float32)
         target = {"malignant": [row.malignant], "lesion": [1], "diagnosis": diagnosis}
         weight = {"diagnosis": float(diagnosis.any())}
-        return self.examples.images[index], target | self._lesson(index), weight
+        return self.examples.images[index], target, weight
 
     def _other(self, rng: np.random.Generator) -> tuple[np.ndarray, dict, dict]:
         count = len(self.examples.others)
@@ -232,20 +224,8 @@ class Batches(keras.utils.PyDataset):
         weight = {"malignant": 0.0, "diagnosis": 0.0, "opinion": 0.0}
         kind = rng.random()
         if count and kind < PHOTOGRAPHS:
-            index = int(rng.integers(count))
-            lesson = self._lesson(len(self.examples.rows) + index)
-            return self.examples.others[index], target | lesson, weight
+            return self.examples.others[rng.integers(count)], target, weight
         skin = None
         if kind > 1 - SKIN:
             skin = cut_skin(self.examples.images[rng.integers(len(self.weights))], rng)
-        image = paint_nonsense(rng) if skin is None else skin
-        return image, target | self._lesson(0), weight | {"teacher": 0.0}
-
-    def _lesson(self, index: int) -> dict:
-        lessons = self.examples.lessons
-        if lessons is None:
-            return {}
-        lesson = {"teacher": lessons.embeddings[index]}
-        if lessons.probabilities is not None:
-            lesson["opinion"] = lessons.probabilities[index]
-        return lesson
+        return paint_nonsense(rng) if skin is None else skin, target, weight

@@ -16,8 +16,9 @@ from training.callbacks import (
     TrainingError,
     loggers,
 )
-from training.data import DIAGNOSES, Batches, Examples, Lessons, sampling_weights
+from training.data import DIAGNOSES, Batches, Examples, sampling_weights
 from training.device import KeepMemory, host
+from training.lessons import Lessons
 from training.manifest import Row
 from training.recipes import Recipe, Stage
 
@@ -28,7 +29,7 @@ def learner(network: keras.Model, recipe: Recipe, lessons: Lessons | None) -> ke
     Args:
         network: a model of ``training.networks``.
         recipe: names the outputs that have a loss.
-        lessons: what the teacher says, or None.
+        lessons: a teacher, or None.
 
     Returns:
         A model over the same input and weights, its outputs a dict.
@@ -41,10 +42,12 @@ def learner(network: keras.Model, recipe: Recipe, lessons: Lessons | None) -> ke
         dense = keras.layers.Dense
         outputs["diagnosis"] = dense(len(DIAGNOSES), "softmax", dtype="float32")(embedding)
         if lessons:
-            length = lessons.embeddings.shape[1]
-            outputs["teacher"] = dense(length, dtype="float32")(embedding)
-        if lessons and lessons.probabilities is not None:
-            outputs["opinion"] = keras.layers.Identity()(outputs["malignant"])
+            outputs["teacher"] = dense(lessons.components, dtype="float32")(embedding)
+        if lessons and lessons.knows_lesions:
+            # A calibrated teacher knows that malignant is rare; in training it is half of all. The
+            # scale and the offset of this layer are what lies between.
+            opinion = dense(1, "sigmoid", kernel_initializer="ones", dtype="float32")
+            outputs["opinion"] = opinion(network.get_layer("logit").output)
     return keras.Model(network.input, {n: outputs[n] for n in recipe.loss_weights if n in outputs})
 
 

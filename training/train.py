@@ -11,21 +11,21 @@ from importlib.metadata import version
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from lens import artifact
 from lens.artifact import Card, InvalidModel
 from training import networks
 from training.arguments import positive
 from training.calibrate import calibrate
-from training.data import Examples, Lessons, open_images
+from training.data import Examples, open_images
 from training.device import choose_precision, distribute, host
-from training.embed import EmbeddingsError, read_embeddings
 from training.fitting import TrainingError, Validation, fit
+from training.lessons import IMAGENET, Lessons, NotATeacher
 from training.manifest import ManifestError, Row, read_manifest, split_hash
 from training.overrides import OverrideError, names, override
 from training.plots import plot_curves
 from training.recipes import DEFAULT, RECIPES
+from training.refusal import refit_refusal
 from training.teacher import MissingWeights
 
 PAPER_NETWORKS = ("cnn_v1", "cnn_v2", "cnn_v3")
@@ -38,14 +38,12 @@ NETWORKS: dict[str, Callable[..., keras.Model]] = {
 }
 FAILURES = (
     ManifestError,
-    EmbeddingsError,
     InvalidModel,
     MissingWeights,
+    NotATeacher,
     OverrideError,
     TrainingError,
 )
-EMBEDDING_SIZE = 128
-"""Principal components of the teacher's embeddings that are learned."""
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -71,10 +69,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--optimizer", choices=("sgd", "adam", "rmsprop"), help="(of the recipe)")
     parser.add_argument("--epochs", type=positive, metavar="N", help="in all (of the recipe)")
     parser.add_argument(
-        "--embeddings",
-        type=Path,
-        metavar="FILE.npz",
-        help="teach cnn7 what a teacher says too (made by training.embed)",
+        "--teacher",
+        metavar="FILE.h5",
+        help="an efficientnet_lite0 whose opinion and embedding of each image are learned too; "
+        f"or {IMAGENET}, for the embedding that ImageNet's weights give",
     )
     parser.add_argument(
         "--start",
@@ -89,20 +87,26 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def train(options: argparse.Namespace) -> Card:
     """Train, calibrate on validation, write the model and its curves; return its card."""
-    network, history, validation = learn(options)
+    network, history, examples, validation = learn(options)
     plot_curves(history, options.out.with_name(f"{options.out.stem}_curves.png"))
     # Built again in float32, so that the file does not ask its reader for bfloat16.
     keras.config.set_dtype_policy("float32")
     served = NETWORKS[options.network]()
     served.set_weights(network.get_weights())
+    if "lesion" in served.output:
+        refit_refusal(served, examples, options.seed)
     card = _card(options, read_manifest(options.manifest))
     return calibrate(served, card, options.out, validation.images, validation.rows)
 
 
 def learn(
     options: argparse.Namespace, callbacks: Sequence[keras.callbacks.Callback] = ()
-) -> tuple[keras.Model, list[dict], Validation]:
-    """Train, with more callbacks; return the network, the figures of each epoch, what judged it."""
+) -> tuple[keras.Model, list[dict], Examples, Validation]:
+    """Train, with more callbacks.
+
+    Returns:
+        The network, the figures of each epoch, what it learned from and what judged it.
+    """
     recipe = override(RECIPES[options.recipe], options.set)
     optimizer = options.optimizer or recipe.optimizer
     epochs = options.epochs or recipe.epochs
@@ -116,7 +120,7 @@ def learn(
         images=images["train"],
         rows=chosen["train"],
         others=open_images(others, cache),
-        lessons=_lessons(options.embeddings, chosen["train"] + others),
+        lessons=Lessons(options.teacher, images["train"]) if options.teacher else None,
     )
     keras.utils.set_random_seed(options.seed)
     distribute(recipe.stages)
@@ -143,7 +147,7 @@ def learn(
         resume=options.resume,
         callbacks=callbacks,
     )
-    return network, history, validation
+    return network, history, examples, validation
 
 
 def _require_both_classes(manifest: Path, chosen: dict[str, list[Row]]) -> None:
@@ -158,16 +162,6 @@ def _require_both_classes(manifest: Path, chosen: dict[str, list[Row]]) -> None:
 def _read_others(manifest: Path) -> list[Row]:
     path = manifest.with_name("not_lesion.csv")
     return [row for row in read_manifest(path) if row.split == "train"] if path.exists() else []
-
-
-def _lessons(path: Path | None, rows: list[Row]) -> Lessons | None:
-    """What the teacher says of the rows, its embeddings by their leading principal components."""
-    if path is None:
-        return None
-    embeddings, probabilities = read_embeddings(path, rows)
-    centred = embeddings - embeddings.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    return Lessons((centred @ axes[:EMBEDDING_SIZE].T).astype(np.float32), probabilities)
 
 
 def _start_from(path: Path, network: keras.Model) -> None:

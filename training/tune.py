@@ -112,7 +112,7 @@ def tune(
         tried = train.parse([*arguments, *_settings(drawn)])
         tried.out = path.with_suffix(".trials") / f"{trial.number}.h5"
         keras.backend.clear_session()
-        _, history, _ = train.learn(tried, [Report(trial)])
+        _, history, _, _ = train.learn(tried, [Report(trial)])
         return max(row["val_auc"] for row in history)
 
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
