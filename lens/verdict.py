@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from lens.artifact import Card
 from lens.engine import Engine
@@ -92,12 +92,12 @@ def judge(image: np.ndarray, engine: Engine, card: Card) -> Verdict:
 def photo_faults(image: np.ndarray) -> tuple[Reason, ...]:
     """Plain faults of a photo that need no network: uint8 (500, 500, 3) to reasons."""
     grey = Image.fromarray(image).convert("L")
-    levels = np.asarray(grey, dtype=np.float32)
-    if levels.mean() < DARKEST_MEAN:
+    levels = ImageStat.Stat(grey)
+    if levels.mean[0] < DARKEST_MEAN:
         return (Reason.TOO_DARK,)
-    if levels.mean() > BRIGHTEST_MEAN:
+    if levels.mean[0] > BRIGHTEST_MEAN:
         return (Reason.TOO_BRIGHT,)
-    if levels.std() < FLATTEST_DEVIATION:
+    if levels.stddev[0] < FLATTEST_DEVIATION:
         return (Reason.FLAT,)
     if edge_strength(grey) < SOFTEST_EDGES:
         return (Reason.BLURRED,)
@@ -107,8 +107,7 @@ def photo_faults(image: np.ndarray) -> tuple[Reason, ...]:
 def edge_strength(grey: Image.Image) -> float:
     """Mean change, in grey levels, that a small Gaussian blur makes: low where already blurred."""
     soft = grey.filter(ImageFilter.GaussianBlur(2))
-    difference = np.asarray(grey, dtype=np.int16) - np.asarray(soft, dtype=np.int16)
-    return float(np.abs(difference).mean())
+    return float(ImageStat.Stat(ImageChops.difference(grey, soft)).mean[0])
 
 
 def measure(image: np.ndarray, engine: Engine, views: int) -> Measurement:

@@ -41,6 +41,12 @@ def engine_cache(tiny_model: Path) -> Path:
 
 
 @pytest.fixture
+def converted_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the converted model beside the tiny model, from one run of the tests to the next."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
+
+
+@pytest.fixture
 def memory_folder() -> Iterator[Path]:
     """A folder of this test alone, in memory."""
     with folder_in_memory() as path:

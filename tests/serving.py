@@ -136,6 +136,17 @@ def gunicorn(settings: dict[str, str], log: Path) -> Iterator[Gunicorn]:
 
 
 @contextmanager
+def one_worker(base: dict[str, str], folder: Path, lines: str) -> Iterator[Gunicorn]:
+    """Gunicorn of one worker, its own configuration followed by these lines of Python."""
+    own = str(ROOT / "gunicorn.conf.py")
+    config = folder / "changed.py"
+    config.write_text(f"from pathlib import Path\nexec(Path({own!r}).read_text())\n{lines}")
+    changed = {"GUNICORN_CMD_ARGS": f"--config {config}", "MOLELENS_WORKERS": "1"}
+    with gunicorn({**base, **changed}, folder / "log") as server:
+        yield server
+
+
+@contextmanager
 def redis_server(socket_file: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A real Redis server of our own, on a socket, in memory alone."""
     if not shutil.which("redis-server"):

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import painter
 import pytest
-from serving import ROOT, Gunicorn, folder_in_memory, form, gunicorn, settings_for
+from serving import Gunicorn, folder_in_memory, form, one_worker, settings_for
 
 from app import admission
 from app.admission import Admission, Busy
 
-PATIENT = f"""
-from pathlib import Path
-exec(Path({str(ROOT / "gunicorn.conf.py")!r}).read_text())
+PATIENT = """
 ready = post_worker_init
 def post_worker_init(worker):
     from app import admission
@@ -32,17 +30,13 @@ def one_place(
     tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gunicorn]:
     """One worker with one place, which it keeps for a photo that is arriving."""
-    folder = tmp_path_factory.mktemp("one-place")
-    (folder / "patient.py").write_text(PATIENT)
     with folder_in_memory() as results:
         settings = {
             **settings_for(tiny_model, engine_cache, results),
-            "GUNICORN_CMD_ARGS": f"--config {folder / 'patient.py'}",
-            "MOLELENS_WORKERS": "1",
             "MOLELENS_AT_ONCE": "1",
             "MOLELENS_WAITING": "0",
         }
-        with gunicorn(settings, folder / "log") as server:
+        with one_worker(settings, tmp_path_factory.mktemp("one-place"), PATIENT) as server:
             yield server
 
 

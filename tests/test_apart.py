@@ -1,8 +1,13 @@
 """AVIF is decoded in a process of its own, and that process is bounded."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from corpus import LIAR, encode, noise
+from serving import ROOT
 
 from lens import apart
 from lens.images import UnusableImage, decode, decode_here
@@ -23,3 +28,14 @@ def test_a_photo_gets_the_memory_of_the_pixels_it_declares_and_no_more() -> None
 def test_what_the_child_cannot_decode_is_a_failure_with_its_last_word() -> None:
     with pytest.raises(apart.FailedError, match=r"exit status 1: .*not a photo we can read"):
         apart.decode(b"no photo", needed=0)
+
+
+def test_a_child_that_decodes_for_too_long_is_ended() -> None:
+    endless = """
+from itertools import count
+from lens import apart, images
+images.decode_here = lambda data: sum(count())
+apart.main()
+"""
+    child = subprocess.run([sys.executable, "-c", endless, "0"], input=b"", cwd=ROOT, check=False)
+    assert child.returncode == -signal.SIGKILL

@@ -22,10 +22,7 @@ DARK = painter.encoded(painter.lesion(size=256))
 PALE = painter.encoded(painter.lesion(colour=painter.PALE, size=256))
 
 
-@pytest.fixture(autouse=True)
-def _converted_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps the converted model beside the tiny model, from one run of the tests to the next."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
+pytestmark = pytest.mark.usefixtures("converted_once")
 
 
 @pytest.fixture

@@ -15,10 +15,7 @@ from training.score import COLUMNS, main
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(autouse=True)
-def _converted_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps the converted model beside the tiny model, from one run of the tests to the next."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
+pytestmark = pytest.mark.usefixtures("converted_once")
 
 
 @pytest.fixture

@@ -9,13 +9,8 @@ from pathlib import Path
 
 import painter
 import pytest
-from serving import ROOT, Gunicorn, folder_in_memory, form, gunicorn, settings_for
+from serving import Gunicorn, folder_in_memory, form, one_worker, settings_for
 
-SHORT = f"""
-from pathlib import Path
-exec(Path({str(ROOT / "gunicorn.conf.py")!r}).read_text())
-PATIENCE = 4.0
-"""
 THREADS = 12
 BODY = form(painter.encoded(painter.lesion()))
 HEAD = b"POST /api/v1/predictions HTTP/1.1\r\nHost: localhost\r\n"
@@ -33,17 +28,14 @@ def impatient(
     tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gunicorn]:
     """One worker of few threads that waits 4 s where it would wait 30."""
-    folder = tmp_path_factory.mktemp("impatient")
-    (folder / "short.py").write_text(SHORT)
     with folder_in_memory() as results:
         settings = {
             **settings_for(tiny_model, engine_cache, results),
-            "GUNICORN_CMD_ARGS": f"--config {folder / 'short.py'}",
-            "MOLELENS_WORKERS": "1",
             "MOLELENS_THREADS": str(THREADS),
             "MOLELENS_WAITING": str(THREADS - 4),  # With the two in work, a place for each.
         }
-        with gunicorn(settings, folder / "log") as server:
+        folder = tmp_path_factory.mktemp("impatient")
+        with one_worker(settings, folder, "PATIENCE = 4.0") as server:
             yield server
 
 

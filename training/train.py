@@ -190,7 +190,10 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
             for split in ("train", "val", "test")
         },
         versions={"python": platform.python_version()} | {name: version(name) for name in packages},
-        command=shlex.join(["python", "-m", "training.train", *sys.argv[1:]]),
+        # Stopped and resumed or not, the weights are the same.
+        command=shlex.join(
+            ["python", "-m", "training.train", *(a for a in sys.argv[1:] if a != "--resume")]
+        ),
         created=datetime.date.today().isoformat(),
     )
 
