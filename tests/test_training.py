@@ -79,6 +79,12 @@ def test_a_run_that_never_finished_an_epoch_cannot_be_resumed(
     assert "no finished epoch to resume" in capsys.readouterr().err
 
 
+def test_the_card_of_a_resumed_run_names_the_whole_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "--seed", "3", "--resume"])
+    card = train._card(train.parse(["--seed", "3", "--resume"]), [])
+    assert card.command == "python -m training.train --seed 3"
+
+
 def test_the_papers_recipe_trains_the_papers_network(manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "paper.h5"
     arguments = ["--manifest", str(manifest), "--out", str(out), "--network", "cnn_v1"]
