@@ -26,8 +26,13 @@ async function choose(files) {
   at("choose").hidden = true;
   at("preview").hidden = false;
   const single = picked.length === 1;
-  // Not every browser reads HEIC; and what is not a photo at all, the server says in words.
-  const bitmap = single ? await createImageBitmap(picked[0]).catch(() => null) : null;
+  let bitmap = null;
+  try {
+    if (single) bitmap = await createImageBitmap(picked[0]);
+  } catch {
+    // Not every browser reads HEIC, or has this function; and what is not a photo at all, the server
+    // says in words.
+  }
   // Another photo was picked while this one was decoded: showing this one now would have it judged
   // in the other's place.
   if (chosen !== picked) return;

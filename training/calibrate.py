@@ -20,11 +20,10 @@ from training.sources import DERMOSCOPY
 TARGET_SENSITIVITY = 0.95
 """Sensitivity on validation that sets the threshold: at most one malignant lesion in 20 missed."""
 
-FALSE_REFUSALS = {True: 0.005, False: 0.015}
-"""Share of validation lesions that the lesion output may refuse, of dermoscopy and of other photos:
-half of what is borne of each (1 % and 3 %), for the next photos are never quite the same. One share
-of all of them was spent on smartphone photos: 6.6 % of these were refused, and 0.5 % of dermoscopy.
-"""
+FALSE_REFUSALS = {"dermoscopy": 0.005, "other": 0.015}
+"""Share of validation lesions that the lesion output may refuse, of each kind of photo: half of
+what is borne (1 % and 3 %), for the next photos are never quite the same. One share of all of them
+was spent on smartphone photos: 6.6 % of these were refused, and 0.5 % of dermoscopy."""
 
 
 def measure_all(images: np.ndarray, engine: Engine, views: int) -> list[Measurement]:
@@ -72,10 +71,11 @@ def calibrate(
 
 
 def _lesion_threshold(measured: list[Measurement], rows: list[Row]) -> float | None:
-    kinds: dict[bool, list[float]] = {}
+    kinds: dict[str, list[float]] = {}
     for one, row in zip(measured, rows, strict=True):
         if one.lesion is not None:
-            kinds.setdefault(row.source in DERMOSCOPY, []).append(one.lesion)
+            kind = "dermoscopy" if row.source in DERMOSCOPY else "other"
+            kinds.setdefault(kind, []).append(one.lesion)
     quantiles = [float(np.quantile(said, FALSE_REFUSALS[kind])) for kind, said in kinds.items()]
     return min(quantiles, default=None)
 
