@@ -53,8 +53,9 @@ def _noise(rng: np.random.Generator) -> np.ndarray:
 
 
 def _flat(rng: np.random.Generator) -> np.ndarray:
-    colour = rng.integers(0, 256, 3)
-    return np.clip(colour + rng.normal(0, 3, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
+    colour = rng.integers(0, 256, 3).astype(np.float32)
+    grain = 3 * rng.standard_normal((SIZE, SIZE, 3), np.float32)
+    return np.clip(colour + grain, 0, 255).astype(np.uint8)
 
 
 def _gradient(rng: np.random.Generator) -> np.ndarray:
