@@ -134,7 +134,7 @@ def _breakdown(model: Path, cache: Path, jpegs: dict[str, bytes]) -> dict[str, d
         parts[name] = {
             "decode_ms": _cpu_ms(lambda photo=photo: images.decode(photo)),
             "judge_ms": _cpu_ms(lambda pixels=pixels: judge(pixels, engine, card)),
-            "views": card.views,
+            "views": judge(pixels, engine, card).views,
             "view_ms": _cpu_ms(lambda pixels=pixels: engine.run(pixels[np.newaxis])),
         }
     return parts

@@ -47,6 +47,8 @@ class Card:
         threshold_rule: how the threshold was chosen, in words.
         temperature: the logits are divided by it before the sigmoid (Guo et al. 2017).
         views: 1, or 8 for the mean logit over the eight flips and quarter turns.
+        margins: logits; a photo whose mean after two of eight views is further than the first from
+            the threshold, or after four than the second, is looked at no more. Empty: all are.
         lesion_threshold: p(lesion) under which the verdict is "cannot judge"; None: not checked.
         calibrated: whether threshold and temperature were fitted on a validation split.
         training_data: images and malignant images per source and split.
@@ -64,6 +66,7 @@ class Card:
     threshold_rule: str = ""
     temperature: float = 1.0
     views: int = 1
+    margins: tuple[float, ...] = ()
     lesion_threshold: float | None = None
     calibrated: bool = False
     training_data: dict[str, Any] = field(default_factory=dict)
@@ -96,7 +99,8 @@ def read_card(path: str | Path) -> Card:
         return Card(name=path.stem)
     try:
         fields = json.loads(text)
-        card = Card(**{**fields, "labels": tuple(fields["labels"])})
+        labels, margins = tuple(fields["labels"]), tuple(fields.get("margins", ()))
+        card = Card(**{**fields, "labels": labels, "margins": margins})
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidModel(
             f"{path}: the card inside is damaged ({error}); make the file again with "
@@ -106,6 +110,11 @@ def read_card(path: str | Path) -> Card:
         raise InvalidModel(
             f"{path}: expected views 1 or 8, a threshold between 0 and 1 and a positive "
             f"temperature in the card, got {card.views}, {card.threshold}, {card.temperature}"
+        )
+    if len(card.margins) not in (0, 2) or (card.margins and card.views != 8):
+        raise InvalidModel(
+            f"{path}: expected no margins in the card, or two beside views 8, got {card.margins} "
+            f"beside views {card.views}"
         )
     return card
 

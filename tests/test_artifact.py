@@ -16,7 +16,9 @@ from lens import artifact
 from lens.artifact import Card, InvalidModel
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
-CARD = Card(name="small", threshold=0.31, temperature=1.2, views=8, calibrated=True, command="x")
+CARD = Card(
+    name="small", threshold=0.31, temperature=1.2, views=8, margins=(0.6, 0.2), calibrated=True
+)
 
 
 def small() -> keras.Model:
@@ -149,6 +151,10 @@ def with_a_threshold_of_two(path: Path) -> None:
         file.attrs["molelens_card"] = json.dumps({**card, "threshold": 2})
 
 
+def with_margins_of_one_view(path: Path) -> None:
+    artifact.save(small(), path, dataclasses.replace(CARD, views=1))
+
+
 @pytest.mark.filterwarnings("ignore:You are saving")
 @pytest.mark.parametrize(
     ("make", "words"),
@@ -164,6 +170,7 @@ def with_a_threshold_of_two(path: Path) -> None:
         (of_ten_classes, "expected one image input"),
         (with_a_broken_card, "card inside is damaged"),
         (with_a_threshold_of_two, "threshold between 0 and 1"),
+        (with_margins_of_one_view, r"two beside views 8, got \(0.6, 0.2\) beside views 1"),
     ],
 )
 def test_each_unfit_file_is_refused_in_one_line(

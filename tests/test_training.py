@@ -227,6 +227,20 @@ def test_no_augmentation_at_full_size_leaves_the_image_as_it_is() -> None:
     assert np.array_equal(Augmentation()(image, np.random.default_rng(0), 500), image)
 
 
+def test_flips_mirror_the_image_to_the_pixel() -> None:
+    image = decode(painter.encoded(painter.lesion()))
+    mirrored = [image[::y, ::x].tobytes() for y in (1, -1) for x in (1, -1)]
+    flips = Augmentation(flips=True)
+    seen = {flips(image, np.random.default_rng(seed), 500).tobytes() for seed in range(20)}
+    assert seen == set(mirrored)
+
+
+def test_half_the_size_is_the_mean_of_boxes_as_in_validation() -> None:
+    image = decode(painter.encoded(painter.lesion()))
+    small = Augmentation()(image, np.random.default_rng(0), 250).astype(float)
+    assert np.abs(small - image.reshape(250, 2, 250, 2, 3).mean(axis=(1, 3))).max() <= 0.5
+
+
 def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, 20_000)
@@ -249,9 +263,19 @@ def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:
     assert (probabilities[labels == 1] >= threshold).mean() == pytest.approx(0.95)
 
 
+def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() -> None:
+    logits = np.random.default_rng(0).normal(0, 1, (10_000, 8))
+    margins = calibrate.margins(logits)
+    # Of a mean of k among 8 alike: the difference has the variance 1 / k - 1 / 8.
+    assert margins == pytest.approx([2.576 * np.sqrt(1 / k - 1 / 8) for k in (2, 4)], rel=0.05)
+    assert calibrate.margins(logits[:, :1]) == ()
+
+
 def test_a_few_photos_of_another_kind_are_refused_no_more_than_the_many() -> None:
     said = {"ham10000": np.linspace(0.9, 1, 1000), "pad_ufes": np.linspace(0.6, 1, 50)}
-    measured = [Measurement(0.0, one, None) for share in said.values() for one in share]
+    measured = [
+        Measurement(np.zeros(1), np.array([one]), None) for share in said.values() for one in share
+    ]
     rows = [Row("", source, "", 0, "", "val") for source in said for _ in said[source]]
     threshold = calibrate._lesion_threshold(measured, rows)
     refused = {source: (share < threshold).mean() for source, share in said.items()}

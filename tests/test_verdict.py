@@ -1,11 +1,12 @@
 """When there is a verdict, which one, and what is said when there is none."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import painter
 import pytest
 from PIL import Image, ImageFilter
+from scipy.special import expit, logit
 
 from lens.artifact import Card
 from lens.engine import Outputs
@@ -32,6 +33,8 @@ class Instrument:
 
 
 CARD = Card(name="test", threshold=0.3, calibrated=True, lesion_threshold=0.5)
+EIGHT = Card(name="test", views=8)
+SPARING = replace(CARD, views=8, margins=(1.0, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +96,49 @@ def test_a_network_that_answers_nonsense_is_an_error_and_never_benign(photo: np.
 
 def test_eight_views_are_all_flips_and_quarter_turns(photo: np.ndarray) -> None:
     engine = Instrument()
-    measure(photo, engine, views=8)
+    measure(photo, engine, EIGHT)
     assert len({view.tobytes() for view in engine.seen[0]}) == 8
     assert (engine.seen[0][0] == photo).all()
+
+
+@pytest.mark.parametrize(
+    ("above", "lesion", "views"),
+    [
+        (1.1, 0.9, 2),
+        (-1.1, 0.9, 2),
+        (0.9, 0.9, 4),
+        (-0.9, 0.9, 4),
+        (0.4, 0.9, 8),
+        (-0.4, 0.9, 8),
+        (3.0, 0.4, 8),
+        (-3.0, None, 8),
+    ],
+)
+def test_as_many_views_are_looked_at_as_the_verdict_is_in_doubt(
+    photo: np.ndarray, above: float, lesion: float | None, views: int
+) -> None:
+    engine = Instrument(expit(logit(0.3) + above), lesion)
+    assert judge(photo, engine, SPARING).views == views
+    seen = np.concatenate(engine.seen)
+    assert len({view.tobytes() for view in seen}) == len(seen) == views
+
+
+def test_one_view_that_is_no_lesion_is_doubt(photo: np.ndarray) -> None:
+    class Divided(Instrument):
+        def run(self, images: np.ndarray) -> Outputs:
+            outputs = super().run(images)
+            outputs.lesion[0] = 0.4
+            return outputs
+
+    assert judge(photo, Divided(0.99), SPARING).views == 8
+
+
+def test_a_temperature_does_not_move_the_doubt(photo: np.ndarray) -> None:
+    # At temperature 2 a logit of 2 x logit(0.3) stands at the threshold.
+    at = 2 * logit(0.3)
+    warm = replace(SPARING, temperature=2.0)
+    looked = [judge(photo, Instrument(expit(at + d)), warm).views for d in (0.4, 0.9, 1.1)]
+    assert looked == [8, 4, 2]
 
 
 def test_the_heat_maps_of_the_views_are_turned_back_before_they_are_averaged(
@@ -111,7 +154,7 @@ def test_the_heat_maps_of_the_views_are_turned_back_before_they_are_averaged(
     marked = photo.copy()
     marked[:250, :250, 0] = 255
     marked[250:, :, 0] = marked[:, 250:, 0] = 0
-    heat_map = measure(marked, Follower(), views=8).heat_map
+    heat_map = measure(marked, Follower(), EIGHT).heat_map
     assert (heat_map[:5, :5] == 255).all()
     assert heat_map.sum() == 25 * 255
 

@@ -69,14 +69,16 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     judge_of = Judge(open_engine(options.model), card)
     print(
         f"{len(rows)} lesions and {len(others)} other photographs of the test split; "
-        f"engine {judge_of.engine.name}, {card.views} view{'s' * (card.views > 1)} a photo",
+        f"engine {judge_of.engine.name}",
         flush=True,
     )
     options.out.mkdir(parents=True, exist_ok=True)  # Not after ten minutes of work.
     answers, verdicts = judge_all(rows, judge_of, "lesions")
+    views = float(np.mean([verdict.views for verdict in verdicts]))
+    print(f"of {card.views} views a photo {views:.2f} were looked at", flush=True)
     parts = _parts(rows)
     report = {
-        "model": _describe(judge_of),
+        "model": _describe(judge_of) | {"views_looked_at": round(views, 2)},
         "split_as_trained": _split_as_trained(rows, card),
         "resamples": RESAMPLES,
         "seed": options.seed,

@@ -29,7 +29,7 @@ class Judge:
 
     def probability(self, image: np.ndarray) -> float:
         """Calibrated p(malignant), whether or not a verdict would be refused."""
-        return self.calibrated(measure(image, self.engine, self.card.views).logit)
+        return self.calibrated(measure(image, self.engine, self.card).logit)
 
     def calibrated(self, logit: float) -> float:
         """p(malignant) of a mean logit."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from lens import artifact
 from lens.artifact import Card
+from lens.verdict import PARTS
 from training import tables
 from training.goals import goals
 
@@ -200,9 +201,21 @@ def _file(card: Card) -> str:
     else:
         lines += ["The model file does not say which command made it.", ""]
     lines.append(
-        f"Temperature {card.temperature:.3f}; {card.views} view{'s' * (card.views > 1)} averaged"
+        f"Temperature {card.temperature:.3f}; {_views(card)} averaged"
         + (f"; made with {versions}" if versions else "")
         + (f"; made on {card.created}" if card.created else "")
         + ". `docs/experiments.md` tells what was tried."
     )
     return "\n".join(lines)
+
+
+def _views(card: Card) -> str:
+    if card.views == 1:
+        return "1 view"
+    if not card.margins:
+        return f"{card.views} views"
+    few = " or ".join(
+        f"{views} where their logit is more than {margin:.2f} from the threshold's"
+        for views, margin in zip(PARTS, card.margins, strict=True)
+    )
+    return f"{card.views} views, or {few},"

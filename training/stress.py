@@ -1,5 +1,6 @@
 """What verdicts do when the photo changes, the lesion is hidden, or the heat map's places are."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -94,9 +95,11 @@ def heat_map_check(rows: list[Row], judge_of: Judge, seed: int) -> dict[str, Any
         high). None for a network without a heat map.
     """
     rng = np.random.default_rng(seed)
+    # Every view, so that no change comes from having looked fewer times.
+    judge_of = dataclasses.replace(judge_of, card=dataclasses.replace(judge_of.card, margins=()))
     hottest, random = [], []
     for image in photos(rows, "heat map"):
-        measured = measure(image, judge_of.engine, judge_of.card.views)
+        measured = measure(image, judge_of.engine, judge_of.card)
         if measured.heat_map is None:
             return None
         before = judge_of.calibrated(measured.logit)
