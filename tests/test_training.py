@@ -12,7 +12,7 @@ import pytest
 from lens import artifact
 from lens.images import decode
 from lens.verdict import Measurement
-from training import calibrate, data, networks, recipes, refusal, train
+from training import calibrate, data, networks, recalibrate, recipes, refusal, train
 from training.augment import Augmentation, graft
 from training.manifest import COLUMNS, ManifestError, Row, read_manifest
 from training.nonsense import cut_skin
@@ -225,6 +225,41 @@ def test_training_starts_from_no_model_of_another_network(
 def test_no_augmentation_at_full_size_leaves_the_image_as_it_is() -> None:
     image = decode(painter.encoded(painter.lesion()))
     assert np.array_equal(Augmentation()(image, np.random.default_rng(0), 500), image)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
+    manifest: Path, tmp_path: Path
+) -> None:
+    before, after = tmp_path / "before.h5", tmp_path / "after.h5"
+    card = artifact.Card("cnn7", threshold=0.123, command="python -m training.train --seed 9")
+    artifact.save(networks.cnn7(), before, card)
+    arguments = [str(before), "--out", str(after), "--manifest", str(manifest)]
+    assert recalibrate.main(arguments) == 0
+
+    (old, _), (new, card) = artifact.load(before), artifact.load(after)
+    changed = {
+        layer.name
+        for layer, was in zip(new.layers, old.layers, strict=True)
+        if [w.tobytes() for w in layer.get_weights()] != [w.tobytes() for w in was.get_weights()]
+    }
+    assert changed == {"lesion", "heat_map"}
+    kernels = [model.get_layer("heat_map").get_weights()[0] for model in (old, new)]
+    assert np.array_equal(*kernels)
+    assert (card.calibrated, card.views, len(card.margins)) == (True, 8, 2)
+    assert card.threshold != 0.123
+    assert card.command.splitlines()[0] == "python -m training.train --seed 9"
+    assert "training.recalibrate" in card.command.splitlines()[1]
+
+
+def test_a_model_of_another_kind_is_not_recalibrated(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.h5"
+    artifact.save(networks.cnn7(), path, artifact.Card("own"))
+    arguments = [str(path), "--out", str(tmp_path / "n.h5"), "--manifest", str(manifest)]
+    assert recalibrate.main(arguments) == 2
+    assert "expected a network of training.train (cnn_v1," in capsys.readouterr().err
 
 
 def test_flips_mirror_the_image_to_the_pixel() -> None:

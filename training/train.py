@@ -93,10 +93,22 @@ def train(options: argparse.Namespace) -> Card:
     keras.config.set_dtype_policy("float32")
     served = NETWORKS[options.network]()
     served.set_weights(network.get_weights())
-    if "lesion" in served.output:
-        refit_refusal(served, examples, options.seed)
     card = _card(options, read_manifest(options.manifest))
-    return calibrate(served, card, options.out, validation.images, validation.rows)
+    return finish(served, card, options.out, examples, validation, options.seed)
+
+
+def finish(
+    served: keras.Model,
+    card: Card,
+    path: Path,
+    examples: Examples,
+    validation: Validation,
+    seed: int,
+) -> Card:
+    """Fit the refusal on training images and the rest of the card on validation; write the file."""
+    if "lesion" in served.output:
+        refit_refusal(served, examples, seed)
+    return calibrate(served, card, path, validation.images, validation.rows)
 
 
 def learn(
@@ -110,18 +122,7 @@ def learn(
     recipe = override(RECIPES[options.recipe], options.set)
     optimizer = options.optimizer or recipe.optimizer
     epochs = options.epochs or recipe.epochs
-    rows = read_manifest(options.manifest)
-    chosen = {split: [row for row in rows if row.split == split] for split in ("train", "val")}
-    _require_both_classes(options.manifest, chosen)
-    cache = options.manifest.parent / "cache"
-    others = _read_others(options.manifest)
-    images = {split: open_images(chosen[split], cache) for split in chosen}
-    examples = Examples(
-        images=images["train"],
-        rows=chosen["train"],
-        others=open_images(others, cache),
-        lessons=Lessons(options.teacher, images["train"]) if options.teacher else None,
-    )
+    examples, validation = open_splits(options.manifest, options.teacher)
     keras.utils.set_random_seed(options.seed)
     distribute(recipe.stages)
     number, _ = host()
@@ -134,7 +135,6 @@ def learn(
     network = build() if options.network in PAPER_NETWORKS else build(None)
     if options.start:
         _start_from(options.start, network)
-    validation = Validation(images["val"], chosen["val"], batch=32)
     history = fit(
         network,
         recipe,
@@ -148,6 +148,27 @@ def learn(
         callbacks=callbacks,
     )
     return network, history, examples, validation
+
+
+def open_splits(manifest: Path, teacher: str | None = None) -> tuple[Examples, Validation]:
+    """What a manifest, and ``not_lesion.csv`` beside it, give to learn from and to validate on.
+
+    Raises:
+        ManifestError: a split lacks a class, or a file cannot be read.
+        NotATeacher: see ``training.lessons``.
+    """
+    rows = read_manifest(manifest)
+    chosen = {split: [row for row in rows if row.split == split] for split in ("train", "val")}
+    _require_both_classes(manifest, chosen)
+    cache = manifest.parent / "cache"
+    images = {split: open_images(chosen[split], cache) for split in chosen}
+    examples = Examples(
+        images=images["train"],
+        rows=chosen["train"],
+        others=open_images(_read_others(manifest), cache),
+        lessons=Lessons(teacher, images["train"]) if teacher else None,
+    )
+    return examples, Validation(images["val"], chosen["val"], batch=32)
 
 
 def _require_both_classes(manifest: Path, chosen: dict[str, list[Row]]) -> None:
