@@ -57,4 +57,8 @@ def _gain(report: dict[str, Any], photo: str) -> float:
 
 
 def _rest(report: dict[str, Any]) -> list[float]:
-    return [parts["rest_ms"] for parts in report["request"].values()]
+    """Everything else: the plain checks and turns of judging too."""
+    return [
+        parts["rest_ms"] + parts["judge_ms"] - parts["views"] * parts["view_ms"]
+        for parts in report["request"].values()
+    ]

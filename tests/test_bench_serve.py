@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench import budget
+from bench import budget, goals
 
 
 def load(clients: int, per_s: float) -> dict[str, Any]:
@@ -35,3 +35,7 @@ def test_it_tells_where_the_cpu_goes_how_busy_the_cores_were_and_what_the_goal_l
     assert "8 x 10.0" in network
     assert "the cores 90% busy" in limit  # 18 a second, 100 ms each, on two cores.
     assert "would leave 50.0 ms" in limit  # 8 x 5 a second on two cores.
+
+
+def test_all_that_is_neither_decoding_nor_network_counts_as_the_rest() -> None:
+    assert goals._rest(REPORT) == [5.0 + 84.0 - 80.0]
