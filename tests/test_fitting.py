@@ -108,7 +108,6 @@ def test_more_threads_or_hosts_make_the_same_batches(tmp_path: Path) -> None:
             steps=2,
             other_share=0.5,
             graft_share=0.5,
-            mix_share=0.0,
             seed=0,
             epoch=0,
             host=host,

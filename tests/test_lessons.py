@@ -73,49 +73,26 @@ def test_imagenets_teacher_embeds_at_half_size_and_knows_nothing_of_lesions():
     )
 
 
-def batches(lessons, outputs=("malignant", "lesion", "teacher", "opinion"), **changed):
-    rows = [Row(f"{i}.jpg", "painted", "nevus", i % 2, f"g{i}", "train") for i in range(12)]
-    arguments = {
-        "weights": np.full(12, 1 / 12),
-        "outputs": outputs,
-        "augmentation": Augmentation(),
-        "size": 128,
-        "batch": 4,
-        "steps": 1,
-        "other_share": 0.0,
-        "graft_share": 0.0,
-        "mix_share": 0.0,
-        "seed": 0,
-        "epoch": 0,
-    }
-    return Batches(Examples(PHOTOS, rows, PHOTOS[:0], lessons), **{**arguments, **changed})
-
-
 def test_a_batch_brings_what_the_teacher_says_of_its_changed_views(taught):
-    turned = Augmentation(rotation=180, gain=0.3)
-    pixels, targets, weights = batches(
-        taught, augmentation=turned, other_share=0.3, graft_share=0.3, mix_share=0.5
-    )[0]
+    rows = [Row(f"{i}.jpg", "painted", "nevus", i % 2, f"g{i}", "train") for i in range(12)]
+    batches = Batches(
+        Examples(PHOTOS, rows, PHOTOS[:0], taught),
+        weights=np.full(12, 1 / 12),
+        outputs=("malignant", "lesion", "teacher", "opinion"),
+        augmentation=Augmentation(rotation=180, gain=0.3),
+        size=128,
+        batch=4,
+        steps=1,
+        other_share=0.3,
+        graft_share=0.3,
+        seed=0,
+        epoch=0,
+    )
+    pixels, targets, weights = batches[0]
     embedding, opinion = taught(pixels)
     np.testing.assert_allclose(targets["teacher"], embedding, atol=1e-4)
     np.testing.assert_allclose(targets["opinion"], opinion, atol=1e-5)
     np.testing.assert_array_equal(weights["opinion"], targets["lesion"][:, 0])
-
-
-def test_two_photos_in_one_are_learned_from_the_teacher_alone(taught):
-    plain, _, by_label = batches(taught)[0]
-    mixed, _, by_teacher = batches(taught, mix_share=1.0)[0]
-    assert by_label["malignant"].tolist() == [1, 1, 1, 1]
-    assert by_teacher["malignant"].tolist() == [0, 0, 0, 0]
-    assert by_teacher["opinion"].tolist() == [1, 1, 1, 1]
-    assert all((one != other).any() for one, other in zip(plain, mixed, strict=True))
-
-
-def test_without_a_teacher_that_knows_lesions_no_photos_are_mixed(taught):
-    labels = ("malignant", "lesion", "teacher")
-    plain, mixed = (batches(taught, labels, mix_share=share)[0] for share in (0.0, 1.0))
-    np.testing.assert_array_equal(plain[0], mixed[0])
-    assert mixed[2]["malignant"].tolist() == [1, 1, 1, 1]
 
 
 def test_a_model_of_another_network_cannot_teach(tmp_path):

@@ -115,7 +115,6 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path:
             steps=2,
             other_share=0.0,
             graft_share=0.0,
-            mix_share=0.0,
             seed=seed,
             epoch=epoch,
         )[index][0]

@@ -126,20 +126,6 @@ def graft(lesion: np.ndarray, surroundings: np.ndarray) -> np.ndarray:
     return np.asarray(Image.composite(*pictures, _middle()))
 
 
-def mix(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
-    """Two photos in one, for a teacher to judge: mixup (Zhang et al. 2018, arXiv:1710.09412).
-
-    Args:
-        one: uint8 (500, 500, 3).
-        other: of the same shape.
-        share: of the first, 0-1; of the second the rest.
-
-    Returns:
-        uint8 (500, 500, 3).
-    """
-    return cv2.addWeighted(one, share, other, 1 - share, 0)
-
-
 @functools.cache
 def _middle() -> Image.Image:
     """A soft disc, opaque in the middle 70 % of the side."""

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lens.images import SIZE, InvalidImage, decode
-from training.augment import Augmentation, graft, mix
+from training.augment import Augmentation, graft
 from training.lessons import Lessons
 from training.manifest import ManifestError, Row
 from training.nonsense import cut_skin, paint_nonsense
@@ -142,7 +142,6 @@ class Batches(keras.utils.PyDataset):
         steps: int,
         other_share: float,
         graft_share: float,
-        mix_share: float,
         seed: int,
         epoch: int,
         host: tuple[int, int] = (0, 1),
@@ -158,8 +157,6 @@ class Batches(keras.utils.PyDataset):
         self.steps = steps
         self.other_share = other_share if "lesion" in outputs else 0.0
         self.graft_share = graft_share
-        # Only a teacher that knows lesions can tell what a mixture of two is.
-        self.mix_share = mix_share if "opinion" in outputs else 0.0
         self.seed = seed
         self.epoch = epoch
         number, hosts = host
@@ -177,14 +174,10 @@ class Batches(keras.utils.PyDataset):
         chances, drawn, chance = self._draw(index)
         every = list(zip(drawn, *chance, chances, strict=True))
         views, targets, weights = [], [], []
-        for row, is_other, is_graft, is_mixed, rng in every[self.mine]:
+        for row, is_other, is_graft, rng in every[self.mine]:
             image, target, weight = self._other(rng) if is_other else self._lesion(row)
             if is_graft and not is_other:
                 image = graft(image, self.examples.images[rng.integers(len(self.weights))])
-            if is_mixed and not is_other:
-                second = rng.choice(len(self.weights), p=self.weights)
-                image = mix(image, self.examples.images[second], rng.random())
-                weight |= {"malignant": 0.0, "diagnosis": 0.0}
             views.append(self.augmentation(image, rng, self.size))
             targets.append(target)
             weights.append(weight)
@@ -212,11 +205,10 @@ class Batches(keras.utils.PyDataset):
         ]
 
     def _draw(self, index: int) -> tuple[list[np.random.Generator], np.ndarray, np.ndarray]:
-        """Of batch ``index``: chances, rows (batch,), whether other, graft, mixed (3, batch)."""
+        """Of batch ``index``: each image's chance, rows (batch,), other or graft (2, batch)."""
         rng = np.random.default_rng([self.seed, self.epoch, index])
         drawn = rng.choice(len(self.weights), self.batch, p=self.weights)
-        shares = np.array([self.other_share, self.graft_share, self.mix_share])
-        chance = rng.random((3, self.batch)) < shares[:, None]
+        chance = rng.random((2, self.batch)) < [[self.other_share], [self.graft_share]]
         return rng.spawn(self.batch), drawn, chance
 
     def _lesion(self, index: int) -> tuple[np.ndarray, dict, dict]:

@@ -303,7 +303,6 @@ def open_batches(
         steps=steps,
         other_share=recipe.other_share,
         graft_share=recipe.graft_share,
-        mix_share=recipe.mix_share,
         seed=seed,
         epoch=epoch,
         host=host(),

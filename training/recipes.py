@@ -46,8 +46,6 @@ class Recipe:
         augmentation: random changes of the training images.
         other_share: share of photographs of something else, where the network has a lesion output.
         graft_share: share of lesions shown in the surroundings of another photo.
-        mix_share: share of lesions shown mixed with another and learned from the teacher's opinion
-            alone; none where there is no teacher that knows lesions.
         frozen: how the names of layers begin that keep the weights they start with.
         loss_weights: of each output; an output named in no manifest or file is left out.
     """
@@ -67,7 +65,6 @@ class Recipe:
     label_smoothing: float = 0.0
     other_share: float = 0.0
     graft_share: float = 0.0
-    mix_share: float = 0.0
     frozen: tuple[str, ...] = ()
     loss_weights: dict[str, float] = field(default_factory=lambda: {"malignant": 1.0})
 
@@ -153,8 +150,6 @@ DISTILL = replace(
     epochs=14,
     # With 0.25 more verdicts changed in a photo that was 15 % brighter (3.5 %) than may (3 %).
     augmentation=replace(DEFAULT.augmentation, gain=0.35),
-    # Beyer et al. 2022 mix every image; theirs are learned from the teacher alone, as these are.
-    mix_share=0.3,
 )
 
 RECIPES = {"default": DEFAULT, "paper": PAPER, "finetune": FINE_TUNE, "distill": DISTILL}
