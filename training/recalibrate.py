@@ -14,7 +14,7 @@ from pathlib import Path
 from lens import artifact
 from lens.artifact import Card, InvalidModel
 from training.manifest import ManifestError
-from training.train import NETWORKS, PAPER_NETWORKS, finish, open_splits
+from training.train import NETWORKS, PAPER_NETWORKS, announce, finish, open_splits
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -59,11 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (InvalidModel, ManifestError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(
-        f"{options.out}: threshold {card.threshold:.3f} ({card.threshold_rule}), "
-        f"temperature {card.temperature:.2f}\n"
-        f"next: python -m training.evaluate {options.out} --manifest {options.manifest}"
-    )
+    announce(options, card)
     return 0
 
 

@@ -219,6 +219,15 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
     )
 
 
+def announce(options: argparse.Namespace, card: Card) -> None:
+    """Say what was written to ``options.out``, and what to do next."""
+    print(
+        f"{options.out}: threshold {card.threshold:.3f} ({card.threshold_rule}), "
+        f"temperature {card.temperature:.2f}\n"
+        f"next: python -m training.evaluate {options.out} --manifest {options.manifest}"
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
@@ -229,11 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command with --resume goes on after the last whole epoch")
         return 130
-    print(
-        f"{options.out}: threshold {card.threshold:.3f} ({card.threshold_rule}), "
-        f"temperature {card.temperature:.2f}\n"
-        f"next: python -m training.evaluate {options.out} --manifest {options.manifest}"
-    )
+    announce(options, card)
     return 0
 
 
