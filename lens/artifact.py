@@ -8,6 +8,7 @@ which ``malignant`` (n, 1), a probability, is always there. TensorFlow is import
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -101,22 +102,29 @@ def read_card(path: str | Path) -> Card:
         fields = json.loads(text)
         labels, margins = tuple(fields["labels"]), tuple(fields.get("margins", ()))
         card = Card(**{**fields, "labels": labels, "margins": margins})
+        _check(path, card)
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidModel(
             f"{path}: the card inside is damaged ({error}); make the file again with "
             "python -m training.train"
         ) from error
-    if card.views not in (1, 8) or not 0 < card.threshold < 1 or card.temperature <= 0:
+    return card
+
+
+def _check(path: Path, card: Card) -> None:
+    """Refuse what would make a verdict of anything: not a number is below every threshold."""
+    temperate = 0 < card.temperature < math.inf
+    if card.views not in (1, 8) or not 0 < card.threshold < 1 or not temperate:
         raise InvalidModel(
             f"{path}: expected views 1 or 8, a threshold between 0 and 1 and a positive "
             f"temperature in the card, got {card.views}, {card.threshold}, {card.temperature}"
         )
-    if len(card.margins) not in (0, 2) or (card.margins and card.views != 8):
+    fits = not card.margins or (len(card.margins) == 2 and card.views == 8)
+    if not fits or not all(0 <= margin < math.inf for margin in card.margins):
         raise InvalidModel(
-            f"{path}: expected no margins in the card, or two beside views 8, got {card.margins} "
-            f"beside views {card.views}"
+            f"{path}: expected no margins in the card, or two positive ones beside views 8, got "
+            f"{card.margins} beside views {card.views}"
         )
-    return card
 
 
 def write_card(path: str | Path, card: Card) -> None:

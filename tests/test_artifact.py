@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -144,15 +145,14 @@ def with_a_broken_card(path: Path) -> None:
         file.attrs["molelens_card"] = "{"
 
 
-def with_a_threshold_of_two(path: Path) -> None:
-    artifact.save(small(), path, CARD)
-    with h5py.File(path, "r+") as file:
-        card = json.loads(file.attrs["molelens_card"])
-        file.attrs["molelens_card"] = json.dumps({**card, "threshold": 2})
+def with_in_its_card(**fields: object) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        artifact.save(small(), path, CARD)
+        with h5py.File(path, "r+") as file:
+            card = json.loads(file.attrs["molelens_card"])
+            file.attrs["molelens_card"] = json.dumps({**card, **fields})
 
-
-def with_margins_of_one_view(path: Path) -> None:
-    artifact.save(small(), path, dataclasses.replace(CARD, views=1))
+    return make
 
 
 @pytest.mark.filterwarnings("ignore:You are saving")
@@ -169,8 +169,15 @@ def with_margins_of_one_view(path: Path) -> None:
         (asking_for_a_module, r"code outside Keras \(os\)"),
         (of_ten_classes, "expected one image input"),
         (with_a_broken_card, "card inside is damaged"),
-        (with_a_threshold_of_two, "threshold between 0 and 1"),
-        (with_margins_of_one_view, r"two beside views 8, got \(0.6, 0.2\) beside views 1"),
+        (with_in_its_card(threshold=2), "threshold between 0 and 1"),
+        (with_in_its_card(threshold=math.nan), "threshold between 0 and 1"),
+        (with_in_its_card(threshold="0.5"), "card inside is damaged"),
+        (with_in_its_card(temperature=math.nan), "positive temperature"),
+        (with_in_its_card(temperature=math.inf), "positive temperature"),
+        (with_in_its_card(views=1), r"two positive ones beside views 8, got \(0.6, 0.2\) beside"),
+        (with_in_its_card(margins=[0.5]), "two positive ones"),
+        (with_in_its_card(margins=[math.nan, 0.2]), "two positive ones"),
+        (with_in_its_card(margins=[0.6, -0.2]), "two positive ones"),
     ],
 )
 def test_each_unfit_file_is_refused_in_one_line(
