@@ -11,7 +11,7 @@ from flask import Request
 _MOST_BYTES = 200_000_000
 # A phone at 1 Mbit/s sends a photo of 5 MB in 40 s.
 _MOST_SECONDS = 60.0
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 def drain(request: Request) -> None:

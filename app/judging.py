@@ -92,13 +92,16 @@ def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
         Refused: the file is not a usable photo, or there is no room for it now.
     """
     start = time.perf_counter()
+
+    def work() -> tuple[np.ndarray, Verdict]:
+        metrics.STAGE_SECONDS.labels("wait").observe(time.perf_counter() - start)
+        with stage("decode"):
+            pixels = images.decode(data)
+        with stage("judge"):
+            return pixels, judge(pixels, service.engine, service.card)
+
     try:
-        with service.admission.turn(g.get("place")):
-            metrics.STAGE_SECONDS.labels("wait").observe(time.perf_counter() - start)
-            with stage("decode"):
-                pixels = images.decode(data)
-            with stage("judge"):
-                verdict = judge(pixels, service.engine, service.card)
+        pixels, verdict = service.admission.run(work, g.get("place"))
     except images.InvalidImage as error:
         raise refusals.of_image(error) from error
     except Busy as busy:

@@ -16,7 +16,6 @@ def _profile(report: dict[str, Any], photo: str) -> list[str]:
     stages = {
         "decode": parts["decode_ms"],
         f"network, {parts['views']} x {parts['view_ms']:.1f}": network,
-        "judging beside it": parts["judge_ms"] - network,
         "all the rest": parts["rest_ms"],
         "client": goals.case(report, "MoleLens", photo, 1)["client_cpu_ms"],
     }

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -40,6 +41,26 @@ class Server:
     def worker_memory(self) -> list[float]:
         """PSS of each worker in MB: what it owns, and its share of what it shares."""
         return [_pss(pid) for pid in self.workers()]
+
+    @contextmanager
+    def most_memory(self) -> Iterator[list[float]]:
+        """The most that each worker held while the block ran, in MB (PSS); known when it ends."""
+        most: list[float] = []
+        done = threading.Event()
+
+        def watch() -> None:
+            seen = [self.worker_memory()]
+            while not done.wait(0.25):
+                seen.append(self.worker_memory())
+            most.extend(max(worker) for worker in zip(*seen, strict=True))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield most
+        finally:
+            done.set()
+            watcher.join()
 
     def cpu_s(self) -> float:
         """Processor seconds that the workers have used so far."""

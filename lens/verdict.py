@@ -11,11 +11,11 @@ from lens.engine import Engine
 
 # Limits of the plain checks, in grey levels of the 500 px image. Among 2,041 lesions of the train
 # split (every phone photo, every fifth of the rest) the mean was 48-232, the deviation at least 5.2
-# and the edges at least 0.20 but for one phone photo at 0.09: one of them is refused.
+# and the edges at least 0.28 but for one phone photo at 0.17: one of them is refused.
 DARKEST_MEAN = 30.0
 BRIGHTEST_MEAN = 240.0
 FLATTEST_DEVIATION = 4.0
-SOFTEST_EDGES = 0.15
+SOFTEST_EDGES = 0.24
 
 # Quarter turns, mirrored: opposite turns first, for two of these come nearest to the mean of all.
 _TURNS = tuple((quarter, mirror) for mirror in (False, True) for quarter in (0, 2, 1, 3))
@@ -129,10 +129,15 @@ def photo_faults(image: np.ndarray) -> tuple[Reason, ...]:
 
 
 def edge_strength(grey: Image.Image) -> float:
-    """Mean change, in grey levels, that a small Gaussian blur makes: low where already blurred."""
-    # A box takes 2 ms, not 4, but of validation's photos blurred by 3 px it refuses 54 %, not 80 %.
-    soft = grey.filter(ImageFilter.GaussianBlur(2))
-    return float(ImageStat.Stat(ImageChops.difference(grey, soft)).mean[0])
+    """Mean change, in grey levels, that blurring makes at half the size: low where blurred already.
+
+    Of validation's photos blurred by a Gaussian of 3, 4 and 5 px it finds 75, 93 and 98 %, at one
+    false refusal in 1,947. A Gaussian of 2 px at full size found 77, 91 and 96 % in six times the
+    time (3.7 ms, not 0.6).
+    """
+    half = grey.reduce(2)
+    soft = half.filter(ImageFilter.BoxBlur(1))
+    return float(ImageStat.Stat(ImageChops.difference(half, soft)).mean[0])
 
 
 def measure(image: np.ndarray, engine: Engine, card: Card) -> Measurement:

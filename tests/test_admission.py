@@ -1,7 +1,9 @@
 """Who is let in when more photos come than can be judged, and how the others are turned away."""
 
 import http.client
+import os
 import select
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -70,22 +72,63 @@ def test_one_photo_too_many_is_answered_before_it_is_sent_and_its_connection_goe
         assert let_in.getresponse().status == good
 
 
+def nothing() -> None:
+    """Work that a test needs to be let in with."""
+
+
 def test_a_place_is_not_held_by_a_photo_that_comes_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Admission(at_once=1, waiting=0)
     monkeypatch.setattr(admission, "ARRIVAL", 0.0)
     slow = room.expect()
-    with room.turn(), pytest.raises(Busy), room.turn(slow):
-        pass
-    with room.turn(slow):
-        pass
+
+    def meanwhile() -> None:
+        with pytest.raises(Busy):
+            room.run(nothing, slow)
+
+    room.run(meanwhile)
+    room.run(nothing, slow)
 
 
 def test_a_place_kept_is_taken_up_once_and_given_back() -> None:
     room = Admission(at_once=1, waiting=1)
     place = room.expect()
-    with room.turn(place):
+
+    def meanwhile() -> None:
         other = room.expect()
         with pytest.raises(Busy):
             room.expect()
         room.leave(other)
         room.expect()
+
+    room.run(meanwhile, place)
+
+
+def test_who_waited_too_long_is_turned_away_and_its_work_is_not_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room, done = Admission(at_once=1, waiting=1), []
+
+    def meanwhile() -> None:
+        monkeypatch.setattr(admission, "PATIENCE", 0.0)
+        with pytest.raises(Busy):
+            room.run(lambda: done.append("too late"))
+
+    room.run(meanwhile)
+    monkeypatch.undo()
+    room.run(lambda: done.append("in time"))
+    assert done == ["in time"]
+
+
+def test_the_work_of_one_ends_in_its_own_error_and_the_next_is_let_in() -> None:
+    room = Admission(at_once=1, waiting=0)
+    with pytest.raises(ZeroDivisionError):
+        room.run(lambda: 1 / 0)
+    assert room.run(lambda: 1) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a niceness of its own")
+def test_photos_are_judged_behind_everything_else() -> None:
+    room = Admission(at_once=1, waiting=0)
+    own = os.nice(0)
+    assert room.run(lambda: os.nice(0)) == min(19, own + admission.NICENESS)
+    assert os.nice(0) == own

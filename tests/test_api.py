@@ -130,8 +130,8 @@ def test_form_and_api_share_one_budget(make_app):
 
 def test_when_all_places_are_taken_the_answer_is_503_at_once(make_app):
     app = make_app(AT_ONCE="1", WAITING="0")
-    with app.extensions["molelens"].admission.turn():
-        response = send(app.test_client(), painter.encoded(painter.lesion()))
+    admission = app.extensions["molelens"].admission
+    response = admission.run(lambda: send(app.test_client(), painter.encoded(painter.lesion())))
     assert response.status_code == 503
     assert problem(response)["code"] == "busy"
     assert int(response.headers["Retry-After"]) > 0

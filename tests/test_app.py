@@ -171,8 +171,8 @@ def test_a_full_store_is_said_in_words_and_no_verdict_is_lost_silently(make_app)
 
 def test_a_busy_service_says_so_in_words(make_app):
     app = make_app(AT_ONCE="1", WAITING="0")
-    with app.extensions["molelens"].admission.turn():
-        response = upload(app.test_client(), PHOTO)
+    admission = app.extensions["molelens"].admission
+    response = admission.run(lambda: upload(app.test_client(), PHOTO))
     assert response.status_code == 503
     assert "MoleLens is busy" in text(response)
 

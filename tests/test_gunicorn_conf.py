@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import folder_in_memory, one_worker, settings_for, wait_until
 
 from lens import conversion
 
@@ -150,3 +151,16 @@ def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "PatientWorker False []\n"
+
+
+def test_a_worker_that_has_answered_gives_memory_back_though_nobody_asks_again(
+    tiny_model: Path, engine_cache: Path, tmp_path: Path
+) -> None:
+    lines = "_trim = lambda: print('given back', flush=True)"
+    with folder_in_memory() as results:
+        settings = settings_for(tiny_model, engine_cache, results)
+        with one_worker(settings, tmp_path, lines) as server:
+            server.get("/")
+            before = server.said().count("given back")
+            server.get("/")
+            wait_until(lambda: server.said().count("given back") > before, seconds=30)

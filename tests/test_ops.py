@@ -189,8 +189,7 @@ def test_a_made_up_method_makes_no_metric_of_its_own(client):
 
 def test_photos_in_work_and_waiting_are_shown(app):
     client, admission = app.test_client(), app.extensions["molelens"].admission
-    with admission.turn():
-        assert value(client, "molelens_in_work") == 1
+    assert admission.run(lambda: value(client, "molelens_in_work")) == 1
     assert (value(client, "molelens_in_work"), value(client, "molelens_waiting")) == (0, 0)
 
 
