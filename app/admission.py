@@ -1,5 +1,6 @@
 """A bounded number of photos in work and waiting; one more is refused at once, not queued."""
 
+import contextlib
 import contextvars
 import math
 import os
@@ -8,14 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from app import metrics
 
-NICENESS = 10
+NICENESS = 5
 """Of the threads that decode and judge, on Linux, where a thread has its own: while they keep every
-core busy, the others still refuse at once. 32 clients with 12 MP had their 503 in 95 ms (p99) so,
-and in 142 without; requests/s are the same."""
+core busy, the others still refuse at once (bench/README.md has the figures). More would leave
+judging less than a quarter of a core that others want too."""
 
 PATIENCE = 10.0
 """Longest wait for a turn, in seconds; a photo takes well under one second."""
@@ -72,15 +73,28 @@ class Admission:
         place = place or object()
         self._hold(place, math.inf)
         try:
-            metrics.WAITING.inc()
-            turn = self._threads.submit(contextvars.copy_context().run, _in_work, work)
-            wait([turn], PATIENCE)
-            if turn.cancel():  # It has not begun.
-                metrics.WAITING.dec()
-                raise Busy
-            return turn.result()
+            return self._in_turn(work)
         finally:
             self.leave(place)
+
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        job = [work, contextvars.copy_context()]
+        metrics.WAITING.inc()
+        try:
+            turn = self._threads.submit(_begin, job)
+        except RuntimeError:  # This process ends; who has been let in is still answered.
+            return _begin(job)
+        wait([turn], PATIENCE)
+        if turn.cancel():  # It has not begun, but its photo would stay in the line.
+            job.clear()
+            metrics.WAITING.dec()
+            raise Busy
+        try:
+            return turn.result()
+        finally:
+            # An error's traceback holds this frame, and the turn the error: left so, a damaged
+            # photo of 160 MB would stay until the garbage collector comes by.
+            del turn
 
     def _hold(self, place: object, until: float) -> None:
         with self._lock:
@@ -91,12 +105,15 @@ class Admission:
             self._held[place] = until
 
 
-def _in_work(work: Callable[[], T]) -> T:
+def _begin(job: list[Any]) -> Any:
     metrics.WAITING.dec()
+    work, context = job
     with metrics.IN_WORK.track_inprogress():
-        return work()
+        return context.run(work)
 
 
 def _step_back() -> None:
+    # Of this thread alone, and no reason to fail where a sandbox forbids it.
     if sys.platform == "linux":
-        os.nice(NICENESS)  # Of this thread alone.
+        with contextlib.suppress(OSError):
+            os.nice(NICENESS)

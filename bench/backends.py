@@ -81,7 +81,7 @@ def _measured(
         f"p99 {figures.p99_ms:.0f} ms; 503: {figures.refused}, failed: {figures.failed}",
         flush=True,
     )
-    memory = [pss for server in servers for pss in server.worker_memory()]
+    memory = [pss for server in servers for pss in server.memory_after()]
     return {
         "photo": name,
         "backends": len(servers),

@@ -20,15 +20,13 @@ import numpy as np
 from bench import budget, goals, load, photos
 from bench.chart import draw
 from bench.machine import processor
-from bench.server import ROOT, Server, gunicorn
+from bench.server import AFTER, ROOT, Server, gunicorn
 from lens import artifact, images
 from lens.engine import open_engine
 from lens.verdict import judge
 
 HERE = Path(__file__).resolve().parent
 CLIENTS = (1, 4, 32)
-AFTER = 3.0
-"""Seconds after the last load, when memory is measured."""
 
 
 def main() -> None:
@@ -94,11 +92,10 @@ def _measure(
             for name, photo in jpegs.items():
                 _warm_up(server, photo)
                 cases += [_load(server, name, photo, clients, seconds) for clients in CLIENTS]
-        time.sleep(AFTER)
-        memory = server.worker_memory()
+        memory = server.memory_after()
         print(
             f"  memory per worker {', '.join(f'{m:.0f}' for m in memory)} MB (PSS) {AFTER:.0f} s "
-            f"after the loads, {', '.join(f'{m:.0f}' for m in most)} MB at their worst moment"
+            f"after the loads, {', '.join(f'{m:.0f}' for m in most)} MB at most during them"
         )
         return {
             "first_start_s": first,

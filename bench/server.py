@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PATIENCE = 300.0
 """Longest wait for a server to be ready, in seconds."""
+
+
+AFTER = 3.0
+"""Seconds after a load, when memory is measured."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +47,31 @@ class Server:
         """PSS of each worker in MB: what it owns, and its share of what it shares."""
         return [_pss(pid) for pid in self.workers()]
 
+    def memory_after(self) -> list[float]:
+        """The same, AFTER seconds from now: what is given back is given back by then."""
+        time.sleep(AFTER)
+        return self.worker_memory()
+
     @contextmanager
     def most_memory(self) -> Iterator[list[float]]:
-        """The most that each worker held while the block ran, in MB (PSS); known when it ends."""
+        """The most that each worker held while the block ran, in MB (PSS); known when it ends.
+
+        Of four looks a second, so that a shorter peak may be missed.
+        """
         most: list[float] = []
         done = threading.Event()
 
-        def watch() -> None:
-            seen = [self.worker_memory()]
+        def watch() -> Iterator[list[float]]:
             while not done.wait(0.25):
-                seen.append(self.worker_memory())
-            most.extend(max(worker) for worker in zip(*seen, strict=True))
+                yield self.worker_memory()
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            yield most
-        finally:
-            done.set()
-            watcher.join()
+        with ThreadPoolExecutor(1) as watcher:
+            seen = watcher.submit(lambda: list(watch()))
+            try:
+                yield most
+            finally:
+                done.set()
+            most.extend(max(worker) for worker in zip(*seen.result(), strict=True))
 
     def cpu_s(self) -> float:
         """Processor seconds that the workers have used so far."""

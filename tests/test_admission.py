@@ -1,9 +1,13 @@
 """Who is let in when more photos come than can be judged, and how the others are turned away."""
 
+import contextlib
+import gc
 import http.client
 import os
 import select
 import sys
+import time
+import weakref
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +16,7 @@ import painter
 import pytest
 from serving import Gunicorn, folder_in_memory, form, one_worker, settings_for
 
-from app import admission
+from app import admission, metrics
 from app.admission import Admission, Busy
 
 PATIENT = """
@@ -103,6 +107,19 @@ def test_a_place_kept_is_taken_up_once_and_given_back() -> None:
     room.run(meanwhile, place)
 
 
+def test_nobody_waits_for_a_line_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Admission(at_once=1, waiting=0)
+    monkeypatch.setattr(admission, "PATIENCE", 30.0)
+
+    def meanwhile() -> float:
+        start = time.monotonic()
+        with pytest.raises(Busy):
+            room.run(nothing)
+        return time.monotonic() - start
+
+    assert room.run(meanwhile) < 10
+
+
 def test_who_waited_too_long_is_turned_away_and_its_work_is_not_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -119,11 +136,66 @@ def test_who_waited_too_long_is_turned_away_and_its_work_is_not_done(
     assert done == ["in time"]
 
 
-def test_the_work_of_one_ends_in_its_own_error_and_the_next_is_let_in() -> None:
+class Photo:
+    """What a test can see vanish."""
+
+
+def test_of_work_that_failed_nothing_is_kept_and_the_next_is_let_in() -> None:
     room = Admission(at_once=1, waiting=0)
+
+    def fail(photo: Photo) -> None:
+        raise ValueError(photo)
+
+    def sent() -> weakref.ref[Photo]:
+        photo = Photo()
+        with contextlib.suppress(ValueError):
+            room.run(lambda: fail(photo))
+        return weakref.ref(photo)
+
+    gc.disable()
+    try:
+        kept = sent()
+        assert room.run(lambda: 1) == 1  # By the same thread, which has let go of the first.
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+def test_of_who_waited_too_long_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Admission(at_once=1, waiting=1)
+
+    def meanwhile() -> weakref.ref[Photo]:
+        photo = Photo()
+        monkeypatch.setattr(admission, "PATIENCE", 0.0)
+        with pytest.raises(Busy):
+            room.run(lambda: repr(photo))
+        return weakref.ref(photo)
+
+    def held() -> bool:
+        kept = meanwhile()
+        gc.collect()
+        return kept() is not None
+
+    assert not room.run(held)
+    assert metrics.WAITING._value.get() == 0
+
+
+def test_a_process_that_ends_still_answers_who_was_let_in() -> None:
+    room = Admission(at_once=1, waiting=0)
+    room._threads.shutdown()
+    assert room.run(lambda: 1) == 1
     with pytest.raises(ZeroDivisionError):
         room.run(lambda: 1 / 0)
-    assert room.run(lambda: 1) == 1
+
+
+def test_a_sandbox_that_forbids_niceness_is_no_reason_to_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forbidden(_: int) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", forbidden)
+    assert Admission(at_once=1, waiting=0).run(lambda: 1) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a niceness of its own")

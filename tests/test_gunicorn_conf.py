@@ -153,7 +153,7 @@ def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_
     assert done.stdout == "PatientWorker False []\n"
 
 
-def test_a_worker_that_has_answered_gives_memory_back_though_nobody_asks_again(
+def test_a_worker_that_has_answered_gives_memory_back(
     tiny_model: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
     lines = "_trim = lambda: print('given back', flush=True)"

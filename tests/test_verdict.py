@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from lens.artifact import Card
 from lens.engine import Outputs
 from lens.images import decode
-from lens.verdict import Reason, judge, measure
+from lens.verdict import Reason, judge, measure, photo_faults
 
 
 @dataclass
@@ -87,6 +87,14 @@ def blurred() -> np.ndarray:
 def test_a_photo_with_a_plain_fault_is_not_judged(pixels: np.ndarray, reason: Reason) -> None:
     answer = judge(decode(painter.encoded(pixels)), Instrument(0.01), CARD)
     assert (answer.status, answer.verdict, answer.reasons) == ("cannot_judge", None, (reason,))
+
+
+@pytest.mark.parametrize(("radius", "faults"), [(1, ()), (4, (Reason.BLURRED,))])
+def test_a_photo_a_little_soft_is_judged_and_one_clearly_blurred_is_not(
+    photo: np.ndarray, radius: float, faults: tuple[Reason, ...]
+) -> None:
+    soft = Image.fromarray(photo).filter(ImageFilter.GaussianBlur(radius))
+    assert photo_faults(np.asarray(soft)) == faults
 
 
 def test_a_network_that_answers_nonsense_is_an_error_and_never_benign(photo: np.ndarray) -> None:
