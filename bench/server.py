@@ -56,13 +56,13 @@ class Server:
     def most_memory(self) -> Iterator[list[float]]:
         """The most that each worker held while the block ran, in MB (PSS); known when it ends.
 
-        Of four looks a second, so that a shorter peak may be missed.
+        Of two looks a second, so that a shorter peak may be missed.
         """
         most: list[float] = []
         done = threading.Event()
 
         def watch() -> Iterator[list[float]]:
-            while not done.wait(0.25):
+            while not done.wait(0.5):
                 yield self.worker_memory()
 
         with ThreadPoolExecutor(1) as watcher:

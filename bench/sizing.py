@@ -15,7 +15,7 @@ PAGE = HERE.parent / "docs" / "operations.md"
 BEGIN = "<!-- sizing: written by bench.sizing from bench/serve.json and bench/backends.json. -->\n"
 END = "<!-- sizing: end -->\n"
 HEAD = """
-| measured by | what | photo | requests/s | photos a day | memory |
+| measured by | what | photo | requests/s | photos a day | memory after it |
 | --- | --- | --- | --- | --- | --- |
 """
 
@@ -50,8 +50,9 @@ def part(serve: dict[str, Any], backends: dict[str, Any] | None) -> str:
 
 def _row(source: str, what: str, photo: str, rate: float, memory: dict[str, Any]) -> str:
     workers = " + ".join(f"{size:.0f}" for size in memory["worker_pss_mb"])
+    most = f", each at most {memory['most_pss_mb']:.0f}" if "most_pss_mb" in memory else ""
     a_day = f"{round(rate * DAY_S, -4):,.0f}"
-    return f"| {source} | {what} | {photo} | {rate:.1f} | {a_day} | {workers} MB |\n"
+    return f"| {source} | {what} | {photo} | {rate:.1f} | {a_day} | {workers} MB{most} |\n"
 
 
 def write() -> None:
