@@ -82,8 +82,12 @@ class Admission:
         metrics.WAITING.inc()
         try:
             turn = self._threads.submit(_begin, job)
-        except RuntimeError:  # This process ends; who has been let in is still answered.
-            return _begin(job)
+        except RuntimeError:
+            # This process ends, or has no room for a thread; who has been let in is still answered.
+            # The job may stand in the line all the same: emptied, nobody does it again.
+            mine = job[:]
+            job.clear()
+            return _begin(mine)
         wait([turn], PATIENCE)
         if turn.cancel():  # It has not begun, but its photo would stay in the line.
             job.clear()
@@ -106,8 +110,8 @@ class Admission:
 
 
 def _begin(job: list[Any]) -> Any:
-    metrics.WAITING.dec()
     work, context = job
+    metrics.WAITING.dec()
     with metrics.IN_WORK.track_inprogress():
         return context.run(work)
 

@@ -31,6 +31,8 @@ _CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLa
 # Where a file may ask Keras to find its classes; Keras says "builtins" of its own functions.
 _OWN_MODULES = ("keras", "builtins")
 
+LABELS = ("benign", "malignant")
+
 
 class InvalidModel(Exception):
     """A model file that cannot be served; ``str(error)`` says why and what to do, in one line."""
@@ -61,7 +63,7 @@ class Card:
     """
 
     name: str
-    labels: tuple[str, str] = ("benign", "malignant")
+    labels: tuple[str, str] = LABELS
     input_size: int = SIZE
     threshold: float = 0.5
     threshold_rule: str = ""
@@ -113,6 +115,16 @@ def read_card(path: str | Path) -> Card:
 
 def _check(path: Path, card: Card) -> None:
     """Refuse what would make a verdict of anything: not a number is below every threshold."""
+    if card.labels != LABELS:
+        raise InvalidModel(
+            f"{path}: expected the labels {LABELS} in this order in the card, got {card.labels}; "
+            "a verdict would be the other way round, or unknown to the page"
+        )
+    if card.lesion_threshold is not None and not 0 <= card.lesion_threshold <= 1:
+        raise InvalidModel(
+            f"{path}: expected a lesion_threshold between 0 and 1 in the card, or none, got "
+            f"{card.lesion_threshold}"
+        )
     temperate = 0 < card.temperature < math.inf
     if card.views not in (1, 8) or not 0 < card.threshold < 1 or not temperate:
         raise InvalidModel(

@@ -6,6 +6,7 @@ import http.client
 import os
 import select
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -186,6 +187,21 @@ def test_a_process_that_ends_still_answers_who_was_let_in() -> None:
     assert room.run(lambda: 1) == 1
     with pytest.raises(ZeroDivisionError):
         room.run(lambda: 1 / 0)
+
+
+def test_where_no_thread_can_be_started_a_photo_is_judged_once_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_room(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    room, done = Admission(at_once=1, waiting=1), []
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_room)
+        room.run(lambda: done.append("first"))
+    room.run(lambda: done.append("second"))
+    assert done == ["first", "second"]
+    assert metrics.WAITING._value.get() == 0
 
 
 def test_a_sandbox_that_forbids_niceness_is_no_reason_to_fail(
