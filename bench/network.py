@@ -121,7 +121,9 @@ def _onnx(model: Path, cache: Path, seconds: int) -> float:
 
     path = cache / "model.onnx"
     if not path.exists():
-        keras.models.load_model(model, compile=False).export(path, format="onnx", verbose=False)
+        network = keras.models.load_model(model, compile=False)
+        network(_image(np.float32))  # Keras does not export a model that was never called.
+        network.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return _median_ms(lambda image: session.run(None, {name: image}), _image(np.float32), seconds)

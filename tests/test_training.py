@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import painter
+import PIL
 import pytest
+from serving import small_disk
 
 from lens import artifact
 from lens.images import decode
@@ -98,6 +100,30 @@ def test_training_reads_exactly_what_serving_decodes(manifest: Path, tmp_path: P
         images = data.open_images(rows, tmp_path)
         for row, image in zip(rows, images, strict=True):
             assert np.array_equal(image, decode(Path(row.path).read_bytes()))
+
+
+def test_pixels_that_another_pillow_decoded_are_not_learned_from(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_manifest(manifest)[:2]
+    data.open_images(rows, tmp_path)
+    black = np.zeros((500, 500, 3), np.uint8)
+    monkeypatch.setattr(data, "decode", lambda encoded: black)
+    assert data.open_images(rows, tmp_path).any()
+    monkeypatch.setattr(PIL, "__version__", "0.1")
+    assert not data.open_images(rows, tmp_path).any()
+
+
+def test_a_disk_without_room_is_told_before_training(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "small", 4_000_000) as folder:
+        for source in manifest.parent.glob("*.[cj]*"):
+            (folder / source.name).write_bytes(source.read_bytes())
+        assert train.main(["--manifest", str(folder / "manifest.csv"), "--epochs", "1"]) == 2
+        said = capsys.readouterr().err
+        assert "cache: expected 24 MB of room" in said
+        assert not list(folder.glob("cache/*.npy"))
 
 
 def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path: Path) -> None:

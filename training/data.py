@@ -1,10 +1,12 @@
 """Rows to batches: images decoded once by ``lens.images.decode``, cached, drawn, augmented."""
 
+import errno
 import fcntl
 import hashlib
 import math
 import os
 import platform
+import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +14,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import PIL
 from tqdm import tqdm
 
+from lens import images as lens_images
 from lens.images import SIZE, InvalidImage, decode
 from training.augment import Augmentation, graft
 from training.lessons import Lessons
@@ -28,18 +32,27 @@ PHOTOGRAPHS, SKIN = 0.6, 0.2
 the photo they are given. The rest is painted nonsense, and so is what finds none."""
 
 
+class DiskFull(Exception):
+    """There is no room for the decoded images; ``str(error)`` says how much they need."""
+
+
 def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     """Decoded images of the rows, memory-mapped from a cache that is filled at the first call.
+
+    It is filled anew when a file, ``lens.images`` or Pillow is another: a network that learned from
+    pixels which serving no longer makes would lose accuracy, and nothing would say so.
 
     Returns:
         uint8 memory map (len(rows), 500, 500, 3), exactly ``lens.images.decode`` of each file.
 
     Raises:
         ManifestError: a file is missing or cannot be decoded.
+        DiskFull: the folder has no room for them.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    key = hashlib.sha256("\n".join(map(_fingerprint, rows)).encode()).hexdigest()[:16]
+    decoder = f"{PIL.__version__} {Path(lens_images.__file__).read_text()}"
+    key = hashlib.sha256("\n".join([decoder, *map(_fingerprint, rows)]).encode()).hexdigest()[:16]
     cache = folder / f"{key}.npy"
     # Two processes may need it at once, as the hosts of a run on one machine do.
     with cache.with_suffix(".lock").open("w") as lock:
@@ -55,12 +68,30 @@ def _fill(cache: Path, rows: list[Row]) -> None:
     partial = cache.with_suffix(f".{platform.node()}.partial.npy")
     shape = (len(rows), SIZE, SIZE, 3)
     images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+    _reserve(partial)
     with ThreadPoolExecutor(2) as pool:
         decoded = pool.map(decode_row, rows)
         for index, image in enumerate(tqdm(decoded, "decoding", len(rows), unit="image")):
             images[index] = image
     images.flush()
     partial.rename(cache)
+
+
+def _reserve(partial: Path) -> None:
+    """Take the disk's blocks now: a write to a mapped page that has none kills the process."""
+    size = partial.stat().st_size
+    try:
+        with partial.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        partial.unlink()
+        if error.errno != errno.ENOSPC:
+            raise
+        free = shutil.disk_usage(partial.parent).free
+        raise DiskFull(
+            f"{partial.parent}: expected {size / 1e6:,.0f} MB of room for the decoded images, got "
+            f"{free / 1e6:,.0f} MB; the .npy files there may be deleted, each run makes its own anew"
+        ) from error
 
 
 def _fingerprint(row: Row) -> str:

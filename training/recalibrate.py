@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lens import artifact
 from lens.artifact import Card, InvalidModel
+from training.data import DiskFull
 from training.manifest import ManifestError
 from training.train import NETWORKS, PAPER_NETWORKS, announce, finish, open_splits
 
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         card = recalibrate(options)
-    except (InvalidModel, ManifestError) as error:
+    except (InvalidModel, ManifestError, DiskFull) as error:
         print(error, file=sys.stderr)
         return 2
     announce(options, card)

@@ -25,7 +25,7 @@ from lens.engine import EngineError, open_engine
 from training import paper
 from training.arguments import positive
 from training.calibrate import calibrate
-from training.data import Examples, open_images
+from training.data import DiskFull, Examples, open_images
 from training.device import choose_precision
 from training.figures import figures
 from training.fitting import TrainingError, Validation, fit, last_weights
@@ -39,6 +39,9 @@ from training.train import NETWORKS
 
 class ReproduceError(Exception):
     """The experiment cannot go on; the message says why and what to do."""
+
+
+FAILURES = (ManifestError, DiskFull, TrainingError, ReproduceError, InvalidModel, EngineError)
 
 
 @dataclass(frozen=True)
@@ -280,7 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         reproduce(options)
-    except (ManifestError, TrainingError, ReproduceError, InvalidModel, EngineError) as error:
+    except FAILURES as error:
         print(f"reproduce: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from lens.artifact import Card, InvalidModel
 from training import networks
 from training.arguments import positive
 from training.calibrate import calibrate
-from training.data import Examples, open_images
+from training.data import DiskFull, Examples, open_images
 from training.device import choose_precision, distribute, host
 from training.fitting import TrainingError, Validation, fit
 from training.lessons import IMAGENET, Lessons, NotATeacher
@@ -38,6 +38,7 @@ NETWORKS: dict[str, Callable[..., keras.Model]] = {
 }
 FAILURES = (
     ManifestError,
+    DiskFull,
     InvalidModel,
     MissingWeights,
     NotATeacher,
@@ -155,6 +156,7 @@ def open_splits(manifest: Path, teacher: str | None = None) -> tuple[Examples, V
 
     Raises:
         ManifestError: a split lacks a class, or a file cannot be read.
+        training.data.DiskFull: no room for the decoded images.
         NotATeacher: see ``training.lessons``.
     """
     rows = read_manifest(manifest)
