@@ -151,20 +151,22 @@ def measure(image: np.ndarray, engine: Engine, card: Card) -> Measurement:
         engine: runs the network.
         card: its views, threshold, temperature and margins.
     """
-    # Turned by whole pixels, not by their three bytes: 9 ms of CPU for eight views, not 17.
-    pixels = np.ascontiguousarray(image).view("V3")[..., 0]
     first, *later = (*PARTS, card.views) if card.margins else (card.views,)
-    measured = _look(pixels, engine, _TURNS[:first])
+    measured = _look(image, engine, _TURNS[:first])
     for views, margin in zip(later, card.margins, strict=True):
         if _leaves_no_doubt(measured, margin, card):
             break
-        measured = _join(measured, _look(pixels, engine, _TURNS[len(measured.logits) : views]))
+        measured = _join(measured, _look(image, engine, _TURNS[len(measured.logits) : views]))
     return measured
 
 
-def _look(pixels: np.ndarray, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> Measurement:
-    turned = np.stack([_turn(pixels, *turn) for turn in turns])
-    outputs = engine.run(turned[..., None].view(np.uint8))
+def _look(image: np.ndarray, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> Measurement:
+    views = np.empty((len(turns), *image.shape), np.uint8)
+    for view, turn in zip(views, turns, strict=True):
+        # A channel at a time: eight views take 2.7 ms of CPU, all three bytes together over 6.
+        for channel in range(image.shape[-1]):
+            view[..., channel] = _turn(image[..., channel], *turn)
+    outputs = engine.run(views)
     p = np.clip(outputs.malignant.astype(np.float64), 1e-7, 1 - 1e-7)
     maps = outputs.heat_map
     if maps is not None:

@@ -90,7 +90,7 @@ def _reserve(partial: Path) -> None:
         free = shutil.disk_usage(partial.parent).free
         raise DiskFull(
             f"{partial.parent}: expected {size / 1e6:,.0f} MB of room for the decoded images, got "
-            f"{free / 1e6:,.0f} MB; the .npy files there may be deleted, each run makes its own anew"
+            f"{free / 1e6:,.0f} MB; the .npy files there may be deleted: a run makes its own again"
         ) from error
 
 
