@@ -258,7 +258,8 @@ def _adapt(model: "keras.Model", path: Path) -> "keras.Model":
     height, width = inputs[0][1] or SIZE, inputs[0][2] or SIZE
     if (height, width) != (SIZE, SIZE):
         x = keras.layers.Resizing(height, width, antialias=True)(x)
-    if not any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers):
+    # A backbone that scales for itself may be a model within the model.
+    if not any(isinstance(one, keras.layers.Rescaling) for one in model._flatten_layers()):
         x = keras.layers.Rescaling(1 / 255)(x)
     malignant = model(x)
     if outputs == [(None, 2)]:

@@ -208,6 +208,10 @@ def _checked(images: np.ndarray) -> np.ndarray:
     return images
 
 
+ROUNDING = 1e-3
+"""How far a probability may lie outside 0 to 1: bfloat16 has three digits."""
+
+
 def _outputs(answer: dict[str, np.ndarray]) -> Outputs:
     heat_map, lesion = answer.get("heat_map"), answer.get("lesion")
     outputs = Outputs(
@@ -215,7 +219,11 @@ def _outputs(answer: dict[str, np.ndarray]) -> Outputs:
         heat_map=None if heat_map is None else heat_map[..., 0].astype(np.float32),
         lesion=None if lesion is None else lesion[:, 0].astype(np.float32),
     )
-    # A NaN is below every threshold: left alone, it would read as "benign".
-    if not all(np.isfinite(a).all() for a in (outputs.malignant, outputs.lesion) if a is not None):
-        raise EngineError("The network's answer is not a number; the model file may be damaged.")
+    # A NaN is below every threshold, and so are most logits: left alone, they read as "benign".
+    for said in (outputs.malignant, outputs.lesion):
+        if said is not None and not ((said >= -ROUNDING) & (said <= 1 + ROUNDING)).all():
+            raise EngineError(
+                f"Expected probabilities from the network, 0 to 1, got {said}; its last layer "
+                "may lack a sigmoid, or the model file be damaged."
+            )
     return outputs

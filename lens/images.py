@@ -192,12 +192,13 @@ def _shrunk_in_strips(image: Image.Image) -> Image.Image:
     rows = down * max(1, _STRIP_PIXELS // (width * down))
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
-        small.paste(_to_rgb(strip).reduce((across, down)), (0, top // down))
+        small.paste(to_rgb(strip).reduce((across, down)), (0, top // down))
     box = (0, 0, width / across, height / down)
     return small.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode as RGB: on white where transparent, 16-bit greys scaled to 0-255."""
     if image.mode.startswith("I"):
         # Pillow clips 16-bit greys at 255 when it converts them; 65535 / 257 is 255.
         return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")

@@ -78,6 +78,19 @@ def test_a_paper_style_file_is_served_uncalibrated_with_pixels_scaled_to_one(
     assert np.allclose(loaded(image)["malignant"], model(image / 255), atol=1e-6)
 
 
+def test_a_backbone_that_scales_for_itself_is_not_given_scaled_pixels(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    scaling = [layers.Rescaling(1 / 255), layers.Conv2D(2, 3, strides=8), layers.Flatten()]
+    backbone = keras.Sequential([keras.Input((500, 500, 3)), *scaling])
+    pixels = keras.Input((500, 500, 3))
+    malignant = layers.Dense(1, activation="sigmoid")(backbone(pixels))
+    model = keras.Model(pixels, malignant)
+    model.save(tmp_path / "foreign.h5")
+    loaded, _ = artifact.load(tmp_path / "foreign.h5")
+    assert np.allclose(loaded(image)["malignant"], model(image), atol=1e-6)
+
+
 @pytest.mark.parametrize("units", [1, 2])
 def test_a_file_of_another_size_takes_500_px_all_the_same(
     tmp_path: Path, image: np.ndarray, units: int

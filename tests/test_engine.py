@@ -326,7 +326,22 @@ def test_an_answer_that_is_not_a_number_is_an_error_not_a_verdict(
     broken.get_layer("heat_map").bias.assign([float("nan")])
     path = tmp_path / "nan.h5"
     artifact.save(broken, path, artifact.Card(name="nan"))
-    with pytest.raises(EngineError, match="not a number"):
+    with pytest.raises(EngineError, match=r"Expected probabilities .* got \[nan\]"):
+        KerasEngine(path).run(np.zeros((1, *SHAPE), np.uint8))
+
+
+@pytest.mark.parametrize("bias", [-2.0, 1.2])
+def test_an_answer_that_is_no_probability_is_an_error_not_a_verdict(
+    tmp_path: Path, bias: float
+) -> None:
+    import keras
+    from keras import layers
+
+    path = tmp_path / "logits.h5"
+    pixels = keras.Input((64, 64, 3))
+    logit = layers.Dense(1, bias_initializer=keras.initializers.Constant(bias))
+    keras.Model(pixels, logit(layers.GlobalAveragePooling2D()(pixels))).save(path)
+    with pytest.raises(EngineError, match="may lack a sigmoid"):
         KerasEngine(path).run(np.zeros((1, *SHAPE), np.uint8))
 
 

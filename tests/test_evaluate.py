@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import pytest
 from PIL import Image
 
 from lens import artifact
-from training import robustness
+from lens.images import decode
+from training import model_card, robustness
 from training.evaluate import main
+from training.manifest import Row
+from training.patients import describe_patients
 
 ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
@@ -237,6 +241,33 @@ def test_a_model_trained_beside_another_split_is_warned_of(
     assert main(list(map(str, arguments))) == 0
     assert "another test split" in capsys.readouterr().err
     assert "the figures may flatter it" in (tmp_path / "README.md").read_text()
+
+
+def test_the_card_of_another_model_is_not_overwritten(tiny_model, tmp_path):
+    shutil.copy(tiny_model, tmp_path / "own.h5")
+    card = artifact.read_card(tiny_model)
+    others = tmp_path / "README.md"
+    others.write_text("# Model card: melanoma.h5\n")
+    assert model_card._place(tmp_path / "own.h5") == tmp_path / "own.md"
+    others.write_text(f"{model_card._head(tmp_path / 'own.h5', card)}\n")
+    assert model_card._place(tmp_path / "own.h5") == others
+
+
+def test_a_grey_photo_of_16_bits_is_changed_as_it_is_decoded():
+    grey = np.random.default_rng(0).integers(10_000, 60_000, (200, 300)).astype(np.uint16)
+    file = BytesIO()
+    Image.fromarray(grey).save(file, "PNG")
+    mirrored = dict(robustness.changes(file.getvalue()))["left-right flip"]
+    assert np.array_equal(mirrored, decode(file.getvalue())[:, ::-1])
+
+
+def test_what_a_table_does_not_know_is_no_age_and_no_skin_tone(tmp_path):
+    table = "img_id,age,gender,fitspatrick\na.png,nan,FEMALE,nan\nb.png,61,,5.0\n"
+    (tmp_path / "metadata.csv").write_text(table)
+    rows = [Row(str(tmp_path / name), "pad_ufes", "", 0, "", "test") for name in ("a.png", "b.png")]
+    known, other = describe_patients(rows)
+    assert known == {"sex": "female"}
+    assert other == {"age": "60 and over", "skin tone": "Fitzpatrick V-VI"}
 
 
 def test_the_mask_hides_the_middle_and_leaves_the_rim():

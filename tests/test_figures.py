@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from training.figures import (
@@ -119,6 +120,23 @@ def test_a_perfect_ranking_of_three_malignant_lesions_does_not_claim_certainty()
     lesions = answers([1] * 3 + [0] * 30, [0.9] * 3 + [0.1] * 30)
     expected = [1.0, pytest.approx(0.025 ** (1 / 3), abs=1e-3), 1.0]
     assert curve_interval(area_under_curve, lesions, seed=0) == expected
+
+
+def test_four_photos_of_two_patients_say_as_little_as_two_patients():
+    hits, patients = np.array([True, True, False, False]), np.array(["a", "a", "a", "b"])
+    expected = [0.5, pytest.approx(0.0126, abs=1e-3), pytest.approx(0.9874, abs=1e-3)]
+    assert proportion(hits, patients, seed=0) == expected  # binomial, 1 of 2
+    lesions = answers([1] * 4 + [0] * 30, [*np.linspace(0.2, 0.3, 4), *np.linspace(0, 1, 30)])
+    lesions.groups[:4] = patients
+    _, low, high = curve_interval(area_under_curve, lesions, seed=0)
+    assert low < 0.05
+    assert high > 0.9
+
+
+def test_of_few_groups_the_interval_is_the_exact_binomial_one():
+    exact = binomtest(3, 9).proportion_ci(0.95, "exact")
+    found = proportion(np.arange(9) < 3, np.arange(9), seed=0)
+    assert found[1:] == pytest.approx([exact.low, exact.high], abs=1e-4)
 
 
 def test_resamples_without_a_malignant_lesion_are_left_out_of_the_interval():

@@ -278,6 +278,34 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
     assert "training.recalibrate" in card.command.splitlines()[1]
 
 
+def test_recalibrating_without_other_photographs_keeps_what_was_learned_of_them(
+    manifest: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "manifest.csv"
+    alone.write_text(manifest.read_text().replace("lesion", f"{manifest.parent}/lesion"))
+    before, after = tmp_path / "before.h5", tmp_path / "after.h5"
+    artifact.save(networks.cnn7(), before, artifact.Card("cnn7"))
+    arguments = [str(before), "--out", str(after), "--manifest", str(alone)]
+    assert recalibrate.main(arguments) == 0
+    (old, _), (new, card) = artifact.load(before), artifact.load(after)
+    lesion = [model.get_layer("lesion").get_weights()[0] for model in (old, new)]
+    assert np.array_equal(*lesion)
+    assert card.calibrated
+
+
+def test_a_test_split_that_a_parent_may_have_learned_from_is_not_called_set_aside(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_manifest(manifest)
+    alike, other = tmp_path / "alike.h5", tmp_path / "other.h5"
+    for path, hashes in ((alike, train.set_aside(rows, [])), (other, {"test": "0" * 64})):
+        artifact.save(networks.cnn7(), path, artifact.Card("cnn7", split_hashes=hashes))
+    assert set(train.set_aside(rows, [None, alike])) == {"train", "val", "test"}
+    assert not capsys.readouterr().err
+    assert set(train.set_aside(rows, [alike, other])) == {"train", "val"}
+    assert f"WARNING: {other} was trained beside another test split" in capsys.readouterr().err
+
+
 def test_a_model_of_another_kind_is_not_recalibrated(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -322,6 +350,28 @@ def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:
     probabilities = np.linspace(0, 1, 100)[::-1]
     threshold = calibrate.threshold_at(probabilities, labels, 0.95)
     assert (probabilities[labels == 1] >= threshold).mean() == pytest.approx(0.95)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_threshold_is_below_the_lesion_that_sets_it_and_counts_refused_ones_as_missed(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_manifest(manifest)[:40]
+    logits = np.linspace(-2, 2, 40)
+    # Of 20 malignant lesions one may be missed; the second highest of all is refused.
+    lesions = np.where(np.arange(40) == 37, 0.1, 0.9)
+    said = [
+        Measurement(np.full(8, logit), np.full(8, lesion), None)
+        for logit, lesion in zip(logits, lesions, strict=True)
+    ]
+    monkeypatch.setattr(calibrate, "measure_all", lambda *_: said)
+    monkeypatch.setattr(calibrate, "fit_platt", lambda *_: (1.0, 0.0))
+    monkeypatch.setattr(calibrate, "FALSE_REFUSALS", {"dermoscopy": 0.05, "other": 0.05})
+    images = data.open_images(rows, tmp_path / "cache")
+    card = artifact.Card("cnn7")
+    card = calibrate.calibrate(networks.cnn7(), card, tmp_path / "m.h5", images, rows)
+    lowest = logits[[row.malignant == 1 for row in rows]].min()
+    assert np.log(card.threshold / (1 - card.threshold)) == pytest.approx(lowest - calibrate.HAIR)
 
 
 def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() -> None:

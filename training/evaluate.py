@@ -150,7 +150,7 @@ def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
 def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
     """Which rows, bool (n,), belong to each part of the report: both pools, then each source."""
     sources = np.array([row.source for row in rows])
-    parts = {"pooled": sources != "", "pooled_dermoscopy": np.isin(sources, DERMOSCOPY)}
+    parts = {"pooled": np.ones(len(rows), bool), "pooled_dermoscopy": np.isin(sources, DERMOSCOPY)}
     parts |= {name: sources == name for name in dict.fromkeys(sources.tolist())}
     return {name: chosen for name, chosen in parts.items() if chosen.any()}
 

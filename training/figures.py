@@ -10,13 +10,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import beta
 
 RESAMPLES = 2000
 BINS = 15
 """Equal bins of the probability for the calibration error (Guo et al. 2017)."""
 AT_SENSITIVITY = 0.95
 """Sensitivity at which the specificity of the whole curve is read."""
+
+FEWEST = 10
+"""Groups of the scarcer class under which resampling is not believed. Of two patients it has three
+things to draw: of 120 simulated tests with 4 melanomas of 2 patients its 95 % interval of the AUC
+held the truth in 56 to 65 %."""
 
 REFUSED, BENIGN, MALIGNANT = -1, 0, 1
 
@@ -71,11 +76,12 @@ def figures(answers: Answers, seed: int = 0) -> dict[str, Any]:
     labels, calls = answers.labels, answers.calls
     right = calls == labels
     benign, malignant = labels == 0, labels == 1
+    groups = len(np.unique(answers.groups))
     ece = calibration_error(answers, np.ones((1, len(labels))))[0]
     return {
         "n": len(labels),
         "malignant": int(labels.sum()),
-        "groups": len(np.unique(answers.groups)),
+        "groups": groups,
         "refused": int((calls == REFUSED).sum()),
         "right": {
             name: [int(right[chosen].sum()), int(chosen.sum())]
@@ -86,7 +92,7 @@ def figures(answers: Answers, seed: int = 0) -> dict[str, Any]:
         "specificity": proportion(right[benign], answers.groups[benign], seed),
         "accuracy": proportion(right, answers.groups, seed),
         "specificity_at_95_sensitivity": curve_interval(specificity_at_sensitivity, answers, seed),
-        "brier": interval(partial(brier, answers), answers.groups, seed, trials=len(labels)),
+        "brier": interval(partial(brier, answers), answers.groups, seed, trials=groups),
         "ece": round(float(ece), 4),
     }
 
@@ -113,10 +119,11 @@ def interval(
     """A figure of n lesions and the 2.5 and 97.5 % quantiles of its resamples.
 
     Where every resample is perfect (4 of 4 melanomas found), or every one fails, the bootstrap
-    would claim certainty: the interval is then the exact binomial one (Clopper and Pearson 1934).
+    would claim certainty, and of under ``FEWEST`` groups it knows too little: the interval is then
+    the exact binomial one (Clopper and Pearson 1934), of as many trials as there are groups.
 
     Args:
-        figure: weights of the lesions (b, n) to (b,), NaN where it has no value.
+        figure: weights of the lesions (b, n) to (b,), 0-1, NaN where it has no value.
         groups: (n,), what is resampled as one.
         seed: of the resampling.
         trials: groups that could have spoilt a perfect figure.
@@ -131,9 +138,20 @@ def interval(
             return None
         drawn = np.concatenate([figure(weights) for weights in _resamples(groups, seed)])
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    if low == high and value in (0, 1):
-        low, high = binomtest(round(value) * trials, trials).proportion_ci(0.95, "exact")
+    if trials < FEWEST or (low == high and value in (0, 1)):
+        low, high = _exact(value, trials)
     return [round(float(number), 4) for number in (value, low, high)]
+
+
+def _exact(share: float, trials: int) -> tuple[float, float]:
+    """Clopper and Pearson's 95 % interval, also of a mean of groups that are each between 0 and 1.
+
+    No such groups spread more than those that are 0 or 1, so that it is rather too wide.
+    """
+    hits = share * trials
+    low = beta.ppf(0.025, hits, trials - hits + 1) if hits > 0 else 0.0
+    high = beta.ppf(0.975, hits + 1, trials - hits) if hits < trials else 1.0
+    return float(low), float(high)
 
 
 def area_under_curve(answers: Answers, weights: np.ndarray) -> np.ndarray:

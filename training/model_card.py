@@ -1,4 +1,4 @@
-"""The model card: README.md beside the model file (Mitchell et al. 2019), made of figures."""
+"""The model card: a text beside the model file (Mitchell et al. 2019), made of figures."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,7 @@ from lens import artifact
 from lens.artifact import Card
 from lens.verdict import PARTS
 from training import tables
+from training.figures import FEWEST
 from training.goals import goals
 
 _SETS = {
@@ -15,6 +16,7 @@ _SETS = {
     "isic2019": ("ISIC 2019: dermoscopy, several clinics", "CC0 or CC BY-NC 4.0, by image"),
     "siim2020": ("SIIM-ISIC 2020: dermoscopy, several clinics", "CC BY-NC 4.0"),
     "pad_ufes": ("PAD-UFES-20: smartphone photos, Espírito Santo", "CC BY 4.0"),
+    "isic_archive": ("ISIC Archive: dermoscopy, many clinics", "CC0, CC BY or CC BY-NC, by image"),
     "folders": ("a folder of the trainer's own", "the trainer's to say"),
 }
 
@@ -29,14 +31,14 @@ def write_model_card(model: Path, card: Card, report: dict[str, Any], pictures: 
         pictures: folder of roc.png, confusion.png and reliability.png.
 
     Returns:
-        Where it was written.
+        Where it was written: README.md, or MODEL.md where README.md is about something else.
     """
-    path = model.with_name("README.md")
+    path = _place(model)
     where = Path(os.path.relpath(pictures, path.parent)).as_posix()
     sections = [
         _head(model, card),
         _USE,
-        _figures(report, where),
+        _figures(report, card, where),
         _data(card),
         _limits(report),
         _file(card),
@@ -45,9 +47,24 @@ def write_model_card(model: Path, card: Card, report: dict[str, Any], pictures: 
     return path
 
 
+def _place(model: Path) -> Path:
+    """README.md, where it is missing or this model's; beside that of another, MODEL.md."""
+    readme = model.with_name("README.md")
+    try:
+        with readme.open(encoding="utf-8") as file:
+            ours = file.readline().strip() == _title(model)
+    except FileNotFoundError:
+        ours = True
+    return readme if ours else model.with_suffix(".md")
+
+
+def _title(model: Path) -> str:
+    return f"# Model card: {model.name}"
+
+
 def _head(model: Path, card: Card) -> str:
     calibrated = "" if card.calibrated else "\n**Not calibrated: its probabilities are scores.**\n"
-    return f"""# Model card: {model.name}
+    return f"""{_title(model)}
 
 Written by `python -m training.evaluate`, not by hand. SHA-256 `{artifact.sha256(model)}`.
 {calibrated}
@@ -73,7 +90,8 @@ owner should be seen by a dermatologist whatever the verdict. It is not for scre
 insurance, nor for photos taken without consent."""
 
 
-def _figures(report: dict[str, Any], where: str) -> str:
+def _figures(report: dict[str, Any], card: Card, where: str) -> str:
+    fitted = ", and the threshold comes from validation" if card.calibrated else ""
     unseen = {
         True: "The test images are those set aside when the model was trained.",
         False: "**These test images are not those set aside when the model was trained; it may "
@@ -83,13 +101,13 @@ def _figures(report: dict[str, Any], where: str) -> str:
     }[report["split_as_trained"]]
     return f"""## Figures
 
-Test split only; no choice was made on it, and the threshold comes from validation.
+Test split only; no choice was made on it{fitted}.
 {unseen}
 
 Intervals are 95 %, from {report["resamples"]:,} resamples of whole groups (a lesion's or a
-patient's photos together). A refused lesion counts as neither found nor called benign; AUC and
-calibration count its probability all the same. "Specificity at 95 %" is the point of the ROC curve
-with 95 % sensitivity on the test split itself.
+patient's photos together), or exact binomial ones of fewer groups than {FEWEST}. A refused lesion
+counts as neither found nor called benign; AUC and calibration count its probability all the same.
+"Specificity at 95 %" is the point of the ROC curve with 95 % sensitivity on the test split itself.
 
 {tables.parts(report)}
 
@@ -129,7 +147,7 @@ The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma al
 
 ### By patient
 
-From the sets' own tables, where they say; skin tone is recorded in PAD-UFES-20 alone, by hand.
+From the sets' own tables, where they say; few record the skin tone, PAD-UFES-20 by eye.
 
 {tables.patients(report)}
 

@@ -1,6 +1,7 @@
 """Age, sex and skin tone of the patients, and the site of the lesion, from the sets' tables."""
 
 import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +94,9 @@ def _describe(record: dict[str, str], table: _Table) -> dict[str, str]:
 
 def _band(text: str | None, ends: tuple[tuple[int, str], ...], last: str) -> str:
     try:
-        number = float(text or "")
+        number = float(text or "nan")
     except ValueError:
+        return ""
+    if not math.isfinite(number):  # As pandas writes what is not known.
         return ""
     return next((name for end, name in ends if number < end), last)

@@ -2,7 +2,9 @@
 
 For a clinic's own photos: how common a melanoma is and how a camera sees decide what a probability
 and a threshold should be. The refusal is fitted on the manifest's train split and not_lesion.csv
-beside it, all else on its validation split: python -m training.recalibrate MODEL.h5 --out NEW.h5
+beside it, where there is one, all else on its validation split:
+
+    python -m training.recalibrate MODEL.h5 --out NEW.h5
 """
 
 import argparse
@@ -13,14 +15,18 @@ from pathlib import Path
 
 from lens import artifact
 from lens.artifact import Card, InvalidModel
+from training.calibrate import calibrate
 from training.data import DiskFull
-from training.manifest import ManifestError
-from training.train import NETWORKS, PAPER_NETWORKS, announce, finish, open_splits
+from training.manifest import ManifestError, read_manifest
+from training.train import NETWORKS, PAPER_NETWORKS, announce, finish, open_splits, set_aside
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "python -m training.recalibrate", description=__doc__, allow_abbrev=False
+        "python -m training.recalibrate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("model", type=Path, metavar="MODEL.h5")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.h5")
@@ -48,9 +54,13 @@ def recalibrate(options: argparse.Namespace) -> Card:
         card,
         views=1 if card.name in PAPER_NETWORKS else 8,
         command=f"{card.command}\n{again}".strip(),
+        split_hashes=set_aside(read_manifest(options.manifest), [options.model]),
         metrics={},
     )
-    return finish(model, card, options.out, examples, validation, options.seed)
+    if len(examples.others):
+        return finish(model, card, options.out, examples, validation, options.seed)
+    print("no not_lesion.csv beside the manifest: the refusal keeps what it learned of photographs")
+    return calibrate(model, card, options.out, validation.images, validation.rows)
 
 
 def main(arguments: list[str] | None = None) -> int:

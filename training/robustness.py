@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from lens.images import FORMATS, SIZE, InvalidImage, decode
+from lens.images import FORMATS, SIZE, InvalidImage, decode, to_rgb
 
 MASKED_SHARE = 0.7
 """Diameter of the disc that hides the lesion, as a share of the photo's side."""
@@ -98,8 +98,10 @@ def _places(chosen: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _open(data: bytes) -> Image.Image:
     photo = Image.open(BytesIO(data), formats=FORMATS)
-    photo.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.BICUBIC)
-    return ImageOps.exif_transpose(photo).convert("RGB")
+    photo.draft("RGB", (2 * _LARGEST_SIDE, 2 * _LARGEST_SIDE))
+    upright = to_rgb(ImageOps.exif_transpose(photo))
+    upright.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.BICUBIC)
+    return upright
 
 
 def _rotated(photo: Image.Image, degrees: float) -> Image.Image:

@@ -6,7 +6,7 @@ import platform
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -88,13 +88,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def train(options: argparse.Namespace) -> Card:
     """Train, calibrate on validation, write the model and its curves; return its card."""
+    card = _card(options, read_manifest(options.manifest))
     network, history, examples, validation = learn(options)
     plot_curves(history, options.out.with_name(f"{options.out.stem}_curves.png"))
     # Built again in float32, so that the file does not ask its reader for bfloat16.
     keras.config.set_dtype_policy("float32")
     served = NETWORKS[options.network]()
     served.set_weights(network.get_weights())
-    card = _card(options, read_manifest(options.manifest))
     return finish(served, card, options.out, examples, validation, options.seed)
 
 
@@ -208,10 +208,7 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
             "recipe": options.recipe,
             "changed": dict(setting.split("=", 1) for setting in options.set),
         },
-        split_hashes={
-            split: split_hash([row for row in rows if row.split == split])
-            for split in ("train", "val", "test")
-        },
+        split_hashes=set_aside(rows, [options.start, _file(options.teacher)]),
         versions={"python": platform.python_version()} | {name: version(name) for name in packages},
         # Stopped and resumed or not, the weights are the same.
         command=shlex.join(
@@ -219,6 +216,35 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
         ),
         created=datetime.date.today().isoformat(),
     )
+
+
+def _file(teacher: str | None) -> Path | None:
+    return Path(teacher) if teacher and teacher != IMAGENET else None
+
+
+def set_aside(rows: list[Row], learned_from: Iterable[Path | None]) -> dict[str, str]:
+    """Hashes of a manifest's splits, for a card; without the test split where it was not set aside.
+
+    A model that starts from another, or is taught by it, has learned from that one's photos too.
+
+    Args:
+        rows: of the manifest in use.
+        learned_from: those other models; None for none.
+    """
+    hashes = {
+        split: split_hash([row for row in rows if row.split == split])
+        for split in ("train", "val", "test")
+    }
+    for path in filter(None, learned_from):
+        if artifact.read_card(path).split_hashes.get("test") != hashes["test"]:
+            print(
+                f"WARNING: {path} was trained beside another test split, or does not say; it may "
+                "have learned from photos of this one, and so has what is made of it.",
+                file=sys.stderr,
+            )
+            hashes.pop("test", None)
+            break
+    return hashes
 
 
 def announce(options: argparse.Namespace, card: Card) -> None:
