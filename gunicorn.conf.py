@@ -30,7 +30,8 @@ M_ARENA_MAX = -8
 PATIENCE = 30.0
 """Seconds in which a request must have come, headers and body, and a second more for every"""
 BYTES_A_SECOND = 20_000
-"""so many bytes: as Apache's RequestReadTimeout (deploy/apache/molelens.conf)."""
+"""so many bytes, as with Apache's RequestReadTimeout (deploy/apache/molelens.conf). No client is
+ever waited for longer than PATIENCE from now: what it sent fast buys it no silence later."""
 
 TRIAL = 660
 """Longest trial of a new model before a reload, in seconds; converting it may take 600
@@ -122,7 +123,8 @@ class PatientReader(SocketUnreader):
         if left <= 0 or not arrival.poll(left * 1000):
             return b""
         data: bytes = super().chunk(size_hint)
-        self._end += len(data) / BYTES_A_SECOND
+        earned = self._end + len(data) / BYTES_A_SECOND
+        self._end = min(earned, time.monotonic() + PATIENCE)
         return data
 
 
@@ -286,8 +288,20 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 
 def on_exit(_server: Any) -> None:
-    """All workers have ended."""
-    shutil.rmtree(_metrics, ignore_errors=True)
+    """All workers have ended: photos and metrics end with them."""
+    try:
+        # A folder that the operator named outlives a restart, and is theirs to empty.
+        if not os.environ.get("MOLELENS_RESULTS"):
+            _forget_results()
+    finally:
+        shutil.rmtree(_metrics, ignore_errors=True)
+
+
+def _forget_results() -> None:
+    # Imported only now that nothing will be forked any more.
+    from app import results
+
+    results.forget()
 
 
 # Ours are far smaller: a route and an id, a browser's usual headers.

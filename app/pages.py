@@ -21,7 +21,7 @@ from app.judging import judge_photo, sent_photos, stage
 from app.languages import chosen
 from app.refusals import KINDS, Refused
 from app.results import Result, StoreUnavailable
-from app.service import current
+from app.service import Service, current
 from app.words import advice
 
 MOST_PHOTOS = 10
@@ -67,8 +67,18 @@ def _judged(photo: bytes) -> str:
             photo=overlay.photo_jpeg(pixels),
             heat_map=None if heat_map is None else overlay.heat_png(heat_map),
             created=time.time(),
+            model=service.card.name,
+            sha256=service.sha256,
+            calibrated=service.card.calibrated,
+            sensitivity=_measured(service, "sensitivity"),
+            specificity=_measured(service, "specificity"),
         )
         return service.results.put(result)
+
+
+def _measured(service: Service, name: str) -> float | None:
+    figure = figures.found(service.card.metrics, name)
+    return figure.value if figure else None
 
 
 def _judged_or_refused(photo: bytes) -> str:
@@ -88,14 +98,25 @@ def several(items: str) -> ResponseReturnValue:
     """An overview; its address holds all that it knows: ids of results, codes of refusals."""
     shown = [(item, current().results.get(item)) for item in _items(items)]
     return render_template(
-        "results.html", items=items, shown=shown, kinds=KINDS, minutes=_minutes()
+        "results.html",
+        items=items,
+        shown=shown,
+        uncalibrated=any(found and found.verdict and not found.calibrated for _, found in shown),
+        kinds=KINDS,
+        minutes=_minutes(),
     )
 
 
 @pages.post("/results/<items>/delete")
 def delete_several(items: str) -> ResponseReturnValue:
+    failed = []
     for item in _items(items):
-        current().results.delete(item)
+        try:
+            current().results.delete(item)
+        except StoreUnavailable as error:  # One that stays must not keep the others.
+            failed.append(error)
+    if failed:
+        raise failed[0]
     flash(_("Your photos and their results are deleted."))
     return redirect(url_for("pages.index"), 303)
 
@@ -118,7 +139,6 @@ def result(key: str) -> ResponseReturnValue:
         "result.html",
         key=key,
         result=found,
-        card=service.card,
         advice=[advice(reason) for reason in found.reasons],
         seconds_left=round(service.results.seconds_left(found)),
     )
@@ -142,8 +162,7 @@ def report_pdf(key: str) -> ResponseReturnValue:
     # Only here: fpdf and its font tools take 19 MB, and most workers never make a report.
     from app import report
 
-    service = current()
-    pdf = report.pdf(_kept(key), service.card, service.sha256, chosen())
+    pdf = report.pdf(_kept(key), chosen())
     return send_file(BytesIO(pdf), "application/pdf", True, "molelens-result.pdf")
 
 

@@ -8,7 +8,7 @@ from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, SecurityError
 
-from app import metrics
+from app import judging, metrics
 from app.drain import drain
 from app.refusals import Refused
 from app.results import StoreUnavailable
@@ -95,7 +95,10 @@ def _too_many(error: RateLimitExceeded) -> Response:
 
 
 def _no_store(_error: StoreUnavailable) -> Response:
-    return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY))
+    if request.endpoint in judging.ROUTES:
+        return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY))
+    # What is in the store may still be there.
+    return refused(Refused("store_unreachable", "Results cannot be reached.", _STORE_RETRY))
 
 
 def _form_expired(error: CSRFError) -> Response:

@@ -93,6 +93,14 @@ KINDS = {
         "Results cannot be kept",
         _("MoleLens cannot keep results just now. Your photo was not kept. Try again in a minute."),
     ),
+    "store_unreachable": Kind(
+        503,
+        "Results cannot be reached",
+        _(
+            "Results cannot be reached just now, so nothing was shown or deleted. "
+            "Please try again in a minute."
+        ),
+    ),
 }
 
 

@@ -9,11 +9,10 @@ from fpdf import FPDF
 from fpdf.enums import WrapMode, XPos, YPos
 
 from app import overlay
-from app.figures import fixed, found, of_100
+from app.figures import fixed, of_100
 from app.results import Result
 from app.settings import ROOT
 from app.words import advice, headline
-from lens.artifact import Card
 
 _PICTURE = 80
 
@@ -58,22 +57,22 @@ class _Page(FPDF):
         self.ln(gap)
 
 
-def pdf(result: Result, card: Card, sha256: str, language: str) -> bytes:
-    """The PDF of ``result``, given by the model that ``card`` and ``sha256`` describe."""
+def pdf(result: Result, language: str) -> bytes:
+    """The PDF of ``result``."""
     with force_locale(language):
-        return _pdf(result, card, sha256, language)
+        return _pdf(result, language)
 
 
-def _pdf(result: Result, card: Card, sha256: str, language: str) -> bytes:
+def _pdf(result: Result, language: str) -> bytes:
     page = _Page(language)
     page.say("MoleLens", 20, "B", 0)
     page.say(_("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4)
     _pictures(page, result)
     page.say(headline(result.verdict), 16, "B")
-    for line in _lines(result, card):
+    for line in _lines(result):
         page.say(line)
     page.say(_("For the doctor"), 13, "B", 1)
-    for line in _details(result, card, sha256):
+    for line in _details(result):
         page.say(line, 9, gap=0.5)
     return bytes(page.output())
 
@@ -96,13 +95,13 @@ def _pictures(page: FPDF, result: Result) -> None:
     page.set_y(top + _PICTURE + 6)
 
 
-def _lines(result: Result, card: Card) -> list[str]:
+def _lines(result: Result) -> list[str]:
     if result.probability is None:
         return [str(advice(reason).why) for reason in result.reasons] + [
             _("If the spot worries you, show it to a doctor. Do not wait for a better photo.")
         ]
     lines = []
-    if card.calibrated:
+    if result.calibrated:
         lines.append(
             _(
                 "Of 100 photos that look like this to the model, %(count)s were malignant.",
@@ -129,7 +128,7 @@ def _lines(result: Result, card: Card) -> list[str]:
     return lines
 
 
-def _details(result: Result, card: Card, sha256: str) -> list[str]:
+def _details(result: Result) -> list[str]:
     when = format_datetime(datetime.fromtimestamp(result.created, UTC), "long")
     lines = [_("Judged: %(when)s", when=when)]
     if result.probability is not None:
@@ -140,17 +139,16 @@ def _details(result: Result, card: Card, sha256: str) -> list[str]:
                 threshold=fixed(result.threshold),
             )
         )
-    sensitivity, specificity = (found(card.metrics, n) for n in ("sensitivity", "specificity"))
-    if sensitivity and specificity:
+    if result.sensitivity is not None and result.specificity is not None:
         lines.append(
             _(
                 "Measured on test photos: sensitivity %(sensitivity)s, "
                 "specificity %(specificity)s.",
-                sensitivity=fixed(sensitivity.value),
-                specificity=fixed(specificity.value),
+                sensitivity=fixed(result.sensitivity),
+                specificity=fixed(result.specificity),
             )
         )
-    lines.append(_("Model: %(name)s, SHA-256 %(sha256)s", name=card.name, sha256=sha256))
+    lines.append(_("Model: %(name)s, SHA-256 %(sha256)s", name=result.model, sha256=result.sha256))
     lines.append(
         _("Heat map: stronger colour marks what counted more towards malignant.")
         if result.heat_map

@@ -5,6 +5,7 @@ of one machine; by one setting in Redis, shared by several machines.
 """
 
 import contextlib
+import fcntl
 import os
 import secrets
 import shutil
@@ -23,6 +24,9 @@ from cachelib.base import BaseCache
 from app.settings import Settings, StartError
 
 _MEMORY = {"tmpfs", "ramfs"}
+_RESULTS = "results"
+_DYING_SECONDS = 1.0
+"""How long a worker that was killed may still seem to serve."""
 _REDIS_PREFIX = "molelens:"
 _SECRET_KEY = f"{_REDIS_PREFIX}secret-key"
 
@@ -52,6 +56,12 @@ class Result:
         photo: JPEG made from the decoded pixels, so that no EXIF is in it.
         heat_map: PNG with transparency to lay over the photo, or None.
         created: seconds since the epoch.
+        model: name of the model that judged. It stands here, with what follows, since another
+            model may be served where the result is shown.
+        sha256: of that model's file, in hexadecimal.
+        calibrated: whether ``probability`` is a chance; else it is only a score.
+        sensitivity: that model's, measured on test photos, in [0, 1]; None if it was not.
+        specificity: the same.
     """
 
     status: str
@@ -62,6 +72,11 @@ class Result:
     photo: bytes
     heat_map: bytes | None
     created: float
+    model: str
+    sha256: str
+    calibrated: bool
+    sensitivity: float | None
+    specificity: float | None
 
 
 class Results:
@@ -112,7 +127,21 @@ class Results:
 
     def check(self) -> None:
         """Raise StoreUnavailable unless something can be kept, read and deleted now."""
-        probe = Result("cannot_judge", None, None, 0.5, (), bytes(LARGE), None, time.time())
+        probe = Result(
+            status="cannot_judge",
+            verdict=None,
+            probability=None,
+            threshold=0.5,
+            reasons=(),
+            photo=bytes(LARGE),
+            heat_map=None,
+            created=time.time(),
+            model="",
+            sha256="",
+            calibrated=False,
+            sensitivity=None,
+            specificity=None,
+        )
         key = self.put(probe)
         if self.get(key) != probe:
             raise StoreUnavailable("the store of results does not give back what was put")
@@ -130,6 +159,8 @@ class FileResults(Results):
         super().__init__(FileSystemCache(str(folder), threshold=0, mode=0o600), lifetime)
         self._folder = folder
         self._most = most
+        # Held as long as this process lives: see forget().
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
         self.sweep()
         threading.Thread(target=self._sweep_for_ever, daemon=True, name="results-sweep").start()
 
@@ -210,7 +241,7 @@ def open_store(settings: Settings) -> Store:
 
 
 def _open_files(settings: Settings) -> Store:
-    folder = Path(urlsplit(settings.results).path)
+    folder = _folder(settings.results)
     private_folder(folder)
     kind = file_system(folder)
     if kind not in _MEMORY:
@@ -218,10 +249,42 @@ def _open_files(settings: Settings) -> Store:
             f"MOLELENS_RESULTS: {folder} is on {kind}, and photos are never written to disk. "
             "Give a folder on tmpfs (like /dev/shm/molelens) or redis://host:port/0."
         )
-    private_folder(folder / "results")
-    results = FileResults(folder / "results", settings.results_seconds, settings.results_max)
+    private_folder(folder / _RESULTS)
+    results = FileResults(folder / _RESULTS, settings.results_seconds, settings.results_max)
     key = settings.secret_key or _shared_secret(folder / "secret-key")
     return Store(results, key, "memory://")
+
+
+def _folder(url: str) -> Path:
+    return Path(urlsplit(url).path)
+
+
+def forget(url: str = Settings.results) -> None:
+    """Remove all results from the folder that ``url`` names, unless a process serves from it."""
+    try:
+        folder = os.open(_folder(url) / _RESULTS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # None was ever kept there.
+        return
+    try:
+        if _is_unused(folder):
+            for name in os.listdir(folder):
+                os.unlink(name, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _is_unused(folder: int) -> bool:
+    """Whether no process serves from the folder; until it is closed, none begins to."""
+    end = time.monotonic() + _DYING_SECONDS
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
 
 
 def private_folder(folder: Path) -> None:
@@ -280,4 +343,7 @@ def _open_redis(settings: Settings) -> Store:
         results = RedisResults(client, settings.results_seconds, settings.secret_key)
     except redis.RedisError as error:
         raise StartError(f"MOLELENS_RESULTS: Redis does not answer: {error}.") from error
-    return Store(results, results.secret_key, settings.results)
+    # What counts for the rate limit knows a socket by another name.
+    socket = settings.results.startswith("unix://")
+    counts = f"redis+{settings.results}" if socket else settings.results
+    return Store(results, results.secret_key, counts)

@@ -139,8 +139,9 @@ class Settings:
         metadata=_about(
             "URL",
             "Where results live for their few minutes: a folder in memory (tmpfs; any other file "
-            "system is refused, since photos are never written to disk), or redis://host:port/db, "
-            "which also carries rate limits and lets several machines share the work.",
+            "system is refused, since photos are never written to disk), or Redis as "
+            "redis://host:port/db or unix:///socket, which also carries rate limits and lets several "
+            "machines share the work. The default folder is emptied when gunicorn ends.",
             _store_url,
             shown="file:///dev/shm/molelens-UID",
         ),

@@ -1,22 +1,28 @@
 """Addresses of static files carry the content's hash, so that browsers may keep them for ever."""
 
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from werkzeug.security import safe_join
 
 
 @cache
-def _version(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+def _version(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
 
 
 def install(app: Flask) -> None:
-    folder = Path(app.static_folder or "")
+    folder = app.static_folder or ""
 
     @app.url_defaults
     def add_version(endpoint: str, values: dict[str, Any]) -> None:
-        if endpoint == "static" and (folder / values["filename"]).is_file():
-            values["v"] = _version(folder / values["filename"])
+        if endpoint != "static":
+            return
+        # The name may be a visitor's: the 404 page links to itself in each language.
+        path = safe_join(folder, values["filename"])
+        if path is not None and os.path.isfile(path):
+            values["v"] = _version(path)

@@ -10,8 +10,10 @@ import painter
 import pytest
 from bad_files import TABLE
 from PIL import Image
+from pypdf import PdfReader
 
 from app import figures, results
+from app.results import Results, StoreUnavailable
 from app.words import REASONS
 from lens import artifact
 from lens.verdict import Reason
@@ -106,6 +108,24 @@ def test_an_uncalibrated_model_is_marked_and_gives_no_chance(app):
     assert client.get(f"{address}/report.pdf").status_code == 200
 
 
+def test_a_result_tells_of_the_model_that_judged_it_whichever_serves_it(app):
+    service, client = app.extensions["molelens"], app.test_client()
+    card, sha256 = service.card, service.sha256
+    object.__setattr__(service, "card", artifact.Card(name="foreign"))
+    address = result_address(client)
+    object.__setattr__(service, "card", card)
+    object.__setattr__(service, "sha256", "f" * 64)
+    page = text(client.get(address))
+    assert "Uncalibrated model." in page
+    assert "Of 100 photos" not in page
+    assert "does not say how often it is right" in page
+    report = PdfReader(io.BytesIO(client.get(f"{address}/report.pdf").data))
+    said = report.pages[0].extract_text()
+    assert "The model is uncalibrated" in said
+    assert f"Model: foreign, SHA-256 {sha256}" in said
+    assert "Measured on test photos" not in said
+
+
 def test_photo_and_heat_map_are_pictures_of_their_own(client):
     address = result_address(client)
     for name, kind, mode in (("photo.jpg", "JPEG", "RGB"), ("heatmap.png", "PNG", "RGBA")):
@@ -167,6 +187,53 @@ def test_a_full_store_is_said_in_words_and_no_verdict_is_lost_silently(make_app)
     assert response.status_code == 503
     assert "cannot keep results" in text(response)
     assert int(response.headers["Retry-After"]) > 0
+
+
+def unreachable(*_):
+    raise StoreUnavailable("away")
+
+
+UNREACHABLE = [
+    ("get", "/result/any"),
+    ("get", "/result/any/photo.jpg"),
+    ("get", "/result/any/report.pdf"),
+    ("get", "/results/any,other"),
+    ("post", "/result/any/delete"),
+    ("post", "/results/any,other/delete"),
+]
+
+
+@pytest.mark.parametrize(("method", "address"), UNREACHABLE)
+def test_where_results_cannot_be_reached_nothing_is_said_of_what_is_kept(
+    client, monkeypatch, method, address
+):
+    for name in ("get", "delete"):
+        monkeypatch.setattr(Results, name, unreachable)
+    form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
+    response = client.open(address, method=method, data=form if method == "post" else None)
+    assert response.status_code == 503
+    assert "nothing was shown or deleted" in text(response)
+    assert "kept" not in text(response)
+    assert int(response.headers["Retry-After"]) > 0
+
+
+def test_a_photo_whose_result_cannot_be_stored_is_said_not_to_be_kept(client, monkeypatch):
+    monkeypatch.setattr(Results, "put", unreachable)
+    assert "Your photo was not kept" in text(upload(client, PHOTO))
+
+
+def test_delete_all_deletes_what_it_can_before_it_says_that_one_is_left(client, monkeypatch):
+    tried = []
+
+    def delete(_, key):
+        tried.append(key)
+        if key == "first":
+            unreachable()
+
+    monkeypatch.setattr(Results, "delete", delete)
+    form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
+    assert client.post("/results/first,second/delete", data=form).status_code == 503
+    assert tried == ["first", "second"]
 
 
 def test_a_busy_service_says_so_in_words(make_app):
@@ -305,6 +372,17 @@ def test_static_files_are_kept_for_a_year_under_the_hash_of_their_content(client
     assert "immutable" not in client.get("/static/style.css").headers.get("Cache-Control", "")
 
 
+@pytest.mark.parametrize("name", ["a" * 300, "../wsgi.py", "..%2Fwsgi.py"])
+def test_a_name_that_is_no_static_file_is_a_404_page_that_tells_of_no_file(client, name):
+    response = client.get(f"/static/{name}")
+    assert response.status_code == 404
+    assert "There is no page at this address." in text(response)
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    links = re.findall(r'href="([^"]*lang=\w[^"]*)"', response.get_data(as_text=True))
+    assert len(links) == 6
+    assert not [link for link in links if "v=" in link]
+
+
 def test_pages_are_never_kept(client):
     assert client.get("/").headers["Cache-Control"] == "no-store"
 
@@ -370,6 +448,7 @@ def send_all(client, photos: list[bytes]):
 
 
 PALE_PHOTO = painter.encoded(painter.lesion(0, painter.PALE))
+SEA_PHOTO = painter.encoded(painter.sea())
 
 
 def test_several_photos_get_a_result_each_and_a_bad_one_costs_no_other(client):
@@ -399,6 +478,21 @@ def test_delete_all_deletes_every_result_of_the_overview(client):
     client.post(f"{overview}/delete", data={"csrf_token": token(page)})
     assert [client.get(address).status_code for address in addresses] == [404, 404]
     assert 'data-outcome="gone"' in client.get(overview).get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "photos", "notes"),
+    [(False, [PHOTO, PALE_PHOTO], 1), (False, [SEA_PHOTO] * 2, 0), (True, [PHOTO] * 2, 0)],
+    ids=["uncalibrated", "no verdict", "calibrated"],
+)
+def test_an_overview_says_once_that_a_verdict_is_an_uncalibrated_models(
+    app, calibrated, photos, notes
+):
+    card = artifact.Card(name="any", calibrated=calibrated, lesion_threshold=0.5)
+    object.__setattr__(app.extensions["molelens"], "card", card)
+    client = app.test_client()
+    overview = client.get(send_all(client, photos).headers["Location"])
+    assert text(overview).count("Uncalibrated model.") == notes
 
 
 def test_an_overview_of_unknown_results_says_that_they_are_gone(client):

@@ -1,9 +1,11 @@
 """What deploy/ and docs/operations.md say about the app is so."""
 
+import os
 import re
 import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import kubernetes_validate
@@ -61,6 +63,17 @@ def test_every_setting_that_deploy_sets_is_known(name):
     found = set(re.findall(r"MOLELENS_[A-Z_0-9]+", text))
     assert found
     assert found <= set(re.findall(r"MOLELENS_[A-Z_0-9]+", settings.table()))
+
+
+def test_the_trial_of_a_new_model_is_of_that_model_whatever_the_settings_name(settings):
+    section = OPERATIONS.partition("## A new model")[2]
+    (command,) = re.findall(r"/usr/bin/env .*?-c \"import wsgi\"", section, re.DOTALL)
+    command = command.replace("/srv/molelens/models/DATE.h5", settings["MOLELENS_MODEL"])
+    command = command.replace("/srv/molelens/current/.venv/bin/python", sys.executable)
+    old = {"MOLELENS_MODEL": "/nowhere/old.h5", "MOLELENS_MODEL_SHA256": "0" * 64}
+    environment = {**os.environ, **settings, **old}
+    tried = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True)
+    assert (tried.returncode, tried.stderr) == (0, b"")
 
 
 def test_dockerignore_lets_in_what_the_dockerfile_copies():

@@ -2,14 +2,17 @@
 
 import os
 import runpy
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from serving import folder_in_memory, one_worker, settings_for, wait_until
 
+from app import results
 from lens import conversion
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,6 +23,8 @@ def configuration(monkeypatch: pytest.MonkeyPatch, cores: int = 4, **variables: 
     """The configuration as gunicorn would read it on a machine of ``cores`` cores."""
     for name in ("PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
+    # Else on_exit would empty the folder of whoever runs the tests.
+    monkeypatch.setenv("MOLELENS_RESULTS", "file:///nowhere")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
@@ -134,6 +139,34 @@ def test_a_start_removes_what_killed_ones_left_and_nothing_of_one_that_lives(
     living.rmdir()
 
 
+@pytest.mark.parametrize(("named", "forgotten"), [("", 1), ("file:///run/molelens/results", 0)])
+def test_results_are_forgotten_at_the_end_unless_the_operator_named_their_folder(
+    monkeypatch: pytest.MonkeyPatch, named: str, forgotten: int
+) -> None:
+    calls: list[bool] = []
+    monkeypatch.setattr(results, "forget", lambda: calls.append(True))
+    configuration(monkeypatch, MOLELENS_RESULTS=named)["on_exit"](None)
+    assert len(calls) == forgotten
+
+
+def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader_class = configuration(monkeypatch)["PatientReader"]
+    monkeypatch.setitem(reader_class.chunk.__globals__, "PATIENCE", 0.5)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reader = reader_class(ours)
+        reader.begin()
+        theirs.sendall(bytes(100_000))  # Five seconds, were they saved up.
+        left = 100_000
+        while left:
+            left -= len(reader.chunk(left))
+        start = time.monotonic()
+        assert reader.chunk() == b""
+        assert time.monotonic() - start < 2
+
+
 def test_the_trial_of_a_new_model_outlasts_its_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
     assert configuration(monkeypatch)["TRIAL"] > conversion.PATIENCE
 
@@ -157,8 +190,8 @@ def test_a_worker_that_has_answered_gives_memory_back(
     tiny_model: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
     lines = "_trim = lambda: print('given back', flush=True)"
-    with folder_in_memory() as results:
-        settings = settings_for(tiny_model, engine_cache, results)
+    with folder_in_memory() as folder:
+        settings = settings_for(tiny_model, engine_cache, folder)
         with one_worker(settings, tmp_path, lines) as server:
             server.get("/")
             before = server.said().count("given back")

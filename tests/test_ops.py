@@ -15,6 +15,7 @@ import numpy as np
 import painter
 import pytest
 from serving import form
+from test_app import result_address
 
 from app import create_app, golden
 from app.logs import JsonLines
@@ -114,6 +115,7 @@ def test_gunicorn_stops_with_one_clear_line_when_the_app_cannot_start(memory_fol
     environment = {
         **os.environ,
         "MOLELENS_MODEL": "/nowhere/model.h5",
+        "MOLELENS_RESULTS": f"file://{memory_folder}/results",
         "MOLELENS_WORKERS": "1",
     }
     ran = subprocess.run(
@@ -265,3 +267,20 @@ def test_a_fault_is_logged_with_its_traceback(app, log_lines, monkeypatch):
     monkeypatch.setattr("app.judging.judge", broken)
     send(app.test_client(), painter.lesion())
     assert any("a fault in judging" in line.get("error", "") for line in log_lines())
+
+
+def test_a_fault_on_a_results_page_is_logged_by_its_route_without_the_id(
+    app, log_lines, monkeypatch
+):
+    def broken(*_):
+        raise RuntimeError("a fault in the report")
+
+    monkeypatch.setattr("app.report.pdf", broken)
+    client = app.test_client()
+    address = result_address(client)
+    response = client.get(f"{address}/report.pdf")
+    (line,) = [line for line in log_lines() if "error" in line]
+    assert "a fault in the report" in line["error"]
+    assert line["route"] == "/result/<key>/report.pdf"
+    assert line["request_id"] == response.headers["X-Request-ID"]
+    assert address.removeprefix("/result/") not in json.dumps(log_lines())

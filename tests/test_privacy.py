@@ -3,18 +3,23 @@
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
 import painter
 import pytest
+from crowd import Crowd
 from serving import (
     Gunicorn,
     folder_in_memory,
     form,
     gunicorn,
+    one_worker,
     settings_for,
+    wait_until,
     written_to_disk,
 )
 
@@ -33,6 +38,37 @@ def private(tiny_model: Path, engine_cache: Path) -> Iterator[Gunicorn]:
         }
         with gunicorn(settings, folder / "log") as server:
             yield server
+
+
+@dataclass
+class Unnamed:
+    """Settings that name no folder of results, and lines for gunicorn.conf.py that make the
+    default one, which bears the user's number, ``folder``: the tests' own user may serve, too.
+    """
+
+    settings: dict[str, str]
+    folder: Path
+
+    @property
+    def lines(self) -> str:
+        return NAMED_OTHERWISE.format(self.folder.name.removeprefix("molelens-"))
+
+    def kept(self) -> list[str]:
+        return os.listdir(self.folder / "results")
+
+
+NAMED_OTHERWISE = """
+class Uid(int):
+    __str__ = lambda _: {!r}
+
+os.getuid = lambda uid=Uid(os.getuid()): uid
+"""
+
+
+@pytest.fixture
+def unnamed(settings: dict[str, str], memory_folder: Path) -> Unnamed:
+    del settings["MOLELENS_RESULTS"]
+    return Unnamed(settings, memory_folder)
 
 
 def send(server: Gunicorn, photo: bytes, path: str = "/api/v1/predictions") -> int:
@@ -64,6 +100,38 @@ def test_no_byte_of_a_photo_is_written_to_a_disk(private: Gunicorn) -> None:
     assert send(private, LARGE[: len(LARGE) // 2]) == 422
     assert send(private, b"no photo" * 500_000) == 415
     assert written_to_disk(private.process.pid) - before < 100_000
+
+
+def test_a_stop_removes_every_photo_and_no_reload_or_crash_before_it_does(
+    unnamed: Unnamed, tmp_path: Path
+) -> None:
+    with one_worker(unnamed.settings, tmp_path, unnamed.lines) as server:
+        with Crowd(server.url) as crowd:
+            pass
+        for number, pid in ((signal.SIGHUP, server.process.pid), (signal.SIGKILL, None)):
+            workers = server.workers()
+            os.kill(pid or min(workers), number)
+            wait_until(lambda before=workers: not server.workers() & before and server.ready())
+            assert crowd.statuses() == {200}
+        assert unnamed.kept()
+    assert unnamed.kept() == []
+
+
+def test_a_stop_removes_nothing_that_another_gunicorn_of_the_same_user_still_serves(
+    unnamed: Unnamed, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    with one_worker(unnamed.settings, folders[1], unnamed.lines) as second:
+        with (
+            one_worker(unnamed.settings, folders[0], unnamed.lines) as first,
+            Crowd(first.url) as crowd,
+        ):
+            pass
+        crowd.url = second.url
+        assert crowd.statuses() == {200}
+    assert unnamed.kept() == []
 
 
 def test_nothing_in_the_servers_log_tells_who_sent_what(private: Gunicorn) -> None:

@@ -1,15 +1,19 @@
 """Results live for their minutes, in memory, and not a moment longer."""
 
+import fcntl
 import os
 import shutil
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import painter
 import pytest
 import redis
 from serving import redis_server
+from test_api import send
 
 from app import results
 from app.results import FileResults, Result, Results, StoreUnavailable, open_store
@@ -26,6 +30,11 @@ def a_result(**changes) -> Result:
         "photo": b"photo",
         "heat_map": b"map",
         "created": time.time(),
+        "model": "tiny",
+        "sha256": "0" * 64,
+        "calibrated": True,
+        "sensitivity": 0.88,
+        "specificity": None,
     }
     return Result(**{**known, **changes})
 
@@ -95,6 +104,35 @@ def test_a_full_store_refuses_and_drops_no_living_result(memory_folder):
     assert all(store.get(key) for key in keys)
 
 
+def test_results_that_no_process_serves_any_more_are_forgotten(memory_folder):
+    (memory_folder / "results").mkdir()
+    (memory_folder / "results" / "left").write_bytes(b"photo")
+    results.forget(f"file://{memory_folder}")
+    assert os.listdir(memory_folder / "results") == []
+
+
+def test_results_that_a_process_serves_are_not_forgotten(memory_folder):
+    store = open_store(Settings(results=f"file://{memory_folder}")).results
+    key = store.put(a_result())
+    results.forget(f"file://{memory_folder}")
+    assert store.get(key)
+
+
+def test_a_process_that_is_just_dying_does_not_keep_results_from_being_forgotten(memory_folder):
+    (memory_folder / "results").mkdir()
+    (memory_folder / "results" / "left").write_bytes(b"photo")
+    held = os.open(memory_folder / "results", os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    threading.Timer(0.2, os.close, [held]).start()
+    results.forget(f"file://{memory_folder}")
+    assert os.listdir(memory_folder / "results") == []
+
+
+def test_where_no_result_was_ever_kept_there_is_nothing_to_forget(memory_folder):
+    results.forget(f"file://{memory_folder}/never-made")
+    assert os.listdir(memory_folder) == []
+
+
 def test_only_the_owner_can_read_a_result(memory_folder):
     store = FileResults(memory_folder, lifetime=900, most=3)
     store.put(a_result())
@@ -135,6 +173,15 @@ def test_workers_share_one_secret_key(memory_folder):
 
 def test_machines_share_one_secret_key_through_redis(redis_url):
     assert len({open_store(Settings(results=redis_url)).secret_key for _ in range(3)}) == 1
+
+
+def test_backends_count_one_clients_photos_together_through_the_socket_of_redis(
+    make_app, redis_url
+):
+    photo = painter.encoded(painter.lesion())
+    backends = [make_app(RESULTS=redis_url, RATE_LIMIT="1/minute") for _ in range(2)]
+    answers = [send(backend.test_client(), photo).status_code for backend in backends]
+    assert answers == [200, 429]
 
 
 def test_a_redis_that_lost_its_memory_is_told_the_key_again(tmp_path):
