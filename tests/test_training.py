@@ -371,7 +371,9 @@ def test_the_threshold_is_below_the_lesion_that_sets_it_and_counts_refused_ones_
     card = artifact.Card("cnn7")
     card = calibrate.calibrate(networks.cnn7(), card, tmp_path / "m.h5", images, rows)
     lowest = logits[[row.malignant == 1 for row in rows]].min()
-    assert np.log(card.threshold / (1 - card.threshold)) == pytest.approx(lowest - calibrate.HAIR)
+    assert np.log(card.threshold / (1 - card.threshold)) == pytest.approx(
+        lowest - calibrate.ROUNDING
+    )
 
 
 def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() -> None:

@@ -26,12 +26,12 @@ what is borne (1 % and 3 %), for the next photos are never quite the same. One s
 was spent on smartphone photos: 6.6 % of these were refused, and 0.5 % of dermoscopy."""
 
 
-HAIR = 1e-3
+ROUNDING = 1e-3
 """Logits by which the threshold stands below the lesion that sets it. The file's bias is rounded to
 float32 after that lesion was measured, and left on the threshold it fell below in half of 400
 simulated runs; bfloat16 rounds more."""
 
-UNFOUND = 1e-6
+REFUSED_PROBABILITY = 1e-6
 """Stands for p(malignant) of a lesion that is refused; where more than one malignant in 20 is, all
 that are not are called malignant."""
 
@@ -75,7 +75,9 @@ def calibrate(
     bias.assign(bias + offset)
     lesion_threshold = _lesion_threshold(measured, rows)
     answered = _answered(measured, images, lesion_threshold)
-    probabilities = np.where(answered, expit((logits + offset - HAIR) / temperature), UNFOUND)
+    probabilities = np.where(
+        answered, expit((logits + offset - ROUNDING) / temperature), REFUSED_PROBABILITY
+    )
     card = dataclasses.replace(
         card,
         temperature=temperature,

@@ -208,7 +208,7 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
             "recipe": options.recipe,
             "changed": dict(setting.split("=", 1) for setting in options.set),
         },
-        split_hashes=set_aside(rows, [options.start, _file(options.teacher)]),
+        split_hashes=set_aside(rows, [options.start, _teacher_file(options.teacher)]),
         versions={"python": platform.python_version()} | {name: version(name) for name in packages},
         # Stopped and resumed or not, the weights are the same.
         command=shlex.join(
@@ -218,7 +218,7 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
     )
 
 
-def _file(teacher: str | None) -> Path | None:
+def _teacher_file(teacher: str | None) -> Path | None:
     return Path(teacher) if teacher and teacher != IMAGENET else None
 
 
