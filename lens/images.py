@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lens import avif_sandbox, pixels
+from lens import avif_sandbox, pixels, resize
 from lens.memory import Memory
 from lens.pixels import SIZE, InvalidImage, UnsupportedImage, UnusableImage
 
@@ -65,6 +65,7 @@ def _in_sandbox(data: bytes, needed: int) -> np.ndarray:
 
 def decoder() -> str:
     """The code and library versions that determine the pixels, as a key for caches of them."""
-    libraries = [f"{name} {version(name)}" for name in ("pillow", "pillow-heif")]
-    sources = [Path(str(module.__file__)).read_text() for module in (pixels, avif_sandbox)]
-    return "\n".join([*libraries, Path(__file__).read_text(), *sources])
+    libraries = ["pillow", "pillow-heif", *(["cykooz-resizer"] if resize.Resizer else [])]
+    versions = [f"{name} {version(name)}" for name in libraries]
+    sources = [Path(str(module.__file__)).read_text() for module in (pixels, resize, avif_sandbox)]
+    return "\n".join([*versions, Path(__file__).read_text(), *sources])

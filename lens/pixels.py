@@ -8,8 +8,7 @@ import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image
 
-SIZE = 500
-"""Side of the square handed to the network, in pixels (the paper's input size)."""
+from lens.resize import SIZE, to_square
 
 MAX_PIXELS = 40_000_000
 """Largest photo decoded. Phones save 12 to 24 megapixels; Pillow holds 40 MP in 160 MB."""
@@ -134,24 +133,25 @@ def bytes_needed(image: Image.Image, size: tuple[int, int]) -> int:
 
 
 def _shrunk(image: Image.Image) -> Image.Image:
-    """RGB of 500 x 500: the same pixels, whichever way they are made."""
-    if image.mode == "RGB" and not image.has_transparency_data:
-        # Most photos. Nothing to convert, and each copy spared is 3 MB less to touch.
-        return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, reducing_gap=_GAP)
-    return _shrunk_in_strips(image)
+    """RGB of 500 x 500, whose pixels do not depend on whether the image was cut in strips."""
+    blocks = tuple(int(side / SIZE / _GAP) or 1 for side in image.size)
+    across, down = blocks
+    if image.mode != "RGB" or image.has_transparency_data:
+        reduced = _reduced_in_strips(image, across, down)
+    else:  # Most photos. Nothing to convert, and each copy spared is 3 MB less to touch.
+        reduced = image if blocks == (1, 1) else image.reduce((across, down))
+    return to_square(reduced, (image.width / across, image.height / down))
 
 
-def _shrunk_in_strips(image: Image.Image) -> Image.Image:
-    """Strip by strip, since each conversion of a whole photo would take 160 MB."""
+def _reduced_in_strips(image: Image.Image, across: int, down: int) -> Image.Image:
+    """RGB, averaged in blocks. Converting the whole photo at once would take 160 MB a copy."""
     width, height = image.size
-    across, down = (int(side / SIZE / _GAP) or 1 for side in image.size)
     small = Image.new("RGB", (math.ceil(width / across), math.ceil(height / down)))
     rows = down * max(1, _STRIP_PIXELS // (width * down))
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
         small.paste(to_rgb(strip).reduce((across, down)), (0, top // down))
-    box = (0, 0, width / across, height / down)
-    return small.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
+    return small
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
