@@ -5,7 +5,7 @@ from typing import Any
 from app.refusals import KINDS
 
 _PROBLEM_WORDS = {
-    400: "No photo, or more than one.",
+    400: "No photo, more than one, or a form that cannot be read.",
     413: "The request is larger than the limit.",
     415: "The file is not a JPEG, PNG, WebP, AVIF or HEIC image.",
     422: "The image is empty, damaged, too large in pixels, or too small.",

@@ -9,10 +9,10 @@ from typing import cast
 import numpy as np
 from flask import Flask, g, request
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 
 from app import metrics, refusals
 from app.admission import Busy
+from app.clients import client
 from app.refusals import Refused
 from app.service import Service, current
 from lens import images
@@ -20,6 +20,9 @@ from lens.verdict import Verdict, judge
 
 ROUTES = ("pages.upload", "api.predict")
 """Where photos are sent to."""
+
+MAX_PHOTOS = 10
+"""Photos judged at once, each with a result of its own."""
 
 _LIMIT_SCOPE = "photos"
 """The form and the API share one budget."""
@@ -44,7 +47,7 @@ def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
     if rate == "off":
         return
     limiter = Limiter(
-        get_remote_address,
+        client,
         app=app,
         storage_uri=storage_url,
         # Should Redis go away, each process counts by itself until it is back.
@@ -61,7 +64,8 @@ def _photos() -> int:
     """Several photos in one form count as many. The API takes one, and its body is not read yet."""
     if request.endpoint != "pages.upload":
         return 1
-    return max(1, sum(bool(file.filename) for file in request.files.getlist("photo")))
+    photos = sum(bool(file.filename) for file in request.files.getlist("photo"))
+    return photos if 1 <= photos <= MAX_PHOTOS else 1  # None of too many is judged.
 
 
 def _leave(_error: BaseException | None) -> None:
@@ -95,7 +99,9 @@ def sent_photos() -> list[bytes]:
     # A form without JavaScript has a camera input and a file input; the unused one comes empty.
     sent = [file for file in request.files.getlist("photo") if file.filename]
     if not sent:
-        raise Refused("no_file", "Expected a file in the multipart form field 'photo'.")
+        others = ", ".join(repr(name) for name in sorted(request.files))
+        got = f", got files in {others}" if others else ""
+        raise Refused("no_file", f"Expected a file in the multipart form field 'photo'{got}.")
     return [_taken(cast(BytesIO, file.stream)) for file in sent]
 
 
