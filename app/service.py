@@ -10,6 +10,7 @@ from app.readiness import Readiness
 from app.results import Results, Store, open_store
 from app.settings import Settings, StartError
 from lens import artifact
+from lens.card import Card
 from lens.engine import Engine, EngineError, open_engine
 
 
@@ -17,7 +18,7 @@ from lens.engine import Engine, EngineError, open_engine
 class Service:
     settings: Settings
     engine: Engine
-    card: artifact.Card
+    card: Card
     sha256: str
     store: Store
     admission: Admission

@@ -16,6 +16,7 @@ from app import figures, results
 from app.results import Results, StoreUnavailable
 from app.words import REASONS
 from lens import artifact
+from lens.card import OperatingPoint, for_all_kinds
 from lens.verdict import Reason
 
 PHOTO = painter.encoded(painter.lesion())
@@ -415,6 +416,16 @@ def test_the_about_page_shows_the_cards_figures_with_intervals(client):
     assert "tiny" in page
 
 
+def test_the_about_page_shows_the_threshold_of_each_kind_of_photo(app):
+    clinical = OperatingPoint(threshold=0.25, threshold_rule="a rule")
+    points = {"clinical": clinical, "dermoscopic": OperatingPoint(threshold=0.125)}
+    card = artifact.Card(name="two", operating_points=points)
+    object.__setattr__(app.extensions["molelens"], "card", card)
+    page = " ".join(text(app.test_client().get("/about")).split())
+    assert '0.250 <span lang="en">(clinical photos; a rule)</span>' in page
+    assert '0.125 <span lang="en">(dermoscopic photos)</span>' in page
+
+
 @pytest.mark.parametrize(
     "card",
     [
@@ -488,7 +499,8 @@ def test_delete_all_deletes_every_result_of_the_overview(client):
 def test_an_overview_says_once_that_a_verdict_is_an_uncalibrated_models(
     app, calibrated, photos, notes
 ):
-    card = artifact.Card(name="any", calibrated=calibrated, lesion_threshold=0.5)
+    points = for_all_kinds(OperatingPoint(lesion_threshold=0.5))
+    card = artifact.Card(name="any", calibrated=calibrated, operating_points=points)
     object.__setattr__(app.extensions["molelens"], "card", card)
     client = app.test_client()
     overview = client.get(send_all(client, photos).headers["Location"])

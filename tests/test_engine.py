@@ -35,7 +35,9 @@ def small_network(filters: int = 4):
     malignant = layers.Activation("sigmoid", dtype="float32", name="malignant")(logit)
     pooled = layers.GlobalAveragePooling2D(dtype="float32")(x)
     lesion = layers.Dense(1, activation="sigmoid", dtype="float32", name="lesion")(pooled)
-    return keras.Model(pixels, {"malignant": malignant, "heat_map": heat_map, "lesion": lesion})
+    kind = layers.Dense(1, activation="sigmoid", dtype="float32", name="kind")(pooled)
+    outputs = {"malignant": malignant, "heat_map": heat_map, "lesion": lesion, "kind": kind}
+    return keras.Model(pixels, outputs)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_openvino_and_keras_give_the_same_answers(
     assert ours.malignant.dtype == np.float32
     assert ours.malignant.shape == (8,)
     assert np.ptp(theirs.malignant) > 1e-5  # The images do differ in their answers.
-    for name in ("malignant", "lesion"):
+    for name in ("malignant", "lesion", "clinical"):
         difference = np.abs(getattr(ours, name) - getattr(theirs, name)).max()
         assert difference <= conversion.MAX_DIFFERENCE, name
     assert ours.heat_map is not None
@@ -345,7 +347,7 @@ def test_an_answer_that_is_no_probability_is_an_error_not_a_verdict(
         KerasEngine(path).run(np.zeros((1, *SHAPE), np.uint8))
 
 
-def test_a_network_with_one_output_has_neither_heat_map_nor_lesion(tmp_path: Path) -> None:
+def test_a_network_with_one_output_has_neither_heat_map_nor_lesion_nor_kind(tmp_path: Path) -> None:
     import keras
     from keras import layers
 
@@ -357,6 +359,7 @@ def test_a_network_with_one_output_has_neither_heat_map_nor_lesion(tmp_path: Pat
     assert outputs.malignant.shape == (2,)
     assert outputs.heat_map is None
     assert outputs.lesion is None
+    assert outputs.clinical is None
 
 
 def test_a_file_the_child_refuses_is_an_invalid_model_not_a_reason_to_try_keras(

@@ -8,7 +8,7 @@ import painter
 import pytest
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card
 from training import lessons
 from training.augment import Augmentation
 from training.data import Batches, Examples

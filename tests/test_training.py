@@ -12,6 +12,7 @@ import pytest
 from serving import small_disk
 
 from lens import artifact
+from lens.card import OperatingPoint, for_all_kinds
 from lens.images import decode
 from lens.verdict import Measurement
 from training import calibrate, data, networks, recalibrate, recipes, refusal, train
@@ -66,8 +67,8 @@ def test_training_writes_a_calibrated_model_with_its_card_and_curves(
     assert train.main(["--manifest", str(manifest), "--out", str(out), "--epochs", "2"]) == 0
     card = artifact.read_card(out)
     assert card.calibrated
-    assert 0 < card.threshold < 1
-    assert card.lesion_threshold is not None
+    assert 0 < card.point("clinical").threshold < 1
+    assert card.point("clinical").lesion_threshold is not None
     assert card.training_data["images_and_malignant"]["painted"]["train"] == [32, 16]
     assert len(card.split_hashes["test"]) == 64
     assert (tmp_path / "m_curves.png").stat().st_size > 10_000
@@ -258,7 +259,9 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
     manifest: Path, tmp_path: Path
 ) -> None:
     before, after = tmp_path / "before.h5", tmp_path / "after.h5"
-    card = artifact.Card("cnn7", threshold=0.123, command="python -m training.train --seed 9")
+    points = for_all_kinds(OperatingPoint(threshold=0.123))
+    command = "python -m training.train --seed 9"
+    card = artifact.Card("cnn7", operating_points=points, command=command)
     artifact.save(networks.cnn7(), before, card)
     arguments = [str(before), "--out", str(after), "--manifest", str(manifest)]
     assert recalibrate.main(arguments) == 0
@@ -273,7 +276,7 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
     kernels = [model.get_layer("heat_map").get_weights()[0] for model in (old, new)]
     assert np.array_equal(*kernels)
     assert (card.calibrated, card.views, len(card.margins)) == (True, 8, 2)
-    assert card.threshold != 0.123
+    assert card.operating_points != points
     assert card.command.splitlines()[0] == "python -m training.train --seed 9"
     assert "training.recalibrate" in card.command.splitlines()[1]
 
@@ -371,9 +374,7 @@ def test_the_threshold_is_below_the_lesion_that_sets_it_and_counts_refused_ones_
     card = artifact.Card("cnn7")
     card = calibrate.calibrate(networks.cnn7(), card, tmp_path / "m.h5", images, rows)
     lowest = logits[[row.malignant == 1 for row in rows]].min()
-    assert np.log(card.threshold / (1 - card.threshold)) == pytest.approx(
-        lowest - calibrate.ROUNDING
-    )
+    assert card.point(None).threshold_logit == pytest.approx(lowest - calibrate.ROUNDING)
 
 
 def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() -> None:

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from lens import artifact
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card
 from training.calibrate import calibrate
 from training.data import DiskFull
 from training.manifest import ManifestError, read_manifest

@@ -13,7 +13,8 @@ from pathlib import Path
 import keras
 
 from lens import artifact
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card
 from training import networks
 from training.arguments import positive
 from training.calibrate import calibrate
@@ -249,11 +250,12 @@ def set_aside(rows: list[Row], learned_from: Iterable[Path | None]) -> dict[str,
 
 def announce(options: argparse.Namespace, card: Card) -> None:
     """Say what was written to ``options.out``, and what to do next."""
-    print(
-        f"{options.out}: threshold {card.threshold:.3f} ({card.threshold_rule}), "
-        f"temperature {card.temperature:.2f}\n"
-        f"next: python -m training.evaluate {options.out} --manifest {options.manifest}"
-    )
+    for kind, point in card.distinct_points().items():
+        print(
+            f"{options.out}: {kind} photos: threshold {point.threshold:.3f} "
+            f"({point.threshold_rule}), temperature {point.temperature:.2f}"
+        )
+    print(f"next: python -m training.evaluate {options.out} --manifest {options.manifest}")
 
 
 def main(arguments: list[str] | None = None) -> int:
