@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from lens import artifact
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card
 from training.datasets.manifest import ManifestError, read_manifest
 from training.fit.batches import DiskFull
 from training.fit.calibration import calibrate

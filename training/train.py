@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card
 from training.cli import positive
 from training.datasets.manifest import ManifestError
 from training.fit.batches import DiskFull
@@ -67,11 +68,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def announce(options: argparse.Namespace, card: Card) -> None:
     """Say what was written to ``options.out``, and what to do next."""
-    print(
-        f"{options.out}: threshold {card.threshold:.3f} ({card.threshold_rule}), "
-        f"temperature {card.temperature:.2f}\n"
-        f"next: python -m training.evaluate {options.out} --manifest {options.manifest}"
-    )
+    for kind, point in card.distinct_points().items():
+        print(
+            f"{options.out}: {kind} photos: threshold {point.threshold:.3f} "
+            f"({point.threshold_rule}), temperature {point.temperature:.2f}"
+        )
+    print(f"next: python -m training.evaluate {options.out} --manifest {options.manifest}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card
 from training import networks
 from training.datasets.manifest import ManifestError, Row, read_manifest, split_hash
 from training.fit.batches import Examples, open_images

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.engine import open_engine
 from training.datasets.manifest import Row, read_manifest, split_hash
 from training.evaluation.metrics import figures
@@ -121,12 +121,13 @@ def perform(run: Run, chosen: Chosen, options: argparse.Namespace) -> dict[str, 
     # The paper kept the weights of the last epoch; its recipe averages nothing.
     weights = network.get_weights() if run.ours else last_weights(folder)
     judge = _judge(run, weights, images["val"], rows["val"], options.out)
+    point = judge.card.point(None)  # Its photos are all dermoscopic: one point for all kinds.
     result = {
         **dataclasses.asdict(run),
         "epochs": epochs,
         "precision": precision,
         "history": history,
-        "card": {"threshold": judge.card.threshold, "rule": judge.card.threshold_rule},
+        "card": {"threshold": point.threshold, "rule": point.threshold_rule},
         "held_out": _test(chosen.held_out, judge, options.seed, "held-out images"),
     }
     if run.name == FINAL:
@@ -161,7 +162,8 @@ def _judge(
     if run.ours:
         card = calibrate(network, dataclasses.replace(card, views=8), path, images, rows)
     else:
-        card = dataclasses.replace(card, threshold_rule="the paper's")
+        point = OperatingPoint(threshold_rule="the paper's")
+        card = dataclasses.replace(card, operating_points=for_all_kinds(point))
         artifact.save(network, path, card)
     # Keras is loaded already, and a GPU that trains can test too.
     return Judge(open_engine(path, "keras"), card)
