@@ -1,5 +1,4 @@
-"""The networks: the paper's three, parameter for parameter; ``cnn7``, the one MoleLens serves; and
-``efficientnet_lite0``, its teacher.
+"""The paper's three networks, parameter for parameter, and ``cnn7``, the one MoleLens serves.
 
 All take raw pixels 0-255 of shape (n, size, size, 3), scale them in a layer, and return a dict with
 ``malignant`` (n, 1), the probability of malignant.
@@ -9,7 +8,6 @@ import keras
 from keras import layers
 
 from lens.images import SIZE
-from training.networks.efficientnet import feature_map, fill
 
 # (filters, kernel side) of each convolution, from the tables of layers in the paper's Figures 2-4.
 # Its listings under Figures 3 and 4 are swapped; the tables agree with the parameter counts.
@@ -83,31 +81,10 @@ def cnn7(size: int | None = SIZE) -> keras.Model:
     x = layers.Add()([x, _convolve(x, 192)])
     x = _excite(layers.BatchNormalization()(layers.MaxPooling2D(2)(x)))
     x = layers.BatchNormalization()(_convolve(x, 512))
-    return _judge("cnn7", pixels, x)
+    return add_outputs("cnn7", pixels, x)
 
 
-def efficientnet_lite0(size: int | None = SIZE) -> keras.Model:
-    """EfficientNet-Lite0 with ImageNet weights and the heads of ``cnn7``: 3.4 M parameters.
-
-    Pixels are averaged two by two first, as in ``cnn7``: 448 px in is the 224 px the weights were
-    made at. It is trained to teach ``cnn7``, and can be served in its place.
-
-    Args:
-        size: side of the input in pixels, or None for any.
-
-    Returns:
-        A model with the outputs of ``cnn7``, the heat map (n, size / 64, size / 64, 1).
-
-    Raises:
-        MissingWeights: the package with the ImageNet weights is not installed.
-    """
-    pixels = keras.Input((size, size, 3), name="pixels")
-    network = _judge("efficientnet_lite0", pixels, feature_map(layers.AveragePooling2D(2)(pixels)))
-    fill(network)
-    return network
-
-
-def _judge(name: str, pixels: keras.KerasTensor, x: keras.KerasTensor) -> keras.Model:
+def add_outputs(name: str, pixels: keras.KerasTensor, x: keras.KerasTensor) -> keras.Model:
     """Our outputs on a last map, which the layer ``embedding`` averages."""
     embedding = layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(x)
     lesion = layers.Dense(1, activation="sigmoid", dtype="float32", name="lesion")(embedding)
