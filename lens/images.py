@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from lens import avif_sandbox, pixels, resize
+from lens.formats import InvalidImage, UnsupportedImage, UnusableImage
 from lens.memory import Memory
-from lens.pixels import SIZE, InvalidImage, UnsupportedImage, UnusableImage
+from lens.resize import SIZE
 
 __all__ = [
     "MEMORY",
@@ -23,7 +24,17 @@ MEMORY = 250_000_000
 """Bytes that all photos in decoding may take together: with the 120 MB of a worker at rest, it
 stays under 400 MB. A photo that would take more alone is refused."""
 
-SOURCES = ("images", "pixels", "colour", "icc", "cicp", "jpeg", "png", "isobmff", "resize")
+SOURCES = (
+    "images",
+    "pixels",
+    "colour",
+    "icc",
+    "cicp",
+    "jpeg",
+    "png",
+    "isobmff",
+    "resize",
+)
 """Modules that determine the pixels."""
 
 _memory = Memory(MEMORY)

@@ -1,6 +1,9 @@
-"""Read the colours that an AVIF names by numbers, which Pillow does not hand out."""
+"""Read the colours that an AVIF or a HEIF names by numbers."""
 
+import re
 from collections.abc import Iterator
+
+_NCLX = re.compile(rb"colrnclx....", re.DOTALL)
 
 _MOST_BOXES = 1000
 """Most boxes or items looked at on one level; a photo of many tiles has some hundred."""
@@ -27,6 +30,11 @@ def nclx(data: bytes) -> tuple[int, int] | None:
     except (IndexError, StopIteration):
         pass
     return None
+
+
+def without_numbers(data: bytes) -> bytes:
+    """The file, its colours' primaries and transfer replaced by 2, which stands for unspecified."""
+    return _NCLX.sub(b"colrnclx\0\2\0\2", data)
 
 
 def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:

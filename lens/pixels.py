@@ -1,6 +1,5 @@
 """Decode one photo: open it, turn it upright, resize it to the network's input."""
 
-import math
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -11,7 +10,16 @@ from PIL import ExifTags, Image
 
 from lens import cicp, colour, icc, isobmff, jpeg, png
 from lens.colour import Conversion, Profile
-from lens.resize import SIZE, to_square
+from lens.formats import (
+    FORMATS,
+    UnsupportedImage,
+    UnusableImage,
+    is_read,
+    kind_of,
+    kind_of_jpeg,
+    with_known_brand,
+)
+from lens.resize import SIZE, to_input_size
 
 MAX_PIXELS = 40_000_000
 """Largest photo decoded. Phones save 12 to 24 megapixels; Pillow holds 40 MP in 160 MB."""
@@ -26,20 +34,6 @@ _BYTES_A_PIXEL = {"PNG": 4, "WEBP": 16, "AVIF": 16, "HEIF": 10}
 MAX_SCANNED = 5_000_000_000
 """Most pixels times scans of a JPEG: a few bytes make one more scan, and the decoder visits every
 block of the picture for it. A progressive photo has about ten scans."""
-
-_GAP = 3.0
-"""The picture is averaged in whole blocks down to this many times its final size, then resized."""
-_STRIP_PIXELS = 1_000_000
-
-# An allowlist: Pillow's rarely used decoders (FPX, SGI, PSD ...) are where its CVEs are found.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
-_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc")
-_SIGNATURES = (
-    (0, b"\xff\xd8\xff"),
-    (0, b"\x89PNG\r\n\x1a\n"),
-    (8, b"WEBP"),
-    *((4, b"ftyp" + brand) for brand in _BRANDS),
-)
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -60,25 +54,6 @@ ADOBE_RGB = Profile(icc.matrix_profile(_ADOBE_LIGHTS, _GAMMA), by_numbers=True)
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 # Photos over Pillow's own limit are refused below, in words; its warning would only fill the log.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-
-class InvalidImage(Exception):
-    """A file that cannot be judged as a photo.
-
-    ``str(error)`` is a sentence fit for a person; ``reason`` is a stable code for programs.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class UnsupportedImage(InvalidImage):
-    """The file is not in one of the accepted formats."""
-
-
-class UnusableImage(InvalidImage):
-    """The format is accepted, but this file is empty, damaged, too large or too small."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +96,7 @@ def _decoded(image: Image.Image, to_srgb: Conversion | None) -> Image.Image:
         image.load()
     except Exception as error:  # Decoders raise anything at all on a damaged file.
         raise damaged() from error
-    return _shrunk(image, to_srgb)
+    return to_input_size(image, to_srgb)
 
 
 def open_photo(data: bytes) -> Photo:
@@ -132,14 +107,12 @@ def open_photo(data: bytes) -> Photo:
         photo = _opened(data)
     except Image.DecompressionBombError as error:
         raise too_many_pixels() from error
+    except UnsupportedImage:
+        raise
     except Exception as error:  # Not only OSError: SyntaxError, struct.error, RuntimeError ...
-        if any(data[at : at + len(mark)] == mark for at, mark in _SIGNATURES):
+        if is_read(data):
             raise damaged() from error
-        raise UnsupportedImage(
-            "unsupported_format",
-            "This file is not a photo we can read. "
-            "Please send a JPEG, PNG, WebP, AVIF or HEIC photo.",
-        ) from error
+        raise UnsupportedImage(kind_of(data)) from error
     width, height = photo.size
     if width * height > MAX_PIXELS:
         raise too_many_pixels((width, height))
@@ -160,7 +133,11 @@ def _opened(data: bytes) -> Photo:
         return Photo(image, image.size, chunks.profiles)
     if data.startswith(jpeg.SIGNATURE):
         return _opened_jpeg(jpeg.read(data))
-    image = _open(data)
+    data = with_known_brand(data)
+    try:
+        image = _open(data)
+    except Image.UnidentifiedImageError:  # libheif reads no file that names reserved numbers.
+        image = _open(isobmff.without_numbers(data))
     if embedded := image.info.get("icc_profile"):
         return Photo(image, image.size, [Profile(embedded)])
     if image.format == "AVIF":
@@ -173,6 +150,8 @@ def _opened(data: bytes) -> Photo:
 
 
 def _opened_jpeg(markers: jpeg.Jpeg) -> Photo:
+    if kind := kind_of_jpeg(markers.frame, markers.bits):
+        raise UnsupportedImage(kind)
     if not markers.ended and not markers.is_covered:
         raise ValueError("expected further scans and an end marker")
     image, *twins = (_open(file) for file in markers.files())
@@ -216,56 +195,6 @@ def bytes_needed(photo: Photo) -> int:
         # One of several scans is kept whole, as 16-bit coefficients; then the drafted picture.
         return 2 * len(image.getbands()) * pixels + 4 * image.width * image.height
     return _BYTES_A_PIXEL[str(image.format)] * pixels
-
-
-def _shrunk(image: Image.Image, to_srgb: Conversion | None) -> Image.Image:
-    """RGB of 500 x 500, whose pixels do not depend on whether the image was cut in strips."""
-    # Colours are blended with white, or averaged in linear light, only once they are sRGB.
-    first = to_srgb if to_srgb and (to_srgb.bent or image.has_transparency_data) else None
-    blocks = tuple(int(side / SIZE / _GAP) or 1 for side in image.size)
-    across, down = blocks
-    if image.mode != "RGB" or image.has_transparency_data or first:
-        reduced = _reduced_in_strips(image, across, down, first)
-    else:  # Most photos. Nothing to convert, and each copy spared is 3 MB less to touch.
-        reduced = image if blocks == (1, 1) else image.reduce((across, down))
-    small = to_square(reduced, (image.width / across, image.height / down))
-    return to_srgb(small) if to_srgb and not first else small
-
-
-def _reduced_in_strips(
-    image: Image.Image, across: int, down: int, to_srgb: Conversion | None
-) -> Image.Image:
-    """RGB, averaged in blocks. Converting the whole photo at once would take 160 MB a copy."""
-    width, height = image.size
-    small = Image.new("RGB", (math.ceil(width / across), math.ceil(height / down)))
-    rows = down * max(1, _STRIP_PIXELS // (width * down))
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height)))
-        small.paste(to_rgb(strip, to_srgb).reduce((across, down)), (0, top // down))
-    return small
-
-
-def to_rgb(image: Image.Image, to_srgb: Conversion | None = None) -> Image.Image:
-    """An image of any mode as RGB: on white where transparent, 16-bit greys scaled to 0-255.
-
-    Args:
-        image: any mode.
-        to_srgb: turns its colours into sRGB, before they are blended with white.
-    """
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit greys at 255 when it converts them; 65535 / 257 is 255.
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    if image.mode == "CMYK" and to_srgb:
-        return to_srgb(image)
-    if not image.has_transparency_data:
-        rgb = image.convert("RGB")
-        return to_srgb(rgb) if to_srgb else rgb
-    layer = image.convert("RGBA")
-    if to_srgb:
-        opaque = to_srgb(layer.convert("RGB"))
-        opaque.putalpha(layer.getchannel("A"))
-        layer = opaque
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:
