@@ -8,8 +8,7 @@ from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, SecurityError
 
-from app import judging, metrics
-from app.drain import drain
+from app import metrics, uploads
 from app.refusals import Refused
 from app.results import StoreUnavailable
 
@@ -47,9 +46,9 @@ def refused(error: Refused) -> Response:
     if for_programs():
         return problem(status, error.kind.title, error.detail, error.code, error.retry_after)
     if request.endpoint == "pages.upload":
-        page = render_template("index.html", refusal=error.kind.words, code=error.code)
+        page = render_template("index.html", refusal=error.words, code=error.code)
     else:
-        page = render_template("error.html", status=status, words=error.kind.words)
+        page = render_template("error.html", status=status, words=error.words)
     response = Response(page, status)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
@@ -84,7 +83,7 @@ def _words(error: HTTPException) -> str:
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    drain(request)
+    uploads.drain(request)
     most = (request.max_content_length or 0) // 1_000_000
     return refused(Refused("too_large", f"Expected at most {most} MB."))
 
@@ -95,7 +94,7 @@ def _too_many(error: RateLimitExceeded) -> Response:
 
 
 def _no_store(_error: StoreUnavailable) -> Response:
-    if request.endpoint in judging.ROUTES:
+    if request.endpoint in uploads.ROUTES:
         return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY))
     # What is in the store may still be there.
     return refused(Refused("store_unreachable", "Results cannot be reached.", _STORE_RETRY))
