@@ -167,6 +167,22 @@ def test_a_bad_file_is_refused_on_the_form_in_words(client, name, data, status, 
     assert "Your photo" in text(response)  # The form is there to try again.
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "advice"),
+    [
+        ("TIFF", painter.encoded(painter.lesion(), "TIFF"), "save it as a JPEG or PNG"),
+        ("RAW", b"\0\0\0\x18ftypcrx " + bytes(90), "the JPEG that the camera saved too"),
+        ("PDF", b"%PDF-1.7", "Send the photo itself"),
+        ("MP4", b"\0\0\0\x18ftypisom" + bytes(90), "Send a photo instead"),
+    ],
+)
+def test_a_file_of_a_known_type_is_named_with_what_to_do(client, name, data, advice):
+    page = text(upload(client, data))
+    assert name in page
+    assert advice in page
+    assert "damaged" not in page
+
+
 def test_no_photo_is_refused_on_the_form_in_words(client):
     response = upload(client, None)
     assert response.status_code == 400
