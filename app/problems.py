@@ -83,7 +83,6 @@ def _words(error: HTTPException) -> str:
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    uploads.drain(request)
     most = (request.max_content_length or 0) // 1_000_000
     return refused(Refused("too_large", f"Expected at most {most} MB."))
 
