@@ -13,7 +13,6 @@ from serving import small_disk
 from lens import artifact, images
 from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
-from lens.verdict import Measurement
 from training import networks, recalibrate, train
 from training.datasets.manifest import COLUMNS, ManifestError, Row, read_manifest
 from training.fit import batches, calibration, lesion_head, recipes, run
@@ -332,67 +331,12 @@ def test_half_the_size_is_the_mean_of_boxes_as_in_validation() -> None:
     assert np.abs(small - image.reshape(250, 2, 250, 2, 3).mean(axis=(1, 3))).max() <= 0.5
 
 
-def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, 20_000)
-    labels = (rng.random(20_000) < 1 / (1 + np.exp(-(logits - 1) / 0.5))).astype(int)
-    temperature, offset = calibration.fit_platt(logits, labels)
-    assert temperature == pytest.approx(0.5, abs=0.05)
-    assert offset == pytest.approx(-1, abs=0.1)
-
-
-def test_a_perfect_separation_still_has_a_temperature() -> None:
-    logits, labels = np.array([-3.0, -2, 2, 3]), np.array([0, 0, 1, 1])
-    temperature, _ = calibration.fit_platt(logits, labels)
-    assert 0.5 < temperature < 10
-
-
-def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:
-    labels = np.array([1] * 40 + [0] * 60)
-    probabilities = np.linspace(0, 1, 100)[::-1]
-    threshold = calibration.threshold_at(probabilities, labels, 0.95)
-    assert (probabilities[labels == 1] >= threshold).mean() == pytest.approx(0.95)
-
-
-@pytest.mark.usefixtures("quick")
-def test_the_threshold_is_below_the_lesion_that_sets_it_and_counts_refused_ones_as_missed(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = read_manifest(manifest)[:40]
-    logits = np.linspace(-2, 2, 40)
-    # Of 20 malignant lesions one may be missed; the second highest of all is refused.
-    lesions = np.where(np.arange(40) == 37, 0.1, 0.9)
-    said = [
-        Measurement(np.full(8, logit), np.full(8, lesion), None)
-        for logit, lesion in zip(logits, lesions, strict=True)
-    ]
-    monkeypatch.setattr(calibration, "measure_all", lambda *_: said)
-    monkeypatch.setattr(calibration, "fit_platt", lambda *_: (1.0, 0.0))
-    monkeypatch.setattr(calibration, "FALSE_REFUSALS", {"dermoscopy": 0.05, "other": 0.05})
-    images = batches.open_images(rows, tmp_path / "cache")
-    card = Card("cnn7")
-    card = calibration.calibrate(networks.cnn7(), card, tmp_path / "m.h5", images, rows)
-    lowest = logits[[row.malignant == 1 for row in rows]].min()
-    assert card.point(None).threshold_logit == pytest.approx(lowest - calibration.ROUNDING)
-
-
 def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() -> None:
     logits = np.random.default_rng(0).normal(0, 1, (10_000, 8))
     margins = calibration.margins(logits)
     # Of a mean of k among 8 alike: the difference has the variance 1 / k - 1 / 8.
     assert margins == pytest.approx([2.576 * np.sqrt(1 / k - 1 / 8) for k in (2, 4)], rel=0.05)
     assert calibration.margins(logits[:, :1]) == ()
-
-
-def test_a_few_photos_of_another_kind_are_refused_no_more_than_the_many() -> None:
-    said = {"ham10000": np.linspace(0.9, 1, 1000), "pad_ufes": np.linspace(0.6, 1, 50)}
-    measured = [
-        Measurement(np.zeros(1), np.array([one]), None) for share in said.values() for one in share
-    ]
-    rows = [Row("", source, "", 0, "", "val") for source in said for _ in said[source]]
-    threshold = calibration._lesion_threshold(measured, rows)
-    refused = {source: (share < threshold).mean() for source, share in said.items()}
-    assert refused == {"ham10000": 0, "pad_ufes": 0.02}
 
 
 @pytest.mark.parametrize(
