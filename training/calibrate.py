@@ -14,13 +14,12 @@ from lens import artifact
 from lens.artifact import Card
 from lens.engine import Engine, open_engine
 from lens.verdict import PARTS, Measurement, measure, photo_faults
-from training.manifest import Row
-from training.sources import DERMOSCOPY
+from training.manifest import CLINICAL, DERMOSCOPIC, Row
 
 TARGET_SENSITIVITY = 0.95
 """Sensitivity on validation that sets the threshold: at most one malignant lesion in 20 missed."""
 
-FALSE_REFUSALS = {"dermoscopy": 0.005, "other": 0.015}
+FALSE_REFUSALS = {DERMOSCOPIC: 0.005, CLINICAL: 0.015}
 """Share of validation lesions that the lesion output may refuse, of each kind of photo: half of
 what is borne (1 % and 3 %), for the next photos are never quite the same. One share of all of them
 was spent on smartphone photos: 6.6 % of these were refused, and 0.5 % of dermoscopy."""
@@ -107,8 +106,7 @@ def _lesion_threshold(measured: list[Measurement], rows: list[Row]) -> float | N
     kinds: dict[str, list[float]] = {}
     for one, row in zip(measured, rows, strict=True):
         if one.lesion is not None:
-            kind = "dermoscopy" if row.source in DERMOSCOPY else "other"
-            kinds.setdefault(kind, []).append(one.lesion)
+            kinds.setdefault(row.kind, []).append(one.lesion)
     quantiles = [float(np.quantile(said, FALSE_REFUSALS[kind])) for kind, said in kinds.items()]
     return min(quantiles, default=None)
 

@@ -218,7 +218,7 @@ def _patients(source: Source, records: list[Record]) -> list[str]:
     listed = {record.image: record.path for record in source.records}
     described = describe_patients(
         [
-            Row(str(listed[record.image]), record.source, "", record.malignant, "", "")
+            Row(str(listed[record.image]), record.source, record.kind, "", record.malignant, "", "")
             for record in records
         ]
     )

@@ -57,8 +57,8 @@ def _converted(record: Record, folder: Path, progress: tqdm) -> Record:
         partial.replace(png)
     patient = str(dataset.get("PatientID") or "")
     group = record.group
-    if record.source == "folders" and patient:
-        group = f"folders:patient-{hashlib.sha256(patient.encode()).hexdigest()[:16]}"
+    if group == f"{record.source}:{record.image}" and patient:
+        group = f"{record.source}:patient-{hashlib.sha256(patient.encode()).hexdigest()[:16]}"
     progress.update()
     return dataclasses.replace(record, path=png, group=group)
 

@@ -21,11 +21,10 @@ from training import report_plots, stress, tables
 from training.arguments import positive
 from training.figures import REFUSED, RESAMPLES, Answers, figures, proportion
 from training.judging import Judge, judge_all
-from training.manifest import ManifestError, Row, read_manifest, split_hash
+from training.manifest import KINDS, ManifestError, Row, read_manifest, split_hash
 from training.mistakes import draw_mistakes
 from training.model_card import write_model_card
 from training.patients import describe_patients
-from training.sources import DERMOSCOPY
 
 SUBSET = 200
 
@@ -149,8 +148,9 @@ def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
 
 def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
     """Which rows, bool (n,), belong to each part of the report: both pools, then each source."""
-    sources = np.array([row.source for row in rows])
-    parts = {"pooled": np.ones(len(rows), bool), "pooled_dermoscopy": np.isin(sources, DERMOSCOPY)}
+    sources, kinds = np.array([row.source for row in rows]), np.array([row.kind for row in rows])
+    parts = {"pooled": np.ones(len(rows), bool)}
+    parts |= {kind: kinds == kind for kind in KINDS}
     parts |= {name: sources == name for name in dict.fromkeys(sources.tolist())}
     return {name: chosen for name, chosen in parts.items() if chosen.any()}
 

@@ -5,7 +5,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
+COLUMNS = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
+
+CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
+"""Kinds of photo: of a camera alone, as a phone takes it, or through a dermatoscope."""
+
+_DERMOSCOPIC_SOURCES = frozenset({"ham10000", "isic2019", "siim2020"})
+"""Where a manifest of before the column ``kind`` has dermoscopic photos."""
 
 
 class ManifestError(Exception):
@@ -14,10 +20,17 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """One image of the manifest; ``malignant`` is 0 or 1, ``split`` train, val or test."""
+    """One image of the manifest.
+
+    Attributes:
+        kind: clinical or dermoscopic.
+        malignant: 0 or 1.
+        split: train, val or test.
+    """
 
     path: str
     source: str
+    kind: str
     diagnosis: str
     malignant: int
     group: str
@@ -41,7 +54,7 @@ def read_manifest(path: str | Path) -> list[Row]:
         )
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.DictReader(file)
-        if missing := set(COLUMNS) - set(table.fieldnames or ()):
+        if missing := set(COLUMNS) - {"kind"} - set(table.fieldnames or ()):
             raise ManifestError(
                 f"{path}: expected the columns {','.join(COLUMNS)}; "
                 f"missing {','.join(sorted(missing))}"
@@ -55,9 +68,16 @@ def _row(path: Path, line: int, record: dict[str, str]) -> Row:
             f"{path}, line {line}: expected malignant 0 or 1 and split train, val or test, "
             f"got {record['malignant']!r} and {record['split']!r}"
         )
+    kind = record.get("kind")
+    if kind is None:
+        kind = DERMOSCOPIC if record["source"] in _DERMOSCOPIC_SOURCES else CLINICAL
+    if kind not in KINDS:
+        expected = " or ".join(KINDS)
+        raise ManifestError(f"{path}, line {line}: expected kind {expected}, got {kind!r}")
     return Row(
         path=str(path.parent / record["path"]),
         source=record["source"],
+        kind=kind,
         diagnosis=record["diagnosis"],
         malignant=int(record["malignant"]),
         group=record["group"],

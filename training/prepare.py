@@ -5,7 +5,7 @@ import csv
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from training.dicom import without_dicom
 from training.duplicates import components, near_duplicates, same_picture
 from training.fetch import SETS, describe, fetch, plan
 from training.fingerprints import Fingerprint, fingerprint_all
-from training.manifest import COLUMNS
+from training.keep_splits import EarlierSplits
+from training.manifest import CLINICAL, COLUMNS, DERMOSCOPIC, ManifestError, read_manifest
 from training.sources import PrepareError, Record, Source
-from training.splits import SHARES, assign
+from training.splits import HALVES, SHARES, assign
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Prepared:
         duplicates: images dropped per source because another kept image is the same picture.
         contradictory: images dropped per source because their copies disagree on malignant.
         merged: number of groups that joined another because they share a picture or nearly.
+        moved: images whose split is not the kept one, by earlier and present split.
     """
 
     rows: list[tuple[Record, str, str]]
@@ -39,10 +41,22 @@ class Prepared:
     duplicates: Counter
     contradictory: Counter
     merged: int
+    moved: Counter
 
 
-def prepare(read: list[Source], seed: int) -> Prepared:
+def prepare(
+    read: list[Source],
+    seed: int,
+    shares: Mapping[str, int] = SHARES,
+    earlier: EarlierSplits | None = None,
+) -> Prepared:
     """Drop duplicates, join groups that share a picture, split.
+
+    Args:
+        read: the sources.
+        seed: draws the split.
+        shares: percent of each source and diagnosis, by split.
+        earlier: splits to keep.
 
     Raises:
         PrepareError: images that cannot be read, or none left.
@@ -54,9 +68,10 @@ def prepare(read: list[Source], seed: int) -> Prepared:
     near = near_duplicates([each.hashes for each in found.prints])
     groups, merged = _joined_groups(records, same + near)
     rows = [records[index] for index in kept]
-    strata = [(record.source, record.diagnosis) for record in rows]
+    strata = [(record.source, record.kind, record.diagnosis) for record in rows]
     kept_groups = [groups[record.group] for record in rows]
-    splits = assign(kept_groups, strata, seed)
+    earlier = earlier or EarlierSplits([])
+    splits = assign(kept_groups, strata, seed, shares, earlier.of_groups(records, groups))
     dropped = Counter(record.source for record in records)
     dropped -= Counter(record.source for record in rows) + contradictory
     return Prepared(
@@ -66,6 +81,7 @@ def prepare(read: list[Source], seed: int) -> Prepared:
         dropped,
         contradictory,
         merged,
+        earlier.moves(rows, [splits[group] for group in kept_groups]),
     )
 
 
@@ -107,9 +123,8 @@ def write_manifest(prepared: Prepared, path: Path) -> None:
             for record, group, split in prepared.rows:
                 assert record.path is not None
                 where = record.path.resolve().as_posix()
-                table.writerow(
-                    [where, record.source, record.diagnosis, record.malignant, group, split]
-                )
+                label = (record.diagnosis, record.malignant)
+                table.writerow([where, record.source, record.kind, *label, group, split])
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -140,6 +155,9 @@ def print_figures(read: list[Source], prepared: Prepared) -> None:
     for source in read:
         for reason, count in source.left_out.items():
             print(f"left out of {source.name}, {reason}: {_count(count, 'image')}")
+    if prepared.moved:
+        each = ", ".join(f"{a} to {b} {n:,}" for (a, b), n in sorted(prepared.moved.items()))
+        print(f"moved, because their group joined one of the split they moved to: {each}")
     print(f"left out for their size: {', '.join(prepared.unfit) or 'none'}")
 
 
@@ -157,12 +175,21 @@ READERS: dict[str, tuple[Callable[[Path], Source], str]] = {
     "isic2019": (sources.read_isic2019, "ISIC 2019: ISIC_2019_Training_*.csv and images"),
     "siim2020": (sources.read_siim2020, "SIIM-ISIC 2020: train.csv and JPEG images"),
     "pad_ufes": (sources.read_pad_ufes, "PAD-UFES-20: metadata.csv and images"),
+    "milk10k": (
+        sources.read_milk10k,
+        "MILK10k: MILK10k_Training_{GroundTruth,Metadata}.csv and MILK10k_Training_Input/",
+    ),
+    "melanoma10k": (
+        sources.read_melanoma10k,
+        "the set of 10,000 melanoma images: benign/ and malignant/, dermoscopic",
+    ),
     "isic_archive": (
         sources.read_isic_archive,
         "any download of the ISIC Archive's client, isic: metadata.csv and images",
     ),
-    "folders": (sources.read_folders, "any folder with benign/ and malignant/"),
 }
+FOLDERS = {"folders": CLINICAL, "dermoscopic_folders": DERMOSCOPIC}
+"""Options for folders of one's own, and the kind of photo each holds."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -176,6 +203,16 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     for name, (_, text) in READERS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="DIR", help=text)
+    for name, kind in FOLDERS.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="DIR",
+            help=f"{kind} photos: any folder with benign/ and malignant/, a source named as it; "
+            "may be repeated",
+        )
     parser.add_argument(
         "--not-lesion",
         type=Path,
@@ -183,7 +220,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         default=[],
         metavar="DIR",
         help="photographs of anything but a lesion; written to OUT/not_lesion.csv, each folder "
-        "split for itself; may be repeated",
+        "half for fitting and half for testing; may be repeated",
     )
     parser.add_argument(
         "--fetch",
@@ -200,11 +237,18 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what --fetch would run, and do nothing"
     )
+    parser.add_argument(
+        "--keep-splits",
+        type=Path,
+        metavar="FILE",
+        help="an earlier manifest: its images and groups keep their split, only new ones are "
+        "drawn; a group joined from several goes to test before val before train",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
     parser.add_argument("--seed", type=int, default=0, help="draws the split (default 0)")
     parsed = parser.parse_args(arguments)
-    if not any(getattr(parsed, name) for name in [*READERS, "not_lesion", "fetch"]):
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in READERS)
+    if not any(getattr(parsed, name) for name in [*READERS, *FOLDERS, "not_lesion", "fetch"]):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in [*READERS, *FOLDERS])
         parser.error(
             f"no data set given; expected at least one of {options}, --not-lesion, --fetch"
         )
@@ -226,6 +270,31 @@ def _make_folder(folder: Path) -> None:
         raise PrepareError(f"{folder}: expected a folder to write to: {error.strerror}") from error
 
 
+def _read_sources(parsed: argparse.Namespace) -> list[Source]:
+    read = [
+        reader(getattr(parsed, name))
+        for name, (reader, _) in READERS.items()
+        if getattr(parsed, name)
+    ]
+    for option, kind in FOLDERS.items():
+        read += [sources.read_folders(folder, kind) for folder in getattr(parsed, option)]
+    for name, count in Counter(source.name for source in read).items():
+        if count > 1:
+            raise PrepareError(f"two sources are named {name}; rename the folder of one")
+    return read
+
+
+def _read_earlier(path: Path | None, others: bool) -> EarlierSplits:
+    """The splits to keep: those of a manifest, or of ``not_lesion.csv`` beside it."""
+    if path and others:
+        path = path.with_name("not_lesion.csv")
+        path = path if path.exists() else None
+    try:
+        return EarlierSplits(read_manifest(path) if path else [])
+    except ManifestError as error:
+        raise PrepareError(f"--keep-splits: {error}") from error
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 when written, 2 with one line on stderr when the input is wrong."""
     parsed = parse_arguments(arguments)
@@ -237,15 +306,16 @@ def main(arguments: list[str] | None = None) -> int:
         for download in parsed.downloads:
             fetch(download, parsed.accept_terms)
         # Every table is read before any image, so that a wrong folder is said at once.
-        lesions = [
-            read(getattr(parsed, name))
-            for name, (read, _) in READERS.items()
-            if getattr(parsed, name)
-        ]
+        lesions = _read_sources(parsed)
         others = [sources.read_not_lesion(folder) for folder in parsed.not_lesion]
-        for read, file in ((lesions, "manifest.csv"), (others, "not_lesion.csv")):
+        for read, file, shares in (
+            (lesions, "manifest.csv", SHARES),
+            (others, "not_lesion.csv", HALVES),
+        ):
             if read:
-                prepared = prepare(without_dicom(read, parsed.out / "dicom"), parsed.seed)
+                earlier = _read_earlier(parsed.keep_splits, others=read is others)
+                complete = without_dicom(read, parsed.out / "dicom")
+                prepared = prepare(complete, parsed.seed, shares, earlier)
                 write_manifest(prepared, parsed.out / file)
                 print_figures(read, prepared)
                 print(f"wrote {parsed.out / file}: {_count(len(prepared.rows), 'image')}")

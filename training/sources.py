@@ -2,16 +2,16 @@
 
 import csv
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from training.manifest import CLINICAL, DERMOSCOPIC
+
 MALIGNANT = frozenset({"melanoma", "bcc", "akiec", "scc"})
 """``akiec``, actinic keratosis and Bowen's disease, counts as malignant in every source."""
-
-DERMOSCOPY = ("ham10000", "isic2019", "siim2020")
-"""Sources of dermoscopy images alone; the others have photos of other cameras."""
 
 HAM10000_DIAGNOSES = {
     "nv": "nevus",
@@ -40,6 +40,24 @@ PAD_UFES_DIAGNOSES = {
     "SCC": "scc",
     "SEK": "bkl",
 }
+# The ISIC 2025 challenge's classes (MILK10k). Other benign and malignant lesions and inflammation
+# have no class of their own here; what is malignant of them is said by MILK10K_MALIGNANT.
+MILK10K_DIAGNOSES = {
+    "AKIEC": "akiec",
+    "BCC": "bcc",
+    "BEN_OTH": "unknown",
+    "BKL": "bkl",
+    "DF": "df",
+    "INF": "unknown",
+    "MAL_OTH": "unknown",
+    "MEL": "melanoma",
+    "NV": "nevus",
+    "SCCKA": "scc",
+    "VASC": "vasc",
+}
+MILK10K_MALIGNANT = frozenset({"AKIEC", "BCC", "MAL_OTH", "MEL", "SCCKA"})
+MILK10K_KINDS = {"clinical: close-up": CLINICAL, "dermoscopic": DERMOSCOPIC}
+
 # Lentigines and the keratoses are ISIC 2019's BKL, the reading of the SIIM challenge's winners
 # (arXiv:2010.05351); the two single lesions at the end fit no class.
 SIIM2020_DIAGNOSES = {
@@ -92,6 +110,7 @@ class Record:
         image: the set's own name of the image, without suffix; unique in its source.
         malignant: 0 or 1.
         group: lesion or patient, prefixed with the source; the unit that is never split.
+        kind: clinical or dermoscopic.
         path: its file, or None where the folder lacks it.
     """
 
@@ -100,6 +119,7 @@ class Record:
     diagnosis: str
     malignant: int
     group: str
+    kind: str
     path: Path | None
 
 
@@ -127,9 +147,9 @@ def read_ham10000(folder: Path) -> Source:
     records = []
     images = _images_by_name(folder)
     for row in _rows(table, "image_id", "lesion_id", "dx"):
-        diagnosis = _translate(table, row["image_id"], row["dx"], HAM10000_DIAGNOSES)
+        diagnosis = _translate(table, row["image_id"], "diagnosis", row["dx"], HAM10000_DIAGNOSES)
         group = f"ham10000:{row['lesion_id'] or row['image_id']}"
-        records.append(_record("ham10000", row["image_id"], diagnosis, group, images))
+        records.append(_record("ham10000", row["image_id"], diagnosis, group, DERMOSCOPIC, images))
     return _source("ham10000", folder, records, images)
 
 
@@ -142,11 +162,12 @@ def read_isic2019(folder: Path) -> Source:
     records = []
     for row in _rows(table, "image", *ISIC2019_DIAGNOSES):
         name = row["image"]
-        diagnosis = _one_hot(table, name, row)
+        diagnosis = ISIC2019_DIAGNOSES[_one_hot(table, name, row, ISIC2019_DIAGNOSES)]
         lesion = lesions.get(name) or name
         # HAM10000 is part of ISIC 2019 and its lesions keep their names there.
         owner = "ham10000" if lesion.startswith("HAM_") else "isic2019"
-        records.append(_record("isic2019", name, diagnosis, f"{owner}:{lesion}", images))
+        group = f"{owner}:{lesion}"
+        records.append(_record("isic2019", name, diagnosis, group, DERMOSCOPIC, images))
     return _source("isic2019", folder, records, images)
 
 
@@ -157,14 +178,14 @@ def read_siim2020(folder: Path) -> Source:
     records = []
     for row in _rows(table, "image_name", "patient_id", "diagnosis", "target"):
         name = row["image_name"]
-        diagnosis = _translate(table, name, row["diagnosis"], SIIM2020_DIAGNOSES)
+        diagnosis = _translate(table, name, "diagnosis", row["diagnosis"], SIIM2020_DIAGNOSES)
         if row["target"] != str(int(diagnosis == "melanoma")):
             raise PrepareError(
                 f"{table}: {name}: expected target 1 for melanoma and 0 for all else, "
                 f"got target {row['target']!r} with diagnosis {row['diagnosis']!r}"
             )
         group = f"siim2020:{row['patient_id'] or name}"
-        records.append(_record("siim2020", name, diagnosis, group, images))
+        records.append(_record("siim2020", name, diagnosis, group, DERMOSCOPIC, images))
     return _source("siim2020", folder, records, images, _siim_duplicates(folder))
 
 
@@ -175,11 +196,32 @@ def read_pad_ufes(folder: Path) -> Source:
     records = []
     for row in _rows(table, "img_id", "patient_id", "diagnostic"):
         name = Path(row["img_id"]).stem
-        diagnosis = _translate(table, name, row["diagnostic"], PAD_UFES_DIAGNOSES)
-        records.append(
-            _record("pad_ufes", name, diagnosis, f"pad_ufes:{row['patient_id'] or name}", images)
-        )
+        diagnosis = _translate(table, name, "diagnosis", row["diagnostic"], PAD_UFES_DIAGNOSES)
+        group = f"pad_ufes:{row['patient_id'] or name}"
+        records.append(_record("pad_ufes", name, diagnosis, group, CLINICAL, images))
     return _source("pad_ufes", folder, records, images)
+
+
+def read_milk10k(folder: Path) -> Source:
+    """MILK10k (ISIC 2025): two photos of each lesion, clinical and dermoscopic, in one group."""
+    table = _find(folder, "MILK10k_Training_GroundTruth.csv")
+    classes = {
+        row["lesion_id"]: _one_hot(table, row["lesion_id"], row, MILK10K_DIAGNOSES)
+        for row in _rows(table, "lesion_id", *MILK10K_DIAGNOSES)
+    }
+    metadata = _find(folder, "MILK10k_Training_Metadata.csv")
+    images = _images_by_name(folder)
+    records = []
+    for row in _rows(metadata, "lesion_id", "isic_id", "image_type"):
+        name, lesion = row["isic_id"], row["lesion_id"]
+        if lesion not in classes:
+            raise PrepareError(f"{metadata}: {name}: lesion {lesion!r} is not in {table.name}")
+        kind = _translate(metadata, name, "image_type", row["image_type"], MILK10K_KINDS)
+        diagnosis = MILK10K_DIAGNOSES[classes[lesion]]
+        malignant = int(classes[lesion] in MILK10K_MALIGNANT)
+        group = f"milk10k:{lesion}"
+        records.append(Record("milk10k", name, diagnosis, malignant, group, kind, images.get(name)))
+    return _source("milk10k", folder, records, images)
 
 
 def read_isic_archive(folder: Path) -> Source:
@@ -201,7 +243,9 @@ def read_isic_archive(folder: Path) -> Source:
         else:
             name = row["isic_id"]
             group = _archive_group(row)
-            records.append(Record("isic_archive", name, *found, group, images.get(name)))
+            # The archive was of dermoscopy alone before it named the type.
+            kind = DERMOSCOPIC if row.get("image_type") in (None, "", "dermoscopic") else CLINICAL
+            records.append(Record("isic_archive", name, *found, group, kind, images.get(name)))
     # An image left out is listed all the same.
     listed = {row["isic_id"] for row in _rows(table, "isic_id")}
     source = _source("isic_archive", folder, records, images)
@@ -230,9 +274,24 @@ def _archive_group(row: dict[str, str]) -> str:
     return f"isic_archive:{row.get('lesion_id') or row['isic_id']}"
 
 
-def read_folders(folder: Path) -> Source:
-    """Any folder with ``benign/`` and ``malignant/``; each file is its own group."""
-    records = []
+def read_melanoma10k(folder: Path) -> Source:
+    """The set of 10,000 melanoma images: ``benign/`` and ``malignant/``, all of it melanoma."""
+    source = read_folders(folder, DERMOSCOPIC)
+    records = [
+        replace(
+            record,
+            source="melanoma10k",
+            group=f"melanoma10k:{record.image}",
+            diagnosis="melanoma" if record.malignant else "unknown",
+        )
+        for record in source.records
+    ]
+    return replace(source, name="melanoma10k", records=records)
+
+
+def read_folders(folder: Path, kind: str) -> Source:
+    """Any folder with ``benign/`` and ``malignant/``, a source named as it; each file a group."""
+    source, records = folder.resolve().name, []
     for malignant, label in enumerate(("benign", "malignant")):
         if not (folder / label).is_dir():
             raise PrepareError(
@@ -240,22 +299,30 @@ def read_folders(folder: Path) -> Source:
             )
         for path in _images(folder / label):
             name = path.relative_to(folder).as_posix()
-            records.append(Record("folders", name, "unknown", malignant, f"folders:{name}", path))
-    return _source("folders", folder, records, {})
-
-
-def read_not_lesion(folder: Path) -> Source:
-    """Photographs of anything but a lesion, a source named as its folder; each its own group."""
-    source, records = folder.resolve().name, []
-    for path in _images(folder):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        records.append(Record(source, name, "not_lesion", 0, f"{source}:{name}", path))
+            group = f"{source}:{name}"
+            records.append(Record(source, name, "unknown", malignant, group, kind, path))
     return _source(source, folder, records, {})
 
 
-def _record(source: str, name: str, diagnosis: str, group: str, images: dict[str, Path]) -> Record:
+# The Monkeypox Skin Lesion Dataset names its photos by patient and number: NM78_01.
+_PATIENT_AND_NUMBER = re.compile(r"(\bN?M\d+)_\d\d$")
+
+
+def read_not_lesion(folder: Path) -> Source:
+    """Photos that show no lesion, a source named as its folder; each its own group, or patient."""
+    source, records = folder.resolve().name, []
+    for path in _images(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        group = f"{source}:" + _PATIENT_AND_NUMBER.sub(r"\1", name)
+        records.append(Record(source, name, "not_lesion", 0, group, CLINICAL, path))
+    return _source(source, folder, records, {})
+
+
+def _record(
+    source: str, name: str, diagnosis: str, group: str, kind: str, images: dict[str, Path]
+) -> Record:
     malignant = int(diagnosis in MALIGNANT)
-    return Record(source, name, diagnosis, malignant, group, images.get(name))
+    return Record(source, name, diagnosis, malignant, group, kind, images.get(name))
 
 
 def _source(
@@ -313,22 +380,23 @@ def _rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
         raise PrepareError(f"{table}: expected a CSV table in UTF-8: {error}") from error
 
 
-def _translate(table: Path, image: str, value: str, vocabulary: dict[str, str]) -> str:
+def _translate(table: Path, image: str, column: str, value: str, vocabulary: dict[str, str]) -> str:
     if value not in vocabulary:
         raise PrepareError(
-            f"{table}: {image}: diagnosis {value!r}; expected one of {', '.join(vocabulary)}"
+            f"{table}: {image}: {column} {value!r}; expected one of {', '.join(vocabulary)}"
         )
     return vocabulary[value]
 
 
-def _one_hot(table: Path, image: str, row: dict[str, str]) -> str:
-    marked = [name for name in ISIC2019_DIAGNOSES if row[name] in ("1", "1.0")]
+def _one_hot(table: Path, name: str, row: dict[str, str], classes: Iterable[str]) -> str:
+    """The one class that the row marks."""
+    marked = [each for each in classes if row[each] in ("1", "1.0")]
     if len(marked) != 1:
         raise PrepareError(
-            f"{table}: {image}: expected a 1 in exactly one of {', '.join(ISIC2019_DIAGNOSES)}; "
+            f"{table}: {name}: expected a 1 in exactly one of {', '.join(classes)}; "
             f"found {len(marked)}"
         )
-    return ISIC2019_DIAGNOSES[marked[0]]
+    return marked[0]
 
 
 def _images_by_name(folder: Path) -> dict[str, Path]:
