@@ -35,7 +35,7 @@ ever waited for longer than PATIENCE from now: what it sent fast buys it no sile
 
 TRIAL = 660
 """Longest trial of a new model before a reload, in seconds; converting it may take 600
-(lens/conversion.py)."""
+(lens/model_cache.py)."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")

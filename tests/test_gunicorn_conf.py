@@ -13,7 +13,7 @@ import pytest
 from serving import folder_in_memory, one_worker, settings_for, wait_until
 
 from app import results
-from lens import conversion
+from lens import model_cache
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = ROOT / "gunicorn.conf.py"
@@ -168,7 +168,7 @@ def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
 
 
 def test_the_trial_of_a_new_model_outlasts_its_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert configuration(monkeypatch)["TRIAL"] > conversion.PATIENCE
+    assert configuration(monkeypatch)["TRIAL"] > model_cache.PATIENCE
 
 
 def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:
