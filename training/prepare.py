@@ -6,56 +6,16 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from training.datasets import sources
-from training.datasets.build import Prepared, prepare, write_manifest
+from training.datasets import folders, sources
+from training.datasets.build import prepare, write_manifest
 from training.datasets.dicom import without_dicom
 from training.datasets.download import SETS, describe, fetch, plan
 from training.datasets.keep_splits import EarlierSplits
 from training.datasets.manifest import CLINICAL, DERMOSCOPIC, ManifestError, read_manifest
+from training.datasets.records import PrepareError, Source
 from training.datasets.report import write_data_report
-from training.datasets.sources import PrepareError, Source
 from training.datasets.splits import HALVES, SHARES
-
-
-def print_figures(read: list[Source], prepared: Prepared) -> None:
-    """Print what the tables listed, what was dropped and why, and what each split holds."""
-    print("\nTables         listed    benign malignant   present    absent  unlisted")
-    for source in read:
-        malignant = sum(record.malignant for record in source.records)
-        present = sum(record.path is not None for record in source.records)
-        listed = len(source.records)
-        counts = (listed, listed - malignant, malignant, present, listed - present, source.unlisted)
-        print(f"{source.name:11}" + "".join(f"{count:10,}" for count in counts))
-    print("\nSplits      " + "".join(f"{split:>30}" for split in SHARES))
-    print(" " * 12 + f"{'images':>10}{'malignant':>10}{'groups':>10}" * len(SHARES))
-    for name in [source.name for source in read] + ["all"]:
-        line = f"{name:12}"
-        for split in SHARES:
-            rows = [r for r in prepared.rows if r[2] == split and name in (r[0].source, "all")]
-            malignant = sum(record.malignant for record, _, _ in rows)
-            groups = len({group for _, group, _ in rows})
-            line += f"{len(rows):10,}{malignant:10,}{groups:10,}"
-        print(line)
-    print(f"\nduplicates dropped: {_per_source(prepared.duplicates)}")
-    print(f"dropped because copies disagree on malignant: {_per_source(prepared.contradictory)}")
-    print(f"same or nearly the same picture: {_count(prepared.merged, 'group')} joined to another")
-    for source in read:
-        for reason, count in source.left_out.items():
-            print(f"left out of {source.name}, {reason}: {_count(count, 'image')}")
-    if prepared.moved:
-        each = ", ".join(f"{a} to {b} {n:,}" for (a, b), n in sorted(prepared.moved.items()))
-        print(f"moved, because their group joined one of the split they moved to: {each}")
-    print(f"left out for their size: {', '.join(prepared.unfit) or 'none'}")
-
-
-def _per_source(counts: Counter) -> str:
-    each = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"{counts.total():,} ({each})" if each else "none"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
+from training.datasets.summary import count, one_class_warnings, summary
 
 READERS: dict[str, tuple[Callable[[Path], Source], str]] = {
     "ham10000": (sources.read_ham10000, "HAM10000: HAM10000_metadata.csv and images"),
@@ -67,7 +27,7 @@ READERS: dict[str, tuple[Callable[[Path], Source], str]] = {
         "MILK10k: MILK10k_Training_{GroundTruth,Metadata}.csv and MILK10k_Training_Input/",
     ),
     "melanoma10k": (
-        sources.read_melanoma10k,
+        folders.read_melanoma10k,
         "the set of 10,000 melanoma images: benign/ and malignant/, dermoscopic",
     ),
     "isic_archive": (
@@ -164,9 +124,9 @@ def _read_sources(parsed: argparse.Namespace) -> list[Source]:
         if getattr(parsed, name)
     ]
     for option, kind in FOLDERS.items():
-        read += [sources.read_folders(folder, kind) for folder in getattr(parsed, option)]
-    for name, count in Counter(source.name for source in read).items():
-        if count > 1:
+        read += [folders.read_folders(folder, kind) for folder in getattr(parsed, option)]
+    for name, times in Counter(source.name for source in read).items():
+        if times > 1:
             raise PrepareError(f"two sources are named {name}; rename the folder of one")
     return read
 
@@ -194,7 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
             fetch(download, parsed.accept_terms)
         # Every table is read before any image, so that a wrong folder is said at once.
         lesions = _read_sources(parsed)
-        others = [sources.read_not_lesion(folder) for folder in parsed.not_lesion]
+        others = [folders.read_not_lesion(folder) for folder in parsed.not_lesion]
         for read, file, shares in (
             (lesions, "manifest.csv", SHARES),
             (others, "not_lesion.csv", HALVES),
@@ -204,8 +164,10 @@ def main(arguments: list[str] | None = None) -> int:
                 complete = without_dicom(read, parsed.out / "dicom")
                 prepared = prepare(complete, parsed.seed, shares, earlier)
                 write_manifest(prepared, parsed.out / file)
-                print_figures(read, prepared)
-                print(f"wrote {parsed.out / file}: {_count(len(prepared.rows), 'image')}")
+                print("\n" + summary(read, prepared))
+                for warning in one_class_warnings(prepared) if read is lesions else ():
+                    print(warning, file=sys.stderr)
+                print(f"wrote {parsed.out / file}: {count(len(prepared.rows), 'image')}")
                 page = (parsed.out / file).with_suffix(".html")
                 write_data_report(read, prepared, page)
                 print(f"wrote {page}: what is in it, with example pictures; do not pass it on")

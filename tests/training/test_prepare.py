@@ -201,7 +201,7 @@ def test_the_manifest_has_its_columns_and_absolute_paths_that_exist(
     monkeypatch.chdir(data.parent)
     main(command(Path("data"), out))
     header = (out / "manifest.csv").read_text().splitlines()[0]
-    assert header == "path,source,diagnosis,malignant,group,split"
+    assert header == "path,source,kind,diagnosis,malignant,group,split"
     assert all(Path(r["path"]).is_absolute() and Path(r["path"]).exists() for r in manifest(out))
 
 
@@ -547,7 +547,8 @@ def test_arguments_are_strict(
         ("ham10000", 6827, 1678, 954),
         ("isic2019", 1779, 446, 446),
         ("siim2020", 32542, 584, 584),
-        ("pad_ufes", 198, 217, 15),
+        ("pad_ufes", 221, 486, 17),
+        ("milk10k", 1768, 3748, 552),
     ],
 )
 def test_the_real_tables_read_as_published(
@@ -563,4 +564,4 @@ def test_the_real_siim_set_has_its_patients_and_listed_duplicates() -> None:
     siim = sources.read_siim2020(SHARED / "siim2020")
     assert len({record.group for record in siim.records}) == 2056
     assert len(siim.duplicates) == 425
-    assert sum(record.path is not None for record in siim.records) == 1804
+    assert sum(record.path is not None for record in siim.records) == 828

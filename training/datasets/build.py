@@ -11,7 +11,7 @@ from training.datasets.duplicates import components, near_duplicates, same_pictu
 from training.datasets.fingerprints import Fingerprint, fingerprint_all
 from training.datasets.keep_splits import EarlierSplits
 from training.datasets.manifest import COLUMNS
-from training.datasets.sources import Record, Source
+from training.datasets.records import Record, Source
 from training.datasets.splits import SHARES, assign
 
 

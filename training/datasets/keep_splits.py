@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from training.datasets.manifest import Row
-from training.datasets.sources import Record
+from training.datasets.records import Record
 
 STRICTEST = ("test", "val", "train")
 """Of a group joined from several earlier splits, the first of these: what a model was tested on

@@ -20,7 +20,7 @@ from lens.images import decode
 from training.datasets.demographics import describe_patients
 from training.datasets.duplicates import closest_across
 from training.datasets.manifest import Row
-from training.datasets.sources import Record, Source
+from training.datasets.records import Record, Source
 from training.datasets.splits import SHARES
 
 if TYPE_CHECKING:
@@ -76,14 +76,13 @@ def _overview(read: list[Source], prepared: "Prepared") -> str:
     for source in read:
         kept = [i for i, (record, _, _) in enumerate(prepared.rows) if record.source == source.name]
         malignant = sum(prepared.rows[i][0].malignant for i in kept)
-        present = sum(record.path is not None for record in source.records)
         rows.append(
             [
                 source.name,
                 f"{len(source.records):,}",
-                f"{len(source.records) - present:,}",
-                f"{source.unlisted:,}",
-                f"{sum(source.left_out.values()):,}",
+                f"{len(source.absent):,}",
+                f"{sum(map(len, source.not_taken.values())):,}",
+                f"{sum(map(len, source.left_out.values())):,}",
                 f"{prepared.duplicates[source.name]:,}",
                 f"{prepared.contradictory[source.name]:,}",
                 f"{len(kept):,}",
@@ -94,7 +93,7 @@ def _overview(read: list[Source], prepared: "Prepared") -> str:
         "source",
         "listed",
         "absent",
-        "not in its table",
+        "other files",
         "left out",
         "duplicates",
         "contradicting copies",
@@ -149,7 +148,10 @@ def _source(source: Source, prepared: "Prepared") -> str:
         return f"<h2>{escape(source.name)}</h2><p>No image of it was kept.</p>"
     records = [prepared.rows[i][0] for i in kept]
     splits = [prepared.rows[i][2] for i in kept]
-    left_out = [f"<p>Left out, {escape(why)}: {n:,}</p>" for why, n in source.left_out.items()]
+    left_out = [
+        f"<p>Left out, {escape(why)}: {len(names):,} ({escape(', '.join(names[:3]))})</p>"
+        for why, names in [*source.left_out.items(), *source.not_taken.items()]
+    ]
     return "\n".join(
         [
             f"<h2>{escape(source.name)}</h2>",
