@@ -1,6 +1,7 @@
 """Files under a folder, and what each is: told by its content, never by its name."""
 
 import os
+import re
 from pathlib import Path
 
 PHOTO, DICOM, OTHER_IMAGE, PACKED, NO_IMAGE = "photo", "DICOM", "image", "archive", "no image"
@@ -33,6 +34,12 @@ _SIGNATURES = (
 _HEAD = 132
 """Bytes that every signature lies in."""
 
+_MASK_FOLDER = re.compile(
+    r"(^|[^a-z])(masks?|annotations?|segmentations?|superpixels?)([^a-z]|$)", re.IGNORECASE
+)
+_MASK_NAME = re.compile(r"_(mask|segmentation|superpixels|attribute_\w+)\.png$", re.IGNORECASE)
+_THUMBNAIL_FOLDER = re.compile(r"(^|[^a-z])(thumbs?|thumbnails?)([^a-z]|$)", re.IGNORECASE)
+
 SYSTEM_NAMES = frozenset(
     {
         "__macosx",
@@ -61,6 +68,16 @@ def content_of(path: Path) -> str:
         if head[at : at + len(mark)] == mark:
             return content
     return NO_IMAGE
+
+
+def made_from_photos(name: Path) -> str:
+    """What an image is that was made from a photo, by its name below a folder; else nothing."""
+    folders = name.parts[:-1]
+    if any(map(_MASK_FOLDER.search, folders)) or _MASK_NAME.search(name.name):
+        return "masks, by their name"
+    if any(map(_THUMBNAIL_FOLDER.search, folders)):
+        return "thumbnails, by their folder"
+    return ""
 
 
 def walk(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -63,8 +63,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="a photo, a folder of which every file is judged but the hidden ones (.name), or a "
-        "URL of either that fsspec reads, such as s3://bucket/folder",
+        help="a photo, a folder of which every file is judged but hidden ones (.name), masks "
+        "and thumbnails, or a URL of either that fsspec reads, such as s3://bucket/folder",
     )
     options = parser.parse_args(arguments)
     if not options.paths and not options.table:
@@ -82,7 +82,10 @@ def score_all(options: argparse.Namespace) -> int:
     checksum = artifact.sha256(options.model)[:12]
     partial = options.out.with_name(f"{options.out.name}.{checksum}.partial")
     named = listed(options.table) if options.table else []
-    locations = find([*options.paths, *named], besides=(options.out, partial))
+    locations, left = find([*options.paths, *named], besides=(options.out, partial))
+    for reason, names in left.items():
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        print(f"not scored, {reason}: {len(names):,} ({shown})", file=sys.stderr)
     done, counts = _keep(partial, set(locations))
     if done:
         print(f"{len(done)} of {len(locations)} files are in {partial} already")

@@ -10,7 +10,7 @@ from pathlib import Path
 from training.datasets.duplicates import components, near_duplicates, same_picture
 from training.datasets.fingerprints import Fingerprint, fingerprint_all
 from training.datasets.keep_splits import EarlierSplits
-from training.datasets.manifest import COLUMNS
+from training.datasets.manifest import HEADER
 from training.datasets.records import Record, Source
 from training.datasets.splits import SHARES, assign
 
@@ -113,7 +113,7 @@ def write_manifest(prepared: Prepared, path: Path) -> None:
     try:
         with partial.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
-            table.writerow(COLUMNS)
+            table.writerow(HEADER)
             for record, group, split in prepared.rows:
                 assert record.path is not None
                 where = record.path.resolve().as_posix()

@@ -5,7 +5,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-COLUMNS = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
+HEADER = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
+COLUMNS = tuple(name for name in HEADER if name != "kind")
+"""What a manifest must have: older ones have no column ``kind``."""
 
 CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
 """Kinds of photo: of a camera alone, as a phone takes it, or through a dermatoscope."""
@@ -23,18 +25,18 @@ class Row:
     """One image of the manifest.
 
     Attributes:
-        kind: clinical or dermoscopic.
         malignant: 0 or 1.
         split: train, val or test.
+        kind: clinical or dermoscopic.
     """
 
     path: str
     source: str
-    kind: str
     diagnosis: str
     malignant: int
     group: str
     split: str
+    kind: str = CLINICAL
 
 
 def read_manifest(path: str | Path) -> list[Row]:
@@ -52,17 +54,22 @@ def read_manifest(path: str | Path) -> list[Row]:
             "Get a public set (README, 'Train your own') and run: "
             "python -m training.prepare --ham10000 DIR --out data"
         )
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        if missing := set(COLUMNS) - {"kind"} - set(table.fieldnames or ()):
-            raise ManifestError(
-                f"{path}: expected the columns {','.join(COLUMNS)}; "
-                f"missing {','.join(sorted(missing))}"
-            )
-        return [_row(path, number, record) for number, record in enumerate(table, start=2)]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            if missing := set(COLUMNS) - set(table.fieldnames or ()):
+                raise ManifestError(
+                    f"{path}: expected the columns {','.join(HEADER)}; "
+                    f"missing {','.join(sorted(missing))}"
+                )
+            return [_row(path, number, record) for number, record in enumerate(table, start=2)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{path}: expected a CSV table in UTF-8: {error}") from error
 
 
 def _row(path: Path, line: int, record: dict[str, str]) -> Row:
+    if None in record.values():
+        raise ManifestError(f"{path}, line {line}: expected {len(record)} values, found fewer")
     if record["malignant"] not in ("0", "1") or record["split"] not in ("train", "val", "test"):
         raise ManifestError(
             f"{path}, line {line}: expected malignant 0 or 1 and split train, val or test, "
@@ -77,11 +84,11 @@ def _row(path: Path, line: int, record: dict[str, str]) -> Row:
     return Row(
         path=str(path.parent / record["path"]),
         source=record["source"],
-        kind=kind,
         diagnosis=record["diagnosis"],
         malignant=int(record["malignant"]),
         group=record["group"],
         split=record["split"],
+        kind=kind,
     )
 
 

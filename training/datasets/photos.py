@@ -1,14 +1,13 @@
 """Which files of a set's folder are its photos, and of two files of one name which is meant."""
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lens.images import InvalidImage
-from lens.photo_files import DICOM, OTHER_IMAGE, PACKED, PHOTO, content_of, walk
+from lens.photo_files import DICOM, OTHER_IMAGE, PACKED, PHOTO, content_of, made_from_photos, walk
 from training.datasets.duplicates import near_duplicates
 from training.datasets.fingerprints import Fingerprint, fingerprint
 from training.datasets.records import PrepareError
@@ -17,12 +16,6 @@ PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".dcm"}
 )
 """A file so named is taken for a photo whatever it holds: if it is none, it is damaged."""
-
-_MASK_FOLDER = re.compile(
-    r"(^|[^a-z])(masks?|annotations?|segmentations?|superpixels?)([^a-z]|$)", re.IGNORECASE
-)
-_MASK_NAME = re.compile(r"_(mask|segmentation|superpixels|attribute_\w+)\.png$", re.IGNORECASE)
-_THUMBNAIL_FOLDER = re.compile(r"(^|[^a-z])(thumbs?|thumbnails?)([^a-z]|$)", re.IGNORECASE)
 
 COPIES = "copies of a file of the same name"
 
@@ -77,12 +70,9 @@ def _why_not(file: Path, name: Path) -> str | None:
     """Why a file is no photo; nothing where it is no image at all, None where it is a photo."""
     content = content_of(file)
     is_photo = content in (PHOTO, DICOM) or file.suffix.lower() in PHOTO_SUFFIXES
-    if is_photo or content == OTHER_IMAGE:
-        folders = name.parts[:-1]
-        if any(map(_MASK_FOLDER.search, folders)) or _MASK_NAME.search(name.name):
-            return "masks, by their name"
-        if any(map(_THUMBNAIL_FOLDER.search, folders)):
-            return "thumbnails, by their folder"
+    made = made_from_photos(name) if is_photo or content == OTHER_IMAGE else ""
+    if made:
+        return made
     if is_photo:
         return None
     if content == OTHER_IMAGE:
@@ -99,6 +89,11 @@ def _check_name(file: Path) -> None:
 
 def _shown(path: Path) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def without_suffix(name: str) -> str:
+    """``PAT_1_2_3.png`` as ``PAT_1_2_3``; a name without a photo's suffix stays."""
+    return name.rpartition(".")[0] if Path(name).suffix.lower() in PHOTO_SUFFIXES else name
 
 
 def _names(folder: Path, paths: Iterable[Path]) -> list[str]:

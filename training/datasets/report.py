@@ -220,7 +220,7 @@ def _patients(source: Source, records: list[Record]) -> list[str]:
     listed = {record.image: record.path for record in source.records}
     described = describe_patients(
         [
-            Row(str(listed[record.image]), record.source, record.kind, "", record.malignant, "", "")
+            Row(str(listed[record.image]), record.source, "", record.malignant, "", "")
             for record in records
         ]
     )

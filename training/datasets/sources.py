@@ -20,7 +20,7 @@ from training.datasets.diagnoses import (
     SIIM2020_DIAGNOSES,
 )
 from training.datasets.manifest import CLINICAL, DERMOSCOPIC
-from training.datasets.photos import PHOTO_SUFFIXES, Folder, by_name, open_folder
+from training.datasets.photos import Folder, by_name, open_folder, without_suffix
 from training.datasets.published_tables import (
     find_optional_table,
     find_table,
@@ -114,7 +114,7 @@ def read_pad_ufes(path: Path) -> Source:
     table = find_table(folder, "metadata")
     records = []
     for row in rows(table, "img_id", "patient_id", "diagnostic"):
-        name = _without_suffix(row["img_id"])
+        name = without_suffix(row["img_id"])
         diagnosis = translate(table, name, "diagnosis", row["diagnostic"], PAD_UFES_DIAGNOSES)
         group = f"pad_ufes:{row['patient_id'] or name}"
         records.append(_record("pad_ufes", name, diagnosis, group, CLINICAL))
@@ -194,11 +194,6 @@ def _archive_group(row: dict[str, str]) -> str:
 
 def _record(source: str, name: str, diagnosis: str, group: str, kind: str) -> Record:
     return Record(source, name, diagnosis, int(diagnosis in MALIGNANT), group, kind, None)
-
-
-def _without_suffix(name: str) -> str:
-    """``PAT_1_2_3.png`` as ``PAT_1_2_3``; a name without suffix stays."""
-    return name.rpartition(".")[0] if Path(name).suffix.lower() in PHOTO_SUFFIXES else name
 
 
 def _source(
