@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from training.datasets import folders, sources
-from training.datasets.build import prepare, write_manifest
+from training.datasets.build import Prepared, prepare, write_manifest
 from training.datasets.dicom import without_dicom
 from training.datasets.download import SETS, describe, fetch, plan
-from training.datasets.keep_splits import EarlierSplits
+from training.datasets.keep_splits import EarlierSplits, keep_copies
 from training.datasets.manifest import CLINICAL, DERMOSCOPIC, ManifestError, read_manifest
 from training.datasets.records import PrepareError, Source
 from training.datasets.report import write_data_report
-from training.datasets.splits import HALVES, SHARES
+from training.datasets.splits import HALVES
 from training.datasets.summary import count, one_class_warnings, summary
 
 READERS: dict[str, tuple[Callable[[Path], Source], str]] = {
@@ -117,29 +117,58 @@ def _make_folder(folder: Path) -> None:
         raise PrepareError(f"{folder}: expected a folder to write to: {error.strerror}") from error
 
 
-def _read_sources(parsed: argparse.Namespace) -> list[Source]:
-    read = [
+def _read_sources(parsed: argparse.Namespace) -> tuple[list[Source], list[Source]]:
+    """The sources of lesions, and those of photos that show none."""
+    lesions = [
         reader(getattr(parsed, name))
         for name, (reader, _) in READERS.items()
         if getattr(parsed, name)
     ]
     for option, kind in FOLDERS.items():
-        read += [folders.read_folders(folder, kind) for folder in getattr(parsed, option)]
-    for name, times in Counter(source.name for source in read).items():
+        lesions += [folders.read_folders(folder, kind) for folder in getattr(parsed, option)]
+    others = [folders.read_not_lesion(folder) for folder in parsed.not_lesion]
+    for name, times in Counter(source.name for source in lesions + others).items():
         if times > 1:
-            raise PrepareError(f"two sources are named {name}; rename the folder of one")
-    return read
+            raise PrepareError(f"expected sources of different names, found {times} named {name}")
+    return lesions, others
 
 
-def _read_earlier(path: Path | None, others: bool) -> EarlierSplits:
-    """The splits to keep: those of a manifest, or of ``not_lesion.csv`` beside it."""
-    if path and others:
-        path = path.with_name("not_lesion.csv")
-        path = path if path.exists() else None
+def _read_earlier(path: Path | None) -> EarlierSplits:
     try:
         return EarlierSplits(read_manifest(path) if path else [])
     except ManifestError as error:
         raise PrepareError(f"--keep-splits: {error}") from error
+
+
+def _write(read: list[Source], prepared: Prepared, path: Path) -> None:
+    """Write a manifest and its page; print what is in it and what was left out."""
+    write_manifest(prepared, path)
+    print("\n" + summary(read, prepared))
+    print(f"wrote {path}: {count(len(prepared.rows), 'image')}")
+    page = path.with_suffix(".html")
+    write_data_report(read, prepared, page)
+    print(f"wrote {page}: what is in it, with example pictures; do not pass it on")
+
+
+def _prepare(parsed: argparse.Namespace) -> None:
+    # Every table is read before any image, so that a wrong folder is said at once.
+    lesions, others = _read_sources(parsed)
+    kept: Path | None = parsed.keep_splits
+    beside = kept.with_name("not_lesion.csv") if kept else None
+    earlier = _read_earlier(kept)
+    earlier_others = _read_earlier(beside if beside and beside.exists() else None)
+    if lesions:
+        complete = without_dicom(lesions, parsed.out / "dicom")
+        prepared = prepare(complete, parsed.seed, earlier=earlier)
+        if kept:
+            keep_copies(kept, parsed.out)
+        _write(lesions, prepared, parsed.out / "manifest.csv")
+        for warning in one_class_warnings(prepared):
+            print(warning, file=sys.stderr)
+    if others:
+        complete = without_dicom(others, parsed.out / "dicom")
+        prepared = prepare(complete, parsed.seed, HALVES, earlier_others)
+        _write(others, prepared, parsed.out / "not_lesion.csv")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -152,25 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         _make_folder(parsed.out)
         for download in parsed.downloads:
             fetch(download, parsed.accept_terms)
-        # Every table is read before any image, so that a wrong folder is said at once.
-        lesions = _read_sources(parsed)
-        others = [folders.read_not_lesion(folder) for folder in parsed.not_lesion]
-        for read, file, shares in (
-            (lesions, "manifest.csv", SHARES),
-            (others, "not_lesion.csv", HALVES),
-        ):
-            if read:
-                earlier = _read_earlier(parsed.keep_splits, others=read is others)
-                complete = without_dicom(read, parsed.out / "dicom")
-                prepared = prepare(complete, parsed.seed, shares, earlier)
-                write_manifest(prepared, parsed.out / file)
-                print("\n" + summary(read, prepared))
-                for warning in one_class_warnings(prepared) if read is lesions else ():
-                    print(warning, file=sys.stderr)
-                print(f"wrote {parsed.out / file}: {count(len(prepared.rows), 'image')}")
-                page = (parsed.out / file).with_suffix(".html")
-                write_data_report(read, prepared, page)
-                print(f"wrote {page}: what is in it, with example pictures; do not pass it on")
+        _prepare(parsed)
     except PrepareError as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 2

@@ -18,6 +18,7 @@ from lens.artifact import Card, InvalidModel
 from training.datasets.manifest import ManifestError, read_manifest
 from training.fit.batches import DiskFull
 from training.fit.calibration import calibrate
+from training.fit.loop import TrainingError
 from training.fit.run import NETWORKS, PAPER_NETWORKS, finish, open_splits, set_aside
 from training.train import announce
 
@@ -55,7 +56,7 @@ def recalibrate(options: argparse.Namespace) -> Card:
         card,
         views=1 if card.name in PAPER_NETWORKS else 8,
         command=f"{card.command}\n{again}".strip(),
-        split_hashes=set_aside(read_manifest(options.manifest), [options.model]),
+        split_hashes=set_aside(read_manifest(options.manifest), [options.model], options.manifest),
         metrics={},
     )
     if len(examples.others):
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         card = recalibrate(options)
-    except (InvalidModel, ManifestError, DiskFull) as error:
+    except (InvalidModel, ManifestError, DiskFull, TrainingError) as error:
         print(error, file=sys.stderr)
         return 2
     announce(options, card)

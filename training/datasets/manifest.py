@@ -9,6 +9,8 @@ HEADER = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
 COLUMNS = tuple(name for name in HEADER if name != "kind")
 """What a manifest must have: older ones have no column ``kind``."""
 
+SPLITS = ("train", "val", "test")
+
 CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
 """Kinds of photo: of a camera alone, as a phone takes it, or through a dermatoscope."""
 
@@ -70,7 +72,7 @@ def read_manifest(path: str | Path) -> list[Row]:
 def _row(path: Path, line: int, record: dict[str, str]) -> Row:
     if None in record.values():
         raise ManifestError(f"{path}, line {line}: expected {len(record)} values, found fewer")
-    if record["malignant"] not in ("0", "1") or record["split"] not in ("train", "val", "test"):
+    if record["malignant"] not in ("0", "1") or record["split"] not in SPLITS:
         raise ManifestError(
             f"{path}, line {line}: expected malignant 0 or 1 and split train, val or test, "
             f"got {record['malignant']!r} and {record['split']!r}"
@@ -90,6 +92,11 @@ def _row(path: Path, line: int, record: dict[str, str]) -> Row:
         split=record["split"],
         kind=kind,
     )
+
+
+def split_hashes(rows: list[Row]) -> dict[str, str]:
+    """The ``split_hash`` of each split."""
+    return {split: split_hash([row for row in rows if row.split == split]) for split in SPLITS}
 
 
 def split_hash(rows: list[Row]) -> str:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 AUC = {"dermoscopic": 0.92, "clinical": 0.88, "ham10000": 0.93, "isic2019": 0.88}
-"""Half-way from the first shipped model to the best of published networks many times its size."""
+"""The first shipped model reached 0.88 on dermoscopy, and 0.76 on clinical photos of a source that
+it had not seen."""
 SPECIFICITY_AT_95 = {"dermoscopic": 0.70}
 """Marketed products were found at 60 to 83 % in a prospective study, at less sensitivity."""
 MELANOMAS_FOUND = {"clinical": 0.90}

@@ -117,9 +117,10 @@ def sampling_weights(rows: list[Row]) -> np.ndarray:
 
     Where a source has a larger share of one class than of the other, a network learns to know the
     source: drawn by the root of its size, SIIM was a quarter of the benign and a twentieth of the
-    malignant, and its few melanomas were told from its moles no better than by chance. A source's
-    share (of each kind of photo in it) is the root of its smaller class: between its size, where the largest would decide, and
-    evenly, where SIIM's 13 melanomas would be shown a hundred times an epoch.
+    malignant, and its few melanomas were told from its moles no better than by chance. The
+    share of a source (of each kind of photo in it) is the root of its smaller class: between its
+    size, where the largest would decide, and evenly, where SIIM's 13 melanomas would be shown a
+    hundred times an epoch.
 
     Returns:
         float64 (len(rows),), summing to 1.
