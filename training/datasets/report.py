@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from training.datasets.demographics import describe_patients
 from training.datasets.duplicates import closest_across
 from training.datasets.manifest import KINDS, Row
 from training.datasets.records import Record, Source
-from training.datasets.report_html import STYLE, table, thumbnail
+from training.datasets.report_html import STYLE, TELLING, spread, table, telling, thumbnail
 from training.datasets.splits import SHARES
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ EXAMPLES = 6
 """Pictures shown of each class of a source."""
 CLOSEST = 12
 """Pairs shown that stand in different splits."""
-TELLING = 0.1
-"""From this distance to one half, the figure of a difference between classes is marked."""
 
 _CLASSES = ("benign", "malignant")
 
@@ -94,19 +91,13 @@ def _overview(read: list[Source], prepared: "Prepared") -> str:
 
 def _kinds(prepared: "Prepared") -> str:
     counts = Counter((record.kind, split, record.malignant) for record, _, split in prepared.rows)
-    rows = [
-        [
-            kind,
-            *(f"{_both(counts, kind, split):,} ({counts[kind, split, 1]:,})" for split in SHARES),
-        ]
-        for kind in KINDS
-        if any(_both(counts, kind, split) for split in SHARES)
-    ]
+    rows = []
+    for kind in KINDS:
+        totals = [counts[kind, split, 0] + counts[kind, split, 1] for split in SHARES]
+        if any(totals):
+            cells = zip(totals, SHARES, strict=True)
+            rows.append([kind, *(f"{n:,} ({counts[kind, split, 1]:,})" for n, split in cells)])
     return table("By kind of photo: images (malignant)", ["kind", *SHARES], rows)
-
-
-def _both(counts: Counter, kind: str, split: str) -> int:
-    return counts[kind, split, 0] + counts[kind, split, 1]
 
 
 def _kinds_of(source: Source) -> list[str]:
@@ -200,7 +191,7 @@ def _differences(prepared: "Prepared", kept: list[int]) -> str:
         "blue, 0-255": colours[:, 2],
     }
     rows = [
-        [name, *(_spread(values[labels == label]) for label in (0, 1)), _telling(labels, values)]
+        [name, *(spread(values[labels == label]) for label in (0, 1)), telling(labels, values)]
         for name, values in measures.items()
     ]
     header = ["median (5th to 95th percentile)", *_CLASSES, "malignant has more"]
@@ -208,21 +199,6 @@ def _differences(prepared: "Prepared", kept: list[int]) -> str:
         "<p>The last column is the share of pairs, one image of each class, in which the malignant "
         f"has more; 0.5 is no difference, {TELLING:g} away from it is marked.</p>"
     )
-
-
-def _spread(values: np.ndarray) -> str:
-    if not len(values):
-        return "-"
-    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
-    return f"{middle:.0f} ({low:.0f} to {high:.0f})"
-
-
-def _telling(labels: np.ndarray, values: np.ndarray) -> str:
-    if len(set(labels.tolist())) < 2:
-        return "-"
-    share = float(roc_auc_score(labels, values))
-    text = f"{share:.2f}"
-    return f'<span class="telling">{text}</span>' if abs(share - 0.5) >= TELLING else text
 
 
 def _patients(source: Source, records: list[Record]) -> list[str]:

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from io import BytesIO
 
+import numpy as np
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from lens.images import decode
 from training.datasets.records import Record
 
 THUMBNAIL = 112  # pixels
+TELLING = 0.1
+"""From this distance to one half, the figure of a difference between classes is marked."""
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; margin: 2rem auto; max-width: 62rem;
@@ -49,3 +53,20 @@ def table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) ->
 
 def _cell(text: str) -> str:
     return text if text.startswith('<span class="telling">') else escape(text)
+
+
+def spread(values: np.ndarray) -> str:
+    """Median, with the 5th and 95th percentile."""
+    if not len(values):
+        return "-"
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return f"{middle:.0f} ({low:.0f} to {high:.0f})"
+
+
+def telling(labels: np.ndarray, values: np.ndarray) -> str:
+    """Share of pairs in which the malignant image has more, marked where it is far from half."""
+    if len(set(labels.tolist())) < 2:
+        return "-"
+    share = float(roc_auc_score(labels, values))
+    text = f"{share:.2f}"
+    return f'<span class="telling">{text}</span>' if abs(share - 0.5) >= TELLING else text
