@@ -15,7 +15,7 @@ CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
 """Kinds of photo: of a camera alone, as a phone takes it, or through a dermatoscope."""
 
 _DERMOSCOPIC_SOURCES = frozenset({"ham10000", "isic2019", "siim2020"})
-"""Where a manifest of before the column ``kind`` has dermoscopic photos."""
+"""Where a manifest of before there was a column ``kind`` has dermoscopic photos."""
 
 
 class ManifestError(Exception):
@@ -29,7 +29,7 @@ class Row:
     Attributes:
         malignant: 0 or 1.
         split: train, val or test.
-        kind: clinical or dermoscopic.
+        kind: clinical or dermoscopic; where nothing is given, what its source has.
     """
 
     path: str
@@ -38,7 +38,12 @@ class Row:
     malignant: int
     group: str
     split: str
-    kind: str = CLINICAL
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.kind:
+            kind = DERMOSCOPIC if self.source in _DERMOSCOPIC_SOURCES else CLINICAL
+            object.__setattr__(self, "kind", kind)
 
 
 def read_manifest(path: str | Path) -> list[Row]:
@@ -77,10 +82,8 @@ def _row(path: Path, line: int, record: dict[str, str]) -> Row:
             f"{path}, line {line}: expected malignant 0 or 1 and split train, val or test, "
             f"got {record['malignant']!r} and {record['split']!r}"
         )
-    kind = record.get("kind")
-    if kind is None:
-        kind = DERMOSCOPIC if record["source"] in _DERMOSCOPIC_SOURCES else CLINICAL
-    if kind not in KINDS:
+    kind = record.get("kind", "")
+    if "kind" in record and kind not in KINDS:
         expected = " or ".join(KINDS)
         raise ManifestError(f"{path}, line {line}: expected kind {expected}, got {kind!r}")
     return Row(

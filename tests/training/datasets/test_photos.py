@@ -1,13 +1,12 @@
 """Which files of a folder are photos of the set, and that everything else is named."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from no_rights import unreadable
 from PIL import Image
 from published_sets import HAM, by_name, command, jpeg, picture, published, put
 
@@ -175,37 +174,15 @@ def test_two_pictures_of_one_name_stop_the_run(
     ) in capsys.readouterr().err
 
 
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """What root may read, as tests in a container do, an account without rights may not."""
-    if os.geteuid():
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.mark.parametrize("source", ["folders", "ham10000", "not_lesion"])
 def test_a_folder_that_cannot_be_read_stops_the_run(
-    tmp_path_factory: pytest.TempPathFactory, source: str, capsys: pytest.CaptureFixture[str]
+    data: Path, out: Path, source: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    top = tmp_path_factory.mktemp("shared")
-    for folder in (top, *list(top.parents)[:2]):
-        folder.chmod(0o755)
-    data = published(top / "data")
     closed = data / source / "closed"
     put(closed / "x.jpg", 8)
-    (top / "out").mkdir()
-    (top / "out").chmod(0o777)
-    closed.chmod(0)
-    try:
-        with as_nobody():
-            assert main(command(data, top / "out", source)) == 2
-    finally:
-        closed.chmod(0o700)
+    out.mkdir()
+    with unreadable(closed):
+        assert main(command(data, out, source)) == 2
     assert f"prepare: {closed}: cannot be read: Permission denied" in capsys.readouterr().err
 
 
