@@ -14,7 +14,7 @@ from lens import artifact, images
 from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
 from training import networks, recalibrate, train
-from training.datasets.manifest import COLUMNS, ManifestError, Row, read_manifest
+from training.datasets.manifest import COLUMNS, HEADER, ManifestError, Row, read_manifest
 from training.fit import batches, calibration, lesion_head, recipes, run
 from training.fit.augmentation import Augmentation, graft
 from training.fit.negatives import cut_skin
@@ -163,6 +163,21 @@ def test_each_source_is_drawn_alike_in_both_classes_and_small_ones_more_than_the
     weights = batches.sampling_weights(every)
     parts = [part.sum() for part in np.split(weights, [900, 1300, 2100])]
     assert parts == pytest.approx([0.5 * 20 / 22, 0.5 * 20 / 22, 0.5 * 2 / 22, 0.5 * 2 / 22])
+
+
+def test_each_kind_of_photo_of_a_source_has_its_own_share_of_both_classes() -> None:
+    def rows(kind: str, malignant: int, count: int) -> list[Row]:
+        return [Row("", "milk10k", "", malignant, "", "train", kind)] * count
+
+    every = [
+        *rows("clinical", 0, 300),
+        *rows("clinical", 1, 100),
+        *rows("dermoscopic", 0, 25),
+        *rows("dermoscopic", 1, 75),
+    ]
+    weights = batches.sampling_weights(every)
+    parts = [part.sum() for part in np.split(weights, [300, 400, 425])]
+    assert parts == pytest.approx([0.5 * 10 / 15, 0.5 * 10 / 15, 0.5 * 5 / 15, 0.5 * 5 / 15])
 
 
 def test_a_graft_keeps_the_lesion_and_takes_the_surroundings_of_another_photo() -> None:
@@ -339,6 +354,25 @@ def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() 
     assert calibration.margins(logits[:, :1]) == ()
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte order mark"])
+def test_a_manifest_tells_the_kind_of_photo_and_older_ones_by_their_sources(
+    tmp_path: Path, mark: str
+) -> None:
+    path = tmp_path / "manifest.csv"
+    path.write_text(mark + ",".join(HEADER) + "\na.jpg,ham10000,clinical,nevus,0,g,train\n")
+    assert [row.kind for row in read_manifest(path)] == ["clinical"]
+    older = [f"a.jpg,{s},nevus,0,g,test" for s in ("ham10000", "isic2019", "siim2020", "pad_ufes")]
+    path.write_text(mark + "\n".join([",".join(COLUMNS), *older]))
+    assert [row.kind for row in read_manifest(path)] == ["dermoscopic"] * 3 + ["clinical"]
+
+
+def test_a_manifest_that_is_no_utf8_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.csv"
+    path.write_text(",".join(COLUMNS) + "\n", encoding="utf-16")
+    with pytest.raises(ManifestError, match="expected a CSV table in UTF-8"):
+        read_manifest(path)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -350,6 +384,9 @@ def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() 
         ),
         (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g,dev\n", "split train, val or test"),
         (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g,train\n", "benign and malignant images"),
+        (",".join(HEADER) + "\na.jpg,s,x-ray,nevus,0,g,test\n", "or dermoscopic, got 'x-ray'"),
+        (",".join(HEADER) + "\na.jpg,s,,nevus,0,g,train\n", "clinical or dermoscopic, got ''"),
+        (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g\n", "line 2: expected 6 values, found fewer"),
     ],
 )
 def test_each_unfit_manifest_is_refused_in_words(

@@ -16,6 +16,11 @@ _SETS = {
     "isic2019": ("ISIC 2019: dermoscopy, several clinics", "CC0 or CC BY-NC 4.0, by image"),
     "siim2020": ("SIIM-ISIC 2020: dermoscopy, several clinics", "CC BY-NC 4.0"),
     "pad_ufes": ("PAD-UFES-20: smartphone photos, Espírito Santo", "CC BY 4.0"),
+    "milk10k": ("MILK10k: both kinds of each lesion, many clinics", "CC BY-NC 4.0"),
+    "melanoma10k": (
+        "10,000 melanoma images: dermoscopy, ISIC Archive",
+        "by image, CC BY-NC at the strictest",
+    ),
     "isic_archive": ("ISIC Archive: dermoscopy, many clinics", "CC0, CC BY or CC BY-NC, by image"),
     "folders": ("a folder of the trainer's own", "the trainer's to say"),
 }
@@ -127,6 +132,10 @@ counts as neither found nor called benign; AUC and calibration count its probabi
 
 ![ROC curves]({where}/roc.png)
 
+### Melanomas found
+
+{tables.melanomas(report)}
+
 ### Beside the paper
 
 The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma alone).
@@ -161,7 +170,8 @@ The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma al
 
 ### By patient
 
-From the sets' own tables, where they say; few record the skin tone, PAD-UFES-20 by eye.
+From the sets' own tables, where they say. Few record the skin tone: PAD-UFES-20 by eye, MILK10k on
+a scale of its own.
 
 {tables.patients(report)}
 

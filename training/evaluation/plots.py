@@ -20,7 +20,8 @@ from training.evaluation.tables import NAMES
 from training.plotting import INK, VALIDATION, plt
 
 PALE, GRID = "#d9e4e5", "#dfe3e8"
-_SOURCES = ("#6b7fb3", "#c98a2b", "#8a94a0", "#b4554d", "#7a9a5a")
+_POOLS = {"pooled": INK, "dermoscopic": VALIDATION, "clinical": "#a8485c"}
+_SOURCES = ("#6b7fb3", "#c98a2b", "#8a94a0", "#7a5a9a", "#7a9a5a", "#4f9dc4", "#b08968")
 
 
 def plot_roc(parts: dict[str, Answers], path: Path) -> None:
@@ -32,10 +33,10 @@ def plot_roc(parts: dict[str, Answers], path: Path) -> None:
     axis.plot([0, 1], [0, 1], color=GRID, linewidth=1)
     colours = iter(_SOURCES)
     for name, answers in reversed(parts.items()):
-        pooled = name.startswith("pooled")
+        pooled = name in _POOLS
         if len(set(answers.labels.tolist())) < 2:
             continue
-        colour = {"pooled": INK, "pooled_dermoscopy": VALIDATION}.get(name) or next(colours, GRID)
+        colour = _POOLS.get(name) or next(colours, GRID)
         false, true, _ = roc_curve(answers.labels, answers.probabilities)
         auc = area_under_curve(answers, np.ones((1, len(answers.labels))))[0]
         label = f"{NAMES.get(name, name)}, {auc:.3f}"
@@ -60,12 +61,12 @@ def plot_roc(parts: dict[str, Answers], path: Path) -> None:
 
 
 def plot_confusion(parts: dict[str, Answers], path: Path) -> None:
-    """Verdicts against the truth: all sources, and dermoscopy where there is more than it."""
+    """Verdicts against the truth: all, and each kind of photo where there are both."""
     whole = len(parts["pooled"].labels)
     shown = {
         name: answers
         for name, answers in parts.items()
-        if name == "pooled" or (name == "pooled_dermoscopy" and len(answers.labels) < whole)
+        if name == "pooled" or (name in _POOLS and len(answers.labels) < whole)
     }
     figure, axes = plt.subplots(
         1, len(shown), figsize=(5.4 * len(shown), 3.6), layout="constrained", squeeze=False

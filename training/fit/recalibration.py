@@ -30,7 +30,7 @@ def recalibrate(options: RecalibrateOptions) -> Card:
         card,
         views=views_of(card.name),
         command=f"{card.command}\n{options.command}".strip(),
-        split_hashes=set_aside(read_manifest(options.manifest), [options.model]),
+        split_hashes=set_aside(read_manifest(options.manifest), [options.model], options.manifest),
         metrics={},
     )
     if splits.others:

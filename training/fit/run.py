@@ -16,7 +16,8 @@ from lens import artifact
 from lens.card import Card
 from lens.files import replacing
 from training import networks
-from training.datasets.manifest import ManifestError, Row, read_manifest, split_hash
+from training.datasets.keep_splits import images_learned
+from training.datasets.manifest import ManifestError, Row, read_manifest, split_hashes
 from training.fit import record
 from training.fit.batches import Examples, open_images
 from training.fit.calibration import calibrate
@@ -188,7 +189,7 @@ def _card(options: TrainOptions, rows: list[Row]) -> Card:
             "recipe": options.recipe,
             "changed": dict(setting.split("=", 1) for setting in options.overrides),
         },
-        split_hashes=set_aside(rows, options.parents()),
+        split_hashes=set_aside(rows, options.parents(), options.manifest),
         versions={"python": platform.python_version()} | {name: version(name) for name in packages},
         command=options.command,
         created=datetime.date.today().isoformat(),
@@ -200,7 +201,9 @@ def views_of(network: str) -> int:
     return 1 if network in networks.PAPER else 8
 
 
-def set_aside(rows: list[Row], learned_from: Iterable[Path]) -> dict[str, str]:
+def set_aside(
+    rows: list[Row], learned_from: Iterable[Path], manifest: Path | None = None
+) -> dict[str, str]:
     """Hashes of a manifest's splits, for a card; without the test split where it was not set aside.
 
     A model that starts from another, or is taught by it, has learned from that one's photos too.
@@ -208,13 +211,24 @@ def set_aside(rows: list[Row], learned_from: Iterable[Path]) -> dict[str, str]:
     Args:
         rows: of the manifest in use.
         learned_from: those other models.
+        manifest: its file, where the earlier manifests that it has grown from lie beside it.
+
+    Raises:
+        TrainingError: one of the models has learned from images of the test split.
     """
-    hashes = {
-        split: split_hash([row for row in rows if row.split == split])
-        for split in ("train", "val", "test")
-    }
+    hashes = split_hashes(rows)
     for path in learned_from:
-        if artifact.read_card(path).split_hashes.get("test") != hashes["test"]:
+        theirs = artifact.read_card(path).split_hashes
+        if theirs.get("test") == hashes["test"]:
+            continue
+        test = [row for row in rows if row.split == "test"]
+        learned = images_learned(theirs, manifest, test) if manifest else None
+        if learned:
+            raise TrainingError(
+                f"{path}: expected a model that has not seen the test split; it has learned from "
+                f"{len(learned):,} of its {len(test):,} images, such as {learned[0]}"
+            )
+        if learned is None:
             print(
                 f"WARNING: {path} was trained beside another test split, or does not say; it may "
                 "have learned from photos of this one, and so has what is made of it.",
