@@ -26,6 +26,7 @@ from training.fit.device import choose_precision, distribute, host
 from training.fit.distillation import Lessons
 from training.fit.lesion_head import refit_refusal
 from training.fit.loop import Epoch, Validation, fit
+from training.fit.malignant_heads import refit_malignant
 from training.fit.options import TrainOptions
 from training.plotting import plot_curves
 
@@ -62,6 +63,8 @@ def train(options: TrainOptions) -> Card:
     keras.config.set_dtype_policy("float32")
     served = networks.build(options.network)
     served.set_weights(learned.network.get_weights())
+    if "kind" in served.output:
+        refit_malignant(served, learned.examples.images, learned.examples.rows)
     with replacing(options.out.with_name(f"{options.out.stem}_curves.png")) as curves:
         plot_curves(learned.history, curves)
         return finish(served, card, options.out, learned.examples, learned.validation, options.seed)
@@ -75,7 +78,7 @@ def finish(
     validation: Validation,
     seed: int,
 ) -> Card:
-    """Fit the refusal on training images and the rest of the card on validation; write the file."""
+    """Fit the last layers on training images and the card on validation; write the file."""
     if "lesion" in served.output:
         refit_refusal(served, examples, seed)
     return calibrate(served, card, path, validation.images, validation.rows)
