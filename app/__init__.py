@@ -21,6 +21,7 @@ from app import (
     static_files,
 )
 from app.api import api
+from app.comparisons import comparisons
 from app.ops import ops
 from app.pages import pages
 from app.settings import PREFIX, ROOT, Settings, StartError
@@ -54,7 +55,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     problems.install(app)
     judging.install(app)
     CSRFProtect(app).exempt(api)  # The API reads no cookie, so there is nothing to forge.
-    for blueprint in (pages, api, ops):
+    for blueprint in (pages, comparisons, api, ops):
         app.register_blueprint(blueprint)
     limits.install(app, values.rate_limit, served.store.rate_limit_url)
     _trust_proxies(app, values.proxies)

@@ -18,7 +18,7 @@ from app.service import Service, current
 from lens import images
 from lens.verdict import Verdict, judge
 
-ROUTES = ("pages.upload", "api.predict")
+ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
 """Where photos are sent to."""
 
 
@@ -66,20 +66,32 @@ def stage(name: str) -> Iterator[None]:
         stages[name] = stages.get(name, 0.0) + seconds
 
 
-def sent_photos() -> list[bytes]:
-    """The bytes of each form field ``photo``. A file's name and stated type are never looked at.
+def sent_photos(field: str = "photo") -> list[bytes]:
+    """The bytes of each form field ``field``. A file's name and stated type are never looked at.
 
     Raises:
         Refused: no file was sent.
     """
     # A form without JavaScript has a camera input and a file input; the unused one comes empty.
-    sent = [file for file in request.files.getlist("photo") if file.filename]
+    sent = [file for file in request.files.getlist(field) if file.filename]
     if not sent:
-        raise Refused("no_file", "Expected a file in the multipart form field 'photo'.")
-    return [_taken(cast(BytesIO, file.stream)) for file in sent]
+        raise Refused("no_file", f"Expected a file in the multipart form field '{field}'.")
+    return [_contents(cast(BytesIO, file.stream)) for file in sent]
 
 
-def _taken(upload: BytesIO) -> bytes:
+def sent_photo(field: str = "photo") -> bytes:
+    """The bytes of the one photo in form field ``field``.
+
+    Raises:
+        Refused: no file was sent there, or several.
+    """
+    photos = sent_photos(field)
+    if len(photos) > 1:
+        raise Refused("several_files", f"Expected one file in '{field}', got {len(photos)}.")
+    return photos[0]
+
+
+def _contents(upload: BytesIO) -> bytes:
     """All its bytes, without the copy that reading makes: many photos may wait for their turn."""
     with upload:
         return upload.getvalue()

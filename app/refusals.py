@@ -1,5 +1,7 @@
 """Every way a photo or a request is turned down: its code, its status, and what to say."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask_babel import lazy_gettext as _
@@ -32,6 +34,11 @@ KINDS = {
         400,
         "More than one photo",
         _("More than one photo was sent. Send one photo at a time."),
+    ),
+    "bad_date": Kind(
+        400,
+        "Not a day",
+        _("This date cannot be: choose the day on which the photo was taken, or leave it empty."),
     ),
     "too_many_files": Kind(
         400,
@@ -107,8 +114,11 @@ KINDS = {
 class Refused(Exception):
     """A request is turned down; ``code`` is a key of KINDS.
 
-    ``detail`` is one English sentence for programs; ``retry_after`` is in seconds.
+    ``detail`` is one English sentence for programs; ``retry_after`` is in seconds. ``field`` is
+    that of the photo which is meant, where a form has several.
     """
+
+    field = ""
 
     def __init__(self, code: str, detail: str = "", retry_after: int | None = None) -> None:
         self.code = code
@@ -116,6 +126,16 @@ class Refused(Exception):
         self.detail = detail or f"{self.kind.title}."
         self.retry_after = retry_after
         super().__init__(self.detail)
+
+
+@contextmanager
+def concerning(field: str) -> Iterator[None]:
+    """What is refused within concerns the photo in form field ``field``."""
+    try:
+        yield
+    except Refused as error:
+        error.field = field
+        raise
 
 
 def of_image(error: InvalidImage) -> Refused:
