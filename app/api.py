@@ -7,11 +7,11 @@ from flask import Blueprint, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import openapi
-from app.judging import judge_photo, sent_photo
 from app.openapi_schemas import NOTICE
 from app.photo_days import FIELDS, in_order, sent_day
 from app.refusals import KINDS, concerning
 from app.service import Service, current
+from app.uploads import judge_photo, sent_photo
 from lens.verdict import Verdict
 
 api = Blueprint("api", __name__, url_prefix="/api")

@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 
 from app.comparisons import Pair, Photo
 from app.report import PICTURE, Page, details, what_to_do
-from app.words import headline
+from app.result_text import headline
 
 _GAP = 10
 

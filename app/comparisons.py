@@ -13,13 +13,13 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, s
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from app.judging import judge_photo, sent_photo, stage
 from app.languages import chosen
 from app.pages import kept, result_of
 from app.photo_days import FIELDS, in_order, sent_day
 from app.refusals import Refused, concerning
 from app.results import Comparison, Result, StoreUnavailable
 from app.service import current
+from app.uploads import judge_photo, sent_photo, stage
 
 comparisons = Blueprint("comparisons", __name__)
 
