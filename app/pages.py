@@ -31,8 +31,8 @@ from lens.verdict import Verdict
 MOST_PHOTOS = 10
 """Photos judged at once, each with a result of its own."""
 
-MONTHS = (1, 3, 6)
-"""After which a reminder may come; the middle one is offered first."""
+MONTHS = ("1", "3", "6")
+"""After so many a reminder may come."""
 
 pages = Blueprint("pages", __name__)
 
@@ -181,11 +181,11 @@ def report_pdf(key: str) -> ResponseReturnValue:
 def reminder() -> ResponseReturnValue:
     from app.reminder import calendar  # Late, too: icalendar takes 4 MB.
 
-    months = request.args.get("months", MONTHS[1], int)
+    months = request.args.get("months", "3")
     if months not in MONTHS:
         abort(404)
     today = datetime.now(UTC).date()
-    file = calendar(today, months, url_for("comparisons.form", _external=True))
+    file = calendar(today, int(months), url_for("comparisons.form", _external=True))
     return send_file(BytesIO(file), "text/calendar", True, "reminder.ics")
 
 

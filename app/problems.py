@@ -44,7 +44,8 @@ def refused(error: Refused) -> Response:
     g.refused = error.code
     status = error.kind.status
     if for_programs():
-        return problem(status, error.kind.title, error.detail, error.code, error.retry_after)
+        detail = f"{error.field}: {error.detail}" if error.field else error.detail
+        return problem(status, error.kind.title, detail, error.code, error.retry_after)
     if request.endpoint == "pages.upload":
         page = render_template("index.html", refusal=error.kind.words, code=error.code)
     elif request.endpoint == "comparisons.compare":

@@ -11,10 +11,10 @@ export class PhotoField {
   // once a choice has been looked at, or was taken back.
   constructor(element, changed) {
     this.element = element;
-    this.name = element.dataset.name;
     this.changed = changed;
     this.at = (id) => document.getElementById(element.dataset.prefix + id);
     this.inputs = [...element.querySelectorAll("[type=file]")];
+    this.name = this.inputs[0].name;
     this.several = this.inputs.some((input) => input.multiple);
     this.crop = new Crop({
       canvas: this.at("canvas"),

@@ -45,3 +45,19 @@ function value(view, at, tag, little) {
   }
   return 0;
 }
+
+// Keeps the day of a photo for when its result is compared with another one: on this device alone,
+// until this tab is closed. Browsers that allow no storage throw.
+export function rememberDay(address, day) {
+  try {
+    if (day) sessionStorage.setItem(address, day);
+  } catch {}
+}
+
+export function rememberedDay(address) {
+  try {
+    return sessionStorage.getItem(address) ?? "";
+  } catch {
+    return "";
+  }
+}

@@ -2,6 +2,7 @@
 // it is.
 
 import { PhotoField } from "./photo-field.js";
+import { rememberDay, rememberedDay } from "./taken.js";
 
 const at = (id) => document.getElementById(id);
 const form = at("form");
@@ -79,6 +80,7 @@ function sent(share) {
 // fetches that page itself.
 function opened(request) {
   if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED || request.status >= 400) return;
+  rememberDay(new URL(request.responseURL).pathname, fields[0].day);
   location.assign(request.responseURL);
   request.abort();
 }
@@ -123,4 +125,7 @@ document.addEventListener("paste", (event) => {
 // A page kept by the browser may come back in the middle of sending, or with a file in its input.
 addEventListener("pageshow", () => busy(false));
 for (const field of fields) field.restore();
+for (const input of form.querySelectorAll("[data-result]")) {
+  input.value ||= rememberedDay(input.dataset.result);
+}
 if (!at("problem").hidden) at("problem").focus();
