@@ -148,8 +148,8 @@ def test_the_first_page_is_light_and_asks_nobody_else(open_page, served):
     context.close()
     assert all(url.startswith(served) for url, _ in got)
     assert sum(size for _, size in got) < FIRST_PAGE_BYTES
-    # The page, its style, its two scripts, the logo; the manifest and an icon to install.
-    assert len(got) <= 7
+    # The page, its style, its five scripts, the logo; the manifest and an icon to install.
+    assert len(got) <= 10
 
 
 def test_nothing_moves_after_it_is_shown(open_page):
