@@ -5,7 +5,7 @@ from io import BytesIO
 from flask_babel import force_locale, format_date
 from flask_babel import gettext as _
 
-from app.comparisons import Pair, Photo
+from app.pair import Pair, Photo
 from app.report import PICTURE, Page, details, what_to_do
 from app.result_text import headline
 

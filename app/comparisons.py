@@ -5,7 +5,6 @@ here measures change, so nothing here can say that there was none.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date
 from io import BytesIO
 
@@ -15,6 +14,7 @@ from flask_babel import gettext as _
 
 from app.languages import chosen
 from app.pages import kept, result_of
+from app.pair import Pair, Photo
 from app.photo_days import FIELDS, in_order, sent_day
 from app.refusals import Refused, concerning
 from app.results import Comparison, Result, StoreUnavailable
@@ -22,41 +22,6 @@ from app.service import current
 from app.uploads import judge_photo, sent_photo, stage
 
 comparisons = Blueprint("comparisons", __name__)
-
-
-@dataclass(frozen=True)
-class Photo:
-    """One of the two photos: its result, the result's id, and the day on which it was taken."""
-
-    key: str
-    result: Result
-    taken: date | None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Both photos, and what may be said of them together."""
-
-    earlier: Photo
-    later: Photo
-
-    @property
-    def photos(self) -> tuple[Photo, Photo]:
-        return self.earlier, self.later
-
-    @property
-    def malignant(self) -> bool:
-        """One malignant verdict is enough: the other takes nothing from it."""
-        return any(photo.result.verdict == "malignant" for photo in self.photos)
-
-    @property
-    def outcome(self) -> str:
-        """What to do is told by the worst verdict; a later photo without one is no good news."""
-        return "malignant" if self.malignant else self.later.result.verdict or "cannot_judge"
-
-    @property
-    def uncalibrated(self) -> bool:
-        return any(p.result.verdict and not p.result.calibrated for p in self.photos)
 
 
 @comparisons.get("/compare")

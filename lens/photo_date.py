@@ -2,11 +2,10 @@
 
 from contextlib import suppress
 from datetime import date, datetime
-from io import BytesIO
 
 from PIL import ExifTags, Image
 
-from lens.images import FORMATS
+from lens import pixels
 
 
 def day_taken(data: bytes) -> date | None:
@@ -17,7 +16,7 @@ def day_taken(data: bytes) -> date | None:
     """
     with suppress(Exception):  # Pillow raises anything at all on damaged EXIF.
         exif = Image.Exif()
-        exif.load(Image.open(BytesIO(data), formats=FORMATS).info["exif"])
+        exif.load(pixels.open_photo(data).info["exif"])
         text = exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal]
         return datetime.strptime(text[:10], "%Y:%m:%d").date()
     return None

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from lens import artifact
 from lens.artifact import Card, InvalidModel
-from training.calibrate import calibrate
-from training.data import DiskFull
-from training.manifest import ManifestError, read_manifest
-from training.train import NETWORKS, PAPER_NETWORKS, announce, finish, open_splits, set_aside
+from training.datasets.manifest import ManifestError, read_manifest
+from training.fit.batches import DiskFull
+from training.fit.calibration import calibrate
+from training.fit.run import NETWORKS, PAPER_NETWORKS, finish, open_splits, set_aside
+from training.train import announce
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

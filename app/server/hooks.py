@@ -11,7 +11,7 @@ from app.server import metrics_dir
 from app.server.worker import limit_heaps, trim_heap
 
 RELOAD_TRIAL_SECONDS = 660
-"""Longest trial of a new model before a reload; converting it may take 600 (lens/conversion.py)."""
+"""Longest trial of a new model before a reload; lens/model_cache.py may convert for 600."""
 
 WORKER_RETRY_SECONDS = 2
 
