@@ -36,7 +36,7 @@ def _named(pair: Pair) -> list[tuple[str, Photo]]:
     """Both photos with their names and days."""
     names = (_("Earlier photo"), _("Later photo"))
     days = [
-        format_date(photo.taken, "long") if photo.taken else _("date not given")
+        format_date(photo.taken, "long") if photo.taken else _("Date not given")
         for photo in pair.photos
     ]
     return [

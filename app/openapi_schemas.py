@@ -52,7 +52,7 @@ PREDICTION = {
 
 NOTICE = (
     "Any visible change is a reason to see a doctor, whatever both verdicts say. "
-    "Each verdict is for one photo; the other takes nothing from it."
+    "A benign verdict on one photo never outweighs a malignant one on the other."
 )
 
 _COMPARED = {

@@ -38,7 +38,10 @@ KINDS = {
     "bad_date": Kind(
         400,
         "Not a day",
-        _("This date cannot be: choose the day on which the photo was taken, or leave it empty."),
+        _(
+            "This date is not possible. "
+            "Choose the day on which the photo was taken, or leave it empty."
+        ),
     ),
     "too_many_files": Kind(
         400,
