@@ -23,6 +23,8 @@ def pdf(pair: Pair, language: str) -> bytes:
             _("Any change that you see is a reason to see a doctor, whatever both verdicts say.")
         )
         page.say(what_to_do(pair.malignant))
+        if pair.uncalibrated:
+            page.say(_("The model is uncalibrated: its score is not a chance."))
         page.say(_("For the doctor"), 13, "B", 1)
         for name, photo in _named(pair):
             page.say(f"{name}: {headline(photo.result.verdict)}", 9, "B", 0.5)

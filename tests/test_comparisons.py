@@ -13,6 +13,7 @@ from test_app import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token
 
 from app import results
 from app.results import Results, StoreUnavailable
+from lens import artifact
 from lens.photo_date import day_taken
 
 WORDS = "Any change that you see is a reason to see a doctor, whatever both verdicts say."
@@ -109,13 +110,16 @@ def test_the_same_photo_twice_is_not_said_to_be_unchanged(client, photo, code):
         assert not re.search(UNCHANGED[code], words.lower())
 
 
-def test_an_uncalibrated_model_is_marked(app):
-    card = app.extensions["molelens"].card
-    object.__setattr__(card, "calibrated", False)
-    try:
-        assert "Uncalibrated model." in text(compared(app.test_client(), PHOTO, PALE_PHOTO))
-    finally:
-        object.__setattr__(card, "calibrated", True)
+def test_an_uncalibrated_model_is_marked_wherever_its_verdict_stands(app):
+    card = artifact.Card(name="any", calibrated=False, lesion_threshold=0.5)
+    object.__setattr__(app.extensions["molelens"], "card", card)
+    client = app.test_client()
+    address = send(client, PHOTO, PALE_PHOTO).headers["Location"]
+    page = client.get(address)
+    pdf = PdfReader(io.BytesIO(client.get(f"{address}/report.pdf").data))
+    assert "Uncalibrated model." in text(page)
+    assert "Uncalibrated model." in text(client.get(f"{results_on(page)[0]}/compare"))
+    assert "The model is uncalibrated" in pdf.pages[0].extract_text()
 
 
 # Days.
