@@ -16,7 +16,7 @@ def day_taken(data: bytes) -> date | None:
     """
     with suppress(Exception):  # Pillow raises anything at all on damaged EXIF.
         exif = Image.Exif()
-        exif.load(pixels.open_photo(data).info["exif"])
+        exif.load(pixels.open_photo(data).image.info["exif"])
         text = exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal]
         return datetime.strptime(text[:10], "%Y:%m:%d").date()
     return None

@@ -81,13 +81,18 @@ class Firefox:
 
 
 @pytest.fixture(scope="module")
-def firefox(request: pytest.FixtureRequest, served: str) -> Iterator[Firefox]:
+def firefox(
+    request: pytest.FixtureRequest, served: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Firefox]:
     """A test may give preferences as its parameter; those that give the same share a Firefox."""
     program = shutil.which("firefox-esr")
     if not program:
         pytest.skip("firefox-esr is not installed")
     preferences = getattr(request, "param", {})
-    driver = Marionette(bin=program, port=free_port(), headless=True, prefs=preferences)
+    log = str(tmp_path_factory.mktemp("firefox") / "log")
+    driver = Marionette(
+        bin=program, port=free_port(), headless=True, prefs=preferences, gecko_log=log
+    )
     driver.start_session()
     try:
         driver.set_window_rect(width=PHONE[0], height=PHONE[1])

@@ -11,7 +11,7 @@ from scipy.special import expit
 from tqdm import tqdm
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.engine import Engine, open_engine
 from lens.verdict import PARTS, Measurement, measure, photo_faults
 from training.datasets.manifest import Row
@@ -78,12 +78,15 @@ def calibrate(
     probabilities = np.where(
         answered, expit((logits + offset - ROUNDING) / temperature), REFUSED_PROBABILITY
     )
-    card = dataclasses.replace(
-        card,
-        temperature=temperature,
+    point = OperatingPoint(
         threshold=threshold_at(probabilities, labels, TARGET_SENSITIVITY),
         threshold_rule=f"highest with {TARGET_SENSITIVITY:.0%} sensitivity on the validation split",
+        temperature=temperature,
         lesion_threshold=lesion_threshold,
+    )
+    card = dataclasses.replace(
+        card,
+        operating_points=for_all_kinds(point),
         margins=margins(np.array([m.logits for m in measured])),
         calibrated=True,
     )
