@@ -1,5 +1,7 @@
 """Every way a photo or a request is turned down: its code, its status, and what to say."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask_babel import lazy_gettext as _
@@ -33,6 +35,14 @@ KINDS = {
         400,
         "More than one photo",
         _("More than one photo was sent. Send one photo at a time."),
+    ),
+    "bad_date": Kind(
+        400,
+        "Not a day",
+        _(
+            "This date is not possible. "
+            "Choose the day on which the photo was taken, or leave it empty."
+        ),
     ),
     "too_many_files": Kind(
         400,
@@ -136,7 +146,10 @@ class Refused(Exception):
         detail: one English sentence for programs.
         retry_after: seconds, or None.
         words: what the person reads; those of the code, where none are given.
+        field: the form field of the photo that is meant, where a form has several.
     """
+
+    field = ""
 
     def __init__(
         self, code: str, detail: str = "", retry_after: int | None = None, words: str = ""
@@ -147,6 +160,16 @@ class Refused(Exception):
         self.retry_after = retry_after
         self.words = words or self.kind.words
         super().__init__(self.detail)
+
+
+@contextmanager
+def concerning(field: str) -> Iterator[None]:
+    """What is refused within concerns the photo in form field ``field``."""
+    try:
+        yield
+    except Refused as error:
+        error.field = field
+        raise
 
 
 def of_image(error: InvalidImage) -> Refused:

@@ -3,7 +3,8 @@
 import secrets
 import time
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from datetime import date
+from typing import ClassVar, TypeVar
 
 from cachelib.base import BaseCache
 
@@ -52,6 +53,28 @@ class Result:
     specificity: float | None
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Two results of one spot, by their ids, and the days on which their photos were taken.
+
+    Attributes:
+        earlier: id of the result of the earlier photo.
+        later: the same of the later one.
+        earlier_taken: the day of the earlier photo; None if it is not known.
+        later_taken: the same of the later one.
+        created: seconds since the epoch; that of the older result, with which it is gone.
+    """
+
+    earlier: str
+    later: str
+    earlier_taken: date | None
+    later_taken: date | None
+    created: float
+
+
+Kept = TypeVar("Kept", Result, Comparison)
+
+
 class Results:
     """Results by unguessable id, over any cachelib cache; ``app.stores`` has two."""
 
@@ -62,7 +85,7 @@ class Results:
         self._cache = cache
         self.lifetime = lifetime
 
-    def put(self, result: Result) -> str:
+    def put(self, result: Result | Comparison) -> str:
         """Keep ``result`` and return its id (128 random bits).
 
         Raises:
@@ -80,12 +103,19 @@ class Results:
 
     def get(self, key: str) -> Result | None:
         """The result, or None when it is deleted, expired or never was."""
+        return self._get(key, Result)
+
+    def get_comparison(self, key: str) -> Comparison | None:
+        """The comparison, or None as above."""
+        return self._get(key, Comparison)
+
+    def _get(self, key: str, kind: type[Kept]) -> Kept | None:
         try:
             found = self._cache.get(key)
         except self.failures as error:
             raise StoreUnavailable(str(error)) from error
         try:
-            result = Result(**found)
+            result = kind(**found)
         except TypeError:  # None; or an entry of another version, or damaged: as good as none.
             return None
         return result if self.seconds_left(result) > 0 else None
@@ -98,7 +128,7 @@ class Results:
         except self.failures as error:
             raise StoreUnavailable(str(error)) from error
 
-    def seconds_left(self, result: Result) -> float:
+    def seconds_left(self, result: Result | Comparison) -> float:
         return result.created + self.lifetime - time.time()
 
     def check(self) -> None:
