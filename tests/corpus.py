@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bad_files
+import icc_files
 import numpy as np
 import pillow_heif
 from bad_files import chunk, png
@@ -175,6 +176,19 @@ def told_beside() -> Iterator[File]:
         yield File(f"a {format} with a profile", encode(plain(), format, icc_profile=profile))
         data = encode(plain(), format, icc_profile=b"no profile")
         yield File(f"a {format} with a broken profile", data)
+    # What transicc makes of the colours; the fuzzer changes these profiles too.
+    wide = icc_files.rgb("P3", icc_files.formula(*icc_files.SRGB_CURVE), 4)
+    for format in FORMATS:
+        data = encode(plain(), format, icc_profile=wide)
+        yield File(f"a {format} in Display P3", data, shows=((218, 0, 6),) * 4)
+    dull = icc_files.icc("RGB ", {"A2B0": icc_files.table(3)}, pcs="Lab ")
+    data = encode(plain(), "PNG", icc_profile=dull)
+    yield File("a PNG with a table of colours", data, shows=((134, 41, 36),) * 4)
+    inks = icc_files.icc("CMYK", {"A2B0": icc_files.table(4)}, pcs="Lab ", kind="prtr")
+    data = encode(plain("CMYK", (0, 255, 255, 0)), icc_profile=inks)
+    yield File("a CMYK JPEG with a profile", data, shows=((196, 11, 0),) * 4)
+    data = encode(plain("L", 128), icc_profile=icc_files.grey(icc_files.gamma(1.5)))
+    yield File("a grey JPEG with a profile", data, shows=((161, 161, 161),) * 4)
     script = b"<script>alert(1)</script><?php system($_GET[0]); ?>"
     yield File("a JPEG with a script in its comment", encode(plain(), comment=script))
     yield File("a PNG with a text", with_chunks(chunk(b"tEXt", b"Comment\0" + script)))
