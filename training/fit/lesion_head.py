@@ -54,7 +54,9 @@ def refit_refusal(model: keras.Model, examples: Examples, seed: int) -> None:
     model.get_layer("lesion").set_weights([kernel[:, None], bias])
 
 
-def embed(model: keras.Model, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+def embed(
+    model: keras.Model, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+) -> NDArray[np.float32]:
     """The layer ``embedding`` of images, uint8 (500, 500, 3) each: float32 (n, channels)."""
     network = keras.Model(model.input, model.get_layer("embedding").output)
     batches = range(0, len(images), _BATCH)

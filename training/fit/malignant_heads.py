@@ -26,7 +26,7 @@ MIN_IMAGES = 200
 
 
 def refit_malignant(
-    model: keras.Model, images: Sequence[NDArray[np.uint8]], rows: list[Row]
+    model: keras.Model, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], rows: list[Row]
 ) -> None:
     """Fit the layers ``clinical_map`` and ``dermoscopic_map`` again, by logistic regression.
 
