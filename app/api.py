@@ -54,6 +54,7 @@ def _prediction(service: Service, verdict: Verdict) -> dict[str, Any]:
         "reasons": [str(reason) for reason in verdict.reasons],
         "probability": verdict.probability,
         "threshold": verdict.threshold,
+        "kind": verdict.kind,
         "model": {
             "name": service.card.name,
             "sha256": service.sha256,

@@ -74,6 +74,7 @@ def result_of(pixels: np.ndarray, verdict: Verdict) -> Result:
         verdict=verdict.verdict,
         probability=verdict.probability,
         threshold=verdict.threshold,
+        kind=verdict.kind,
         reasons=tuple(str(reason) for reason in verdict.reasons),
         photo=overlay.photo_jpeg(pixels),
         heat_map=None if heat_map is None else overlay.heat_png(heat_map),
@@ -81,13 +82,14 @@ def result_of(pixels: np.ndarray, verdict: Verdict) -> Result:
         model=service.card.name,
         sha256=service.sha256,
         calibrated=service.card.calibrated,
-        sensitivity=_measured(service, "sensitivity"),
-        specificity=_measured(service, "specificity"),
+        sensitivity=_measured(service, "sensitivity", verdict.kind),
+        specificity=_measured(service, "specificity", verdict.kind),
+        melanomas_found=card_display.melanomas_found(service.card.metrics, verdict.kind),
     )
 
 
-def _measured(service: Service, name: str) -> float | None:
-    figure = card_display.found(service.card.metrics, name)
+def _measured(service: Service, name: str, kind: str | None) -> float | None:
+    figure = card_display.found(service.card.metrics, name, kind)
     return figure.value if figure else None
 
 
@@ -226,6 +228,8 @@ def _names() -> dict[str, object]:
         "fixed": card_display.fixed,
         "found": card_display.found,
         "source_name": card_display.source_name,
+        "kind_line": result_text.kind_line,
+        "benign_lead": result_text.benign_lead,
         "headline": result_text.headline,
         "most_photos": MOST_PHOTOS,
     }
