@@ -40,6 +40,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         uploads,
     )
     from app.api import api
+    from app.comparisons import comparisons
     from app.ops import ops
     from app.pages import pages
 
@@ -60,7 +61,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     problems.install(app)
     uploads.install(app)
     CSRFProtect(app).exempt(api)  # The API reads no cookie, so there is nothing to forge.
-    for blueprint in (pages, api, ops):
+    for blueprint in (pages, comparisons, api, ops):
         app.register_blueprint(blueprint)
     uploads.limit_rate(app, values.rate_limit, served.store.rate_limit_url)
     _trust_proxies(app, values.proxies)

@@ -18,11 +18,13 @@ from app.service import Service, current
 from lens import images
 from lens.verdict import Verdict, judge
 
-ROUTES = ("pages.upload", "api.predict")
+ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
 """Where photos are sent to."""
 
 MAX_PHOTOS = 10
 """Photos judged at once, each with a result of its own."""
+
+_API_PHOTOS = {"api.predict": 1, "api.compare": 2}
 
 _LIMIT_SCOPE = "photos"
 """The form and the API share one budget."""
@@ -61,10 +63,11 @@ def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
 
 
 def _photos() -> int:
-    """Several photos in one form count as many. The API takes one, and its body is not read yet."""
-    if request.endpoint != "pages.upload":
-        return 1
-    photos = sum(bool(file.filename) for file in request.files.getlist("photo"))
+    """Several photos in one request count as many. The API's body is not read yet: it is known."""
+    if request.endpoint in _API_PHOTOS:
+        return _API_PHOTOS[request.endpoint]
+    files = [file for field in request.files.listvalues() for file in field]
+    photos = sum(bool(file.filename) for file in files)
     return photos if 1 <= photos <= MAX_PHOTOS else 1  # None of too many is judged.
 
 
@@ -90,22 +93,34 @@ def stage(name: str) -> Iterator[None]:
         stages[name] = stages.get(name, 0.0) + seconds
 
 
-def sent_photos() -> list[bytes]:
-    """The bytes of each form field ``photo``. A file's name and stated type are never looked at.
+def sent_photos(field: str = "photo") -> list[bytes]:
+    """The bytes of each form field ``field``. A file's name and stated type are never looked at.
 
     Raises:
         Refused: no file was sent.
     """
     # A form without JavaScript has a camera input and a file input; the unused one comes empty.
-    sent = [file for file in request.files.getlist("photo") if file.filename]
+    sent = [file for file in request.files.getlist(field) if file.filename]
     if not sent:
         others = ", ".join(repr(name) for name in sorted(request.files))
         got = f", got files in {others}" if others else ""
-        raise Refused("no_file", f"Expected a file in the multipart form field 'photo'{got}.")
-    return [_taken(cast(BytesIO, file.stream)) for file in sent]
+        raise Refused("no_file", f"Expected a file in the multipart form field '{field}'{got}.")
+    return [_contents(cast(BytesIO, file.stream)) for file in sent]
 
 
-def _taken(upload: BytesIO) -> bytes:
+def sent_photo(field: str = "photo") -> bytes:
+    """The bytes of the one photo in form field ``field``.
+
+    Raises:
+        Refused: no file was sent there, or several.
+    """
+    photos = sent_photos(field)
+    if len(photos) > 1:
+        raise Refused("several_files", f"Expected one file in '{field}', got {len(photos)}.")
+    return photos[0]
+
+
+def _contents(upload: BytesIO) -> bytes:
     """All its bytes, without the copy that reading makes: many photos may wait for their turn."""
     with upload:
         return upload.getvalue()

@@ -35,11 +35,14 @@ class Outputs:
         heat_map: float32 (n, h, w), raw class activation map (positive speaks for malignant), or
             None for a network without one.
         lesion: float32 (n,), probability 0-1 that the image shows a lesion at all, or None.
+        clinical: float32 (n,), probability 0-1 that the photo is a clinical close-up and not taken
+            through a dermatoscope (the network's output ``kind``), or None.
     """
 
     malignant: np.ndarray
     heat_map: np.ndarray | None
     lesion: np.ndarray | None
+    clinical: np.ndarray | None = None
 
 
 class Engine(Protocol):
@@ -215,17 +218,18 @@ ROUNDING = 1e-3
 
 
 def _outputs(answer: dict[str, np.ndarray]) -> Outputs:
-    heat_map, lesion = answer.get("heat_map"), answer.get("lesion")
+    heat_map, lesion, kind = (answer.get(name) for name in ("heat_map", "lesion", "kind"))
     outputs = Outputs(
         malignant=answer["malignant"][:, 0].astype(np.float32),
         heat_map=None if heat_map is None else heat_map[..., 0].astype(np.float32),
         lesion=None if lesion is None else lesion[:, 0].astype(np.float32),
+        clinical=None if kind is None else kind[:, 0].astype(np.float32),
     )
     # A NaN is below every threshold, and so are most logits: left alone, they read as "benign".
-    for said in (outputs.malignant, outputs.lesion):
-        if said is not None and not ((said >= -ROUNDING) & (said <= 1 + ROUNDING)).all():
+    for values in (outputs.malignant, outputs.lesion, outputs.clinical):
+        if values is not None and not ((values >= -ROUNDING) & (values <= 1 + ROUNDING)).all():
             raise EngineError(
-                f"Expected probabilities from the network, 0 to 1, got {said}; its last layer "
+                f"Expected probabilities from the network, 0 to 1, got {values}; its last layer "
                 "may lack a sigmoid, or the model file be damaged."
             )
     return outputs

@@ -17,7 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from lens.images import SIZE, InvalidImage, decode, decoder
-from training.datasets.manifest import ManifestError, Row
+from training.cli import CommandError
+from training.datasets.manifest import CLINICAL, ManifestError, Row
 from training.fit.augmentation import Augmentation, graft
 from training.fit.distillation import Lessons
 from training.fit.negatives import cut_skin, paint_nonsense
@@ -30,7 +31,7 @@ PHOTOGRAPHS, SKIN = 0.6, 0.2
 the photo they are given. The rest is painted nonsense, and so is what finds none."""
 
 
-class DiskFull(Exception):
+class DiskFull(CommandError):
     """There is no room for the decoded images; ``str(error)`` says how much they need."""
 
 
@@ -110,27 +111,30 @@ def decode_row(row: Row) -> np.ndarray:
 
 
 def sampling_weights(rows: list[Row]) -> np.ndarray:
-    """Probability of drawing each row: both classes alike in every source.
+    """Probability of drawing each row: both classes alike in every source and kind of photo.
 
     Where a source has a larger share of one class than of the other, a network learns to know the
     source: drawn by the root of its size, SIIM was a quarter of the benign and a twentieth of the
-    malignant, and its few melanomas were told from its moles no better than by chance. A source's
-    share is the root of its smaller class: between its size, where the largest would decide, and
-    evenly, where SIIM's 13 melanomas would be shown a hundred times an epoch.
+    malignant, and its few melanomas were told from its moles no better than by chance. The
+    share of a source (of each kind of photo in it) is the root of its smaller class: between its
+    size, where the largest would decide, and evenly, where SIIM's 13 melanomas would be shown a
+    hundred times an epoch.
 
     Returns:
         float64 (len(rows),), summing to 1.
     """
-    cells = Counter((row.source, row.malignant) for row in rows)
+    cells = Counter((row.source, row.kind, row.malignant) for row in rows)
     shares = {
-        (source, malignant): math.sqrt(min(count, cells[source, 1 - malignant] or count))
-        for (source, malignant), count in cells.items()
+        (source, kind, malignant): math.sqrt(
+            min(count, cells[source, kind, 1 - malignant] or count)
+        )
+        for (source, kind, malignant), count in cells.items()
     }
-    totals = [sum(share for cell, share in shares.items() if cell[1] == m) for m in (0, 1)]
+    totals = [sum(share for cell, share in shares.items() if cell[2] == m) for m in (0, 1)]
     cell_weights = {
-        cell: share / (2 * totals[cell[1]] * cells[cell]) for cell, share in shares.items()
+        cell: share / (2 * totals[cell[2]] * cells[cell]) for cell, share in shares.items()
     }
-    return np.array([cell_weights[row.source, row.malignant] for row in rows])
+    return np.array([cell_weights[row.source, row.kind, row.malignant] for row in rows])
 
 
 @dataclass(frozen=True)
@@ -242,14 +246,21 @@ class Batches(keras.utils.PyDataset):
     def _lesion(self, index: int) -> tuple[np.ndarray, dict, dict]:
         row = self.examples.rows[index]
         diagnosis = np.array([row.diagnosis == name for name in DIAGNOSES], np.float32)
-        target = {"malignant": [row.malignant], "lesion": [1], "diagnosis": diagnosis}
+        clinical = float(row.kind == CLINICAL)
+        target = {
+            "malignant": [row.malignant],
+            "lesion": [1],
+            "kind": [clinical],
+            "diagnosis": diagnosis,
+        }
         weight = {"diagnosis": float(diagnosis.any())}
         return self.examples.images[index], target, weight
 
     def _other(self, rng: np.random.Generator) -> tuple[np.ndarray, dict, dict]:
         count = len(self.examples.others)
-        target = {"malignant": [0], "lesion": [0], "diagnosis": np.zeros(len(DIAGNOSES))}
-        weight = {"malignant": 0.0, "diagnosis": 0.0, "opinion": 0.0}
+        nothing = np.zeros(len(DIAGNOSES))
+        target = {"malignant": [0], "lesion": [0], "kind": [0], "diagnosis": nothing}
+        weight = {"malignant": 0.0, "kind": 0.0, "diagnosis": 0.0, "opinion": 0.0}
         kind = rng.random()
         if count and kind < PHOTOGRAPHS:
             return self.examples.others[rng.integers(count)], target, weight

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import painter
 import pytest
+from no_rights import unreadable
 from serving import ROOT, free_port, wait_until
 
 from lens import artifact
 from training.score import main
+from training.scoring.locations import ArchiveError, find
 from training.scoring.workers import COLUMNS
 
 DARK = painter.encoded(painter.lesion(size=256))
@@ -91,6 +93,14 @@ def test_only_whole_rows_of_files_that_were_read_are_gone_on_with(
     assert verdicts(out) == {"1.jpg": verdict}
 
 
+def test_a_folder_that_cannot_be_read_is_an_error(photos: Path) -> None:
+    closed = photos / "closed"
+    closed.mkdir()
+    with unreadable(closed), pytest.raises(ArchiveError) as error:
+        find([str(photos)], besides=())
+    assert str(error.value) == f"{closed}: cannot be read: Permission denied"
+
+
 def test_rows_of_another_model_are_not_gone_on_with(
     tiny_model: Path, photos: Path, tmp_path: Path
 ) -> None:
@@ -162,7 +172,7 @@ def test_a_cluster_without_workers_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["--model", str(tiny_model), "--out", str(tmp_path / "scores.csv")]
-    assert main([*arguments, "--dask", scheduler, str(photos)]) == 2
+    assert main([*arguments, "--dask", scheduler, str(photos)]) == 1
     assert f"no worker yet; python -m dask worker {scheduler}" in capsys.readouterr().err
 
 
@@ -220,7 +230,7 @@ WRONG = [
 @pytest.mark.parametrize(
     ("arguments", "message"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG]
 )
-def test_what_cannot_be_read_at_all_exits_2_in_one_line(
+def test_what_cannot_be_read_at_all_exits_1_in_one_line(
     tiny_model: Path,
     tmp_path: Path,
     arguments: list[str],
@@ -231,7 +241,7 @@ def test_what_cannot_be_read_at_all_exits_2_in_one_line(
     settings = pytest.importorskip("dask.config")
     with settings.set({"distributed.comm.timeouts.connect": "1s"}):
         status = main(["--model", str(tiny_model), "--out", str(tmp_path / "x.csv"), *arguments])
-    assert status == 2
+    assert status == 1
     assert message in capsys.readouterr().err
 
 
