@@ -21,10 +21,10 @@ from lens.verdict import Verdict, judge
 ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
 """Where photos are sent to."""
 
+_API_PHOTOS = {"api.predict": 1, "api.compare": 2}
+
 MAX_PHOTOS = 10
 """Photos judged at once, each with a result of its own."""
-
-_API_PHOTOS = {"api.predict": 1, "api.compare": 2}
 
 _LIMIT_SCOPE = "photos"
 """The form and the API share one budget."""
@@ -66,9 +66,8 @@ def _photos() -> int:
     """Several photos in one request count as many. The API's body is not read yet: it is known."""
     if request.endpoint in _API_PHOTOS:
         return _API_PHOTOS[request.endpoint]
-    files = [file for field in request.files.listvalues() for file in field]
-    photos = sum(bool(file.filename) for file in files)
-    return photos if 1 <= photos <= MAX_PHOTOS else 1  # None of too many is judged.
+    sent = [file for files in request.files.listvalues() for file in files if file.filename]
+    return len(sent) if 1 <= len(sent) <= MAX_PHOTOS else 1  # None of too many is judged.
 
 
 def _leave(_error: BaseException | None) -> None:

@@ -178,9 +178,12 @@ def measure(image: np.ndarray, engine: Engine, card: Card) -> Measurement:
 def _look(image: np.ndarray, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> Measurement:
     views = np.empty((len(turns), *image.shape), np.uint8)
     for view, turn in zip(views, turns, strict=True):
-        # A channel at a time: eight views take 2.7 ms of CPU, all three bytes together over 6.
-        for channel in range(image.shape[-1]):
-            view[..., channel] = _turn(image[..., channel], *turn)
+        turned = _turn(image, *turn)
+        if turned.strides[1] == image.strides[1]:  # Whole rows: 0.02 ms of CPU.
+            view[...] = turned
+        else:  # A channel at a time: 0.2 ms, all three bytes together over 1.
+            for channel in range(image.shape[-1]):
+                view[..., channel] = turned[..., channel]
     outputs = engine.run(views)
     p = np.clip(outputs.malignant.astype(np.float64), 1e-7, 1 - 1e-7)
     maps = outputs.heat_map
