@@ -210,7 +210,8 @@ class Cnn7(nn.Module):
     def forward(self, pixels: torch.Tensor) -> Outputs:
         """Judge pixels 0-255 (n, 3, side, side)."""
         c, excite = self.convolutions, self.excitations
-        x = _as_weights_lie(functional.avg_pool2d(pixels / 127.5 - 1, 2), c[0].conv.weight)
+        weight = next(self.convolutions.parameters())
+        x = _as_weights_lie(functional.avg_pool2d(pixels / 127.5 - 1, 2), weight)
         x = functional.max_pool2d(c[0](x), 2)
         x = functional.max_pool2d(c[1](x), 2)
         x = excite[0](functional.max_pool2d(c[3](c[2](x)), 2))
