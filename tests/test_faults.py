@@ -19,7 +19,7 @@ from crowd import Crowd
 from serving import Gunicorn, fill, form, gunicorn, redis_server, settings_for, small_disk
 from serving import wait_until as wait
 
-from app.results import SPARE_BYTES
+from app.stores.files import SPARE_BYTES
 from lens import artifact, model_cache
 
 READY_AGAIN = 5.0

@@ -264,7 +264,7 @@ def test_a_fault_is_logged_with_its_traceback(app, log_lines, monkeypatch):
     def broken(*_):
         raise RuntimeError("a fault in judging")
 
-    monkeypatch.setattr("app.judging.judge", broken)
+    monkeypatch.setattr("app.uploads.judge", broken)
     send(app.test_client(), painter.lesion())
     assert any("a fault in judging" in line.get("error", "") for line in log_lines())
 

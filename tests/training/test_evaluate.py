@@ -162,7 +162,7 @@ def test_the_threshold_is_the_cards_own(run):
 
 
 def test_the_card_in_the_model_file_holds_the_figures_as_the_web_page_reads_them(run):
-    from app.figures import Figure, found
+    from app.card_display import Figure, found
 
     card = artifact.read_card(run.model)
     assert card.metrics["refused"] == run.report["refused"]

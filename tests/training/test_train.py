@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import painter
-import PIL
 import pytest
 from serving import small_disk
 
-from lens import artifact
+from lens import artifact, images
 from lens.images import decode
 from lens.verdict import Measurement
 from training import networks, recalibrate, train
@@ -102,7 +101,7 @@ def test_training_reads_exactly_what_serving_decodes(manifest: Path, tmp_path: P
             assert np.array_equal(image, decode(Path(row.path).read_bytes()))
 
 
-def test_pixels_that_another_pillow_decoded_are_not_learned_from(
+def test_pixels_that_another_decoder_made_are_not_learned_from(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = read_manifest(manifest)[:2]
@@ -110,7 +109,7 @@ def test_pixels_that_another_pillow_decoded_are_not_learned_from(
     black = np.zeros((500, 500, 3), np.uint8)
     monkeypatch.setattr(batches, "decode", lambda encoded: black)
     assert batches.open_images(rows, tmp_path).any()
-    monkeypatch.setattr(PIL, "__version__", "0.1")
+    monkeypatch.setattr(images, "version", lambda package: "0.1")
     assert not batches.open_images(rows, tmp_path).any()
 
 

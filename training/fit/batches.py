@@ -14,11 +14,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import PIL
 from tqdm import tqdm
 
-from lens import images as lens_images
-from lens.images import SIZE, InvalidImage, decode
+from lens.images import SIZE, InvalidImage, decode, decoder
 from training.cli import CommandError
 from training.datasets.manifest import ManifestError, Row
 from training.fit.augmentation import Augmentation, graft
@@ -40,8 +38,8 @@ class DiskFull(CommandError):
 def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     """Decoded images of the rows, memory-mapped from a cache that is filled at the first call.
 
-    It is filled anew when a file, ``lens.images`` or Pillow is another: a network that learned from
-    pixels which serving no longer makes would lose accuracy, and nothing would say so.
+    It is filled anew when a file or the decoder is another: a network that learned from pixels
+    which serving no longer makes would lose accuracy, and nothing would say so.
 
     Returns:
         uint8 memory map (len(rows), 500, 500, 3), exactly ``lens.images.decode`` of each file.
@@ -52,8 +50,7 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    decoder = f"{PIL.__version__} {Path(lens_images.__file__).read_text()}"
-    key = hashlib.sha256("\n".join([decoder, *map(_fingerprint, rows)]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([decoder(), *map(_fingerprint, rows)]).encode()).hexdigest()[:16]
     cache = folder / f"{key}.npy"
     # Two processes may need it at once, as the hosts of a run on one machine do.
     with cache.with_suffix(".lock").open("w") as lock:

@@ -17,7 +17,7 @@ OWN_BYTES = 120_000_000
 """What the child may hold beside the picture; 60 to 80 MB were needed, 40 MB of them resident."""
 
 CPU_S = 3
-"""Most processor seconds of the child (issue 6); a photo of 16 megapixels takes one or two. An AV1
+"""Most processor seconds of the child; a photo of 16 megapixels takes one or two. An AV1
 stream may hold any number of frames that are decoded and never shown."""
 
 
@@ -26,7 +26,7 @@ class FailedError(Exception):
 
 
 def decode(data: bytes, needed: int) -> bytes:
-    """What ``lens.images.decode_here`` makes of the file ``data``, in ``needed`` bytes at most.
+    """What ``lens.pixels.decode_here`` makes of the file ``data``, in ``needed`` bytes at most.
 
     Raises:
         FailedError: the file is damaged, or takes more than its pixels may.
@@ -38,7 +38,7 @@ def decode(data: bytes, needed: int) -> bytes:
         "OPENBLAS_NUM_THREADS": "1",
         "MALLOC_ARENA_MAX": "1",
     }
-    command = [sys.executable, "-m", "lens.apart", str(needed)]
+    command = [sys.executable, "-m", "lens.avif_sandbox", str(needed)]
     child = subprocess.run(  # noqa: S603 - ourselves, no shell
         command, input=data, env=environment, capture_output=True, check=False
     )
@@ -54,14 +54,14 @@ def main() -> None:
 
     from PIL import AvifImagePlugin
 
-    from lens import images
+    from lens import pixels
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     most = int(sys.argv[1]) + OWN_BYTES
     bounds = [(resource.RLIMIT_DATA, most), (resource.RLIMIT_CPU, CPU_S), (resource.RLIMIT_CORE, 0)]
     for kind, bound in bounds:
         resource.setrlimit(kind, (bound, bound))
-    sys.stdout.buffer.write(images.decode_here(sys.stdin.buffer.read()).tobytes())
+    sys.stdout.buffer.write(pixels.decode_here(sys.stdin.buffer.read()).tobytes())
 
 
 if __name__ == "__main__":

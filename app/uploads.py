@@ -7,12 +7,13 @@ from io import BytesIO
 from typing import cast
 
 import numpy as np
-from flask import Flask, Response, after_this_request, g, request
+from flask import Flask, Request, Response, after_this_request, g, request
 from flask.globals import request_ctx
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
 
 from app import metrics, refusals
 from app.admission import Busy
-from app.drain import drain
 from app.refusals import Refused
 from app.service import Service, current
 from lens import images
@@ -20,6 +21,14 @@ from lens.verdict import Verdict, judge
 
 ROUTES = ("pages.upload", "api.predict")
 """Where photos are sent to."""
+
+_LIMIT_SCOPE = "photos"
+"""The form and the API share one budget."""
+
+MAX_DRAIN_BYTES = 200_000_000
+MAX_DRAIN_SECONDS = 60.0
+"""A phone at 1 Mbit/s sends a photo of 5 MB in 40 s."""
+_CHUNK_BYTES = 2**18
 
 
 def install(app: Flask) -> None:
@@ -42,6 +51,52 @@ def _read_away(response: Response) -> Response:
     unread = request_ctx.request
     response.call_on_close(lambda: drain(unread))
     return response
+
+
+def drain(request: Request) -> None:
+    """Read and drop what the client still sends, within a bound of bytes and of seconds.
+
+    A server that refuses a photo and closes while the client still sends makes the kernel reset
+    the connection; the browser then shows "connection reset" instead of the page that says why.
+    """
+    stream = request.environ["wsgi.input"]
+    # gunicorn's stream ends where the body does, also when its length was not told (from Apache).
+    ends = request.environ.get("wsgi.input_terminated")
+    left = MAX_DRAIN_BYTES if ends else min(request.content_length or 0, MAX_DRAIN_BYTES)
+    end = time.monotonic() + MAX_DRAIN_SECONDS
+    while left > 0 and time.monotonic() < end:
+        try:
+            chunk = stream.read(min(_CHUNK_BYTES, left))
+        except OSError:  # The client went away, or breaks off its chunks: nobody listens.
+            return
+        if not chunk:
+            return
+        left -= len(chunk)
+
+
+def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
+    """Limit the routes that judge photos to ``rate`` ("30/minute"; "off" for none)."""
+    if rate == "off":
+        return
+    limiter = Limiter(
+        get_remote_address,
+        app=app,
+        storage_uri=storage_url,
+        # Should Redis go away, each process counts by itself until it is back.
+        in_memory_fallback_enabled=not storage_url.startswith("memory"),
+        headers_enabled=True,
+        key_prefix="molelens",
+    )
+    limit = limiter.shared_limit(rate, scope=_LIMIT_SCOPE, cost=_photos)
+    for endpoint in ROUTES:
+        app.view_functions[endpoint] = limit(app.view_functions[endpoint])  # type: ignore[assignment]
+
+
+def _photos() -> int:
+    """Several photos in one form count as many. The API takes one, and its body is not read yet."""
+    if request.endpoint != "pages.upload":
+        return 1
+    return max(1, sum(bool(file.filename) for file in request.files.getlist("photo")))
 
 
 def _leave(_error: BaseException | None) -> None:

@@ -9,8 +9,9 @@ import pytest
 from corpus import LIAR, encode, noise
 from serving import ROOT
 
-from lens import apart
-from lens.images import UnusableImage, decode, decode_here
+from lens import avif_sandbox
+from lens.images import UnusableImage, decode
+from lens.pixels import decode_here
 
 PHOTO = encode(noise(), "AVIF")
 
@@ -20,22 +21,22 @@ def test_the_pixels_are_those_of_this_process() -> None:
 
 
 def test_a_photo_gets_the_memory_of_the_pixels_it_declares_and_no_more() -> None:
-    apart.decode(LIAR, needed=2_000_000_000)
+    avif_sandbox.decode(LIAR, needed=2_000_000_000)
     with pytest.raises(UnusableImage):
         decode(LIAR)
 
 
 def test_what_the_child_cannot_decode_is_a_failure_with_its_last_word() -> None:
-    with pytest.raises(apart.FailedError, match=r"exit status 1: .*not a photo we can read"):
-        apart.decode(b"no photo", needed=0)
+    with pytest.raises(avif_sandbox.FailedError, match=r"exit status 1: .*not a photo we can read"):
+        avif_sandbox.decode(b"no photo", needed=0)
 
 
 def test_a_child_that_decodes_for_too_long_is_ended() -> None:
     endless = """
 from itertools import count
-from lens import apart, images
-images.decode_here = lambda data: sum(count())
-apart.main()
+from lens import avif_sandbox, pixels
+pixels.decode_here = lambda data: sum(count())
+avif_sandbox.main()
 """
     child = subprocess.run([sys.executable, "-c", endless, "0"], input=b"", cwd=ROOT, check=False)
     assert child.returncode == -signal.SIGKILL
