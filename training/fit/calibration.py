@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import tempfile
 from pathlib import Path
 
 import keras
@@ -58,7 +59,7 @@ def calibrate(
     Args:
         model: the trained network; its bias is changed in place.
         card: what is known so far.
-        path: where the ``.h5`` goes.
+        path: where the ``.h5`` goes; what is there stays until the new file is whole.
         images: uint8 (n, 500, 500, 3).
         rows: the n images' rows.
 
@@ -67,8 +68,7 @@ def calibrate(
     """
     labels = np.array([row.malignant for row in rows])
     card = dataclasses.replace(card, margins=())  # Every view of every photo is asked for.
-    artifact.save(model, path, card)
-    measured = measure_all(images, open_engine(path), card)
+    measured = _measure_as_served(model, card, images)
     logits = np.array([m.logit for m in measured])
     temperature, offset = fit_platt(logits, labels)
     bias = _bias(model)
@@ -89,6 +89,14 @@ def calibrate(
     )
     artifact.save(model, path, card)
     return card
+
+
+def _measure_as_served(model: keras.Model, card: Card, images: np.ndarray) -> list[Measurement]:
+    """Measure with the engine that will serve the model, from a file that nobody else reads."""
+    with tempfile.TemporaryDirectory() as folder:
+        uncalibrated = Path(folder) / "uncalibrated.h5"
+        artifact.save(model, uncalibrated, card)
+        return measure_all(images, open_engine(uncalibrated, cache_dir=folder), card)
 
 
 def _answered(
