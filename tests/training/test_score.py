@@ -10,7 +10,8 @@ import bad_files
 import painter
 import pytest
 
-from training.score import COLUMNS, main
+from training.score import main
+from training.scoring.workers import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 
