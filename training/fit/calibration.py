@@ -108,7 +108,8 @@ def _answered(
         for one in measured
     ]
     plain = [not photo_faults(np.asarray(image)) for image in images]
-    return np.array(is_lesion) & np.array(plain)
+    answered: np.ndarray = np.array(is_lesion) & np.array(plain)
+    return answered
 
 
 def _lesion_threshold(measured: list[Measurement], rows: list[Row]) -> float | None:

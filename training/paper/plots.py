@@ -5,7 +5,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from training.paper.results import Epoch, RunResult
+from training.fit.callbacks import Logs
+from training.paper.results import RunResult
 from training.plotting import INK, TRAIN, VALIDATION, plt
 
 _PANELS = {
@@ -40,12 +41,12 @@ def plot_runs(results: dict[str, RunResult], path: Path) -> None:
     plt.close(figure)
 
 
-def training_accuracy(row: Epoch) -> float:
+def training_accuracy(row: Logs) -> float:
     """Of an epoch; Keras names it after the output where a network has several."""
     return row["malignant_accuracy"] if "malignant_accuracy" in row else row["accuracy"]
 
 
-def _accuracy(axis: Axes, title: str, stages: list[list[Epoch]]) -> None:
+def _accuracy(axis: Axes, title: str, stages: list[list[Logs]]) -> None:
     rows = [row for stage in stages for row in stage]
     epochs = range(1, len(rows) + 1)
     training = [training_accuracy(row) for row in rows]
@@ -61,7 +62,7 @@ def _accuracy(axis: Axes, title: str, stages: list[list[Epoch]]) -> None:
     _calm(axis)
 
 
-def _rate(axis: Axes, stages: list[list[Epoch]]) -> None:
+def _rate(axis: Axes, stages: list[list[Logs]]) -> None:
     rates = [row["learning_rate"] for stage in stages for row in stage]
     axis.plot(range(1, len(rates) + 1), rates, color=INK, drawstyle="steps-mid", marker=".")
     _stage_starts(axis, stages)
@@ -72,7 +73,7 @@ def _rate(axis: Axes, stages: list[list[Epoch]]) -> None:
     _calm(axis)
 
 
-def _stage_starts(axis: Axes, stages: list[list[Epoch]]) -> None:
+def _stage_starts(axis: Axes, stages: list[list[Logs]]) -> None:
     done = 0
     for stage in stages[:-1]:
         done += len(stage)

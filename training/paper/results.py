@@ -3,8 +3,7 @@
 from typing import NotRequired, TypedDict
 
 from training.evaluation.metrics import Figures
-
-Epoch = dict[str, float]
+from training.fit.callbacks import Logs
 
 
 class Experiment(TypedDict):
@@ -47,6 +46,6 @@ class RunResult(TypedDict):
     network: str
     epochs: int
     precision: str
-    history: list[Epoch]
+    history: list[Logs]
     held_out: Figures
     everything: NotRequired[Figures]
