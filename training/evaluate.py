@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from lens import artifact
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card
 from lens.engine import EngineError, open_engine
 from training.cli import positive
 from training.datasets.demographics import describe_patients
-from training.datasets.manifest import ManifestError, Row, read_manifest, split_hash
-from training.datasets.sources import DERMOSCOPY
+from training.datasets.manifest import KINDS, ManifestError, Row, read_manifest, split_hash
 from training.evaluation import plots, robustness, tables
 from training.evaluation.metrics import REFUSED, RESAMPLES, Answers, figures, proportion
 from training.evaluation.mistakes import draw_mistakes
@@ -90,7 +90,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         for source in sorted({row.source for row in others}):
             chosen = np.array([row.source == source for row in others])
             report["refused"][source] = _share_refused(refused.part(chosen), options.seed)
-    pooled = {name: chosen for name, chosen in parts.items() if name.startswith("pooled")}
+    pooled = {name: chosen for name, chosen in parts.items() if name in ("pooled", *KINDS)}
     report["lesion_masked"] = robustness.masked_auc(rows, pooled, judge_of, options.seed)
     some = _subset(len(rows), options.subset, options.seed)
     tried, before = [rows[i] for i in some], [verdicts[i] for i in some]
@@ -99,7 +99,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     shown = {name: answers.part(part) for name, part in parts.items()}
     plots.plot_roc(shown, options.out / "roc.png")
     plots.plot_confusion(shown, options.out / "confusion.png")
-    plots.plot_reliability(answers, card.threshold, options.out / "reliability.png")
+    plots.plot_reliability(answers, card, options.out / "reliability.png")
     draw_mistakes(rows, answers, options.out / "mistakes")
     return report
 
@@ -111,6 +111,7 @@ def _verdict_figures(
     shown = {name: answers.part(chosen) for name, chosen in parts.items()}
     return {
         "test": {name: figures(part, seed) for name, part in shown.items()},
+        "melanomas": _melanomas(rows, parts, answers, seed),
         "diagnoses": _diagnoses(rows, answers),
         "patients": _patients(rows, answers, seed),
         "refused": {name: _share_refused(part, seed) for name, part in shown.items()},
@@ -120,8 +121,8 @@ def _verdict_figures(
 def _describe(judge_of: Judge) -> dict[str, Any]:
     """The card's fields that decide a verdict, and the engine."""
     fields = dataclasses.asdict(judge_of.card)
-    kept = ("name", "calibrated", "threshold", "threshold_rule", "temperature", "lesion_threshold")
-    return {name: fields[name] for name in (*kept, "views")} | {"engine": judge_of.engine.name}
+    kept = ("name", "calibrated", "operating_points", "views")
+    return {name: fields[name] for name in kept} | {"engine": judge_of.engine.name}
 
 
 def _split_as_trained(rows: list[Row], card: Card) -> bool | None:
@@ -148,11 +149,34 @@ def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
 
 
 def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
-    """Which rows, bool (n,), belong to each part of the report: both pools, then each source."""
-    sources = np.array([row.source for row in rows])
-    parts = {"pooled": np.ones(len(rows), bool), "pooled_dermoscopy": np.isin(sources, DERMOSCOPY)}
-    parts |= {name: sources == name for name in dict.fromkeys(sources.tolist())}
+    """Which rows, bool (n,), belong to each part of the report: all, each kind, each source.
+
+    A source of both kinds has a part for each.
+    """
+    sources, kinds = np.array([row.source for row in rows]), np.array([row.kind for row in rows])
+    parts = {"pooled": np.ones(len(rows), bool)}
+    parts |= {kind: kinds == kind for kind in KINDS}
+    for name in dict.fromkeys(sources.tolist()):
+        own = [kind for kind in KINDS if (kinds[sources == name] == kind).any()]
+        parts |= {
+            f"{name} {kind}" if len(own) > 1 else name: (sources == name) & (kinds == kind)
+            for kind in own
+        }
     return {name: chosen for name, chosen in parts.items() if chosen.any()}
+
+
+def _melanomas(
+    rows: list[Row], parts: dict[str, np.ndarray], answers: Answers, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Of each part with melanomas their number, and the share found (value, low, high)."""
+    melanoma = np.array([row.diagnosis == "melanoma" for row in rows])
+    found = {}
+    for name, chosen in parts.items():
+        part = answers.part(chosen & melanoma)
+        if len(part.labels):
+            share = proportion(part.calls == part.labels, part.groups, seed)
+            found[name] = {"n": len(part.labels), "found": share}
+    return found
 
 
 def _diagnoses(rows: list[Row], answers: Answers) -> dict[str, list[int]]:
@@ -171,7 +195,7 @@ def _diagnoses(rows: list[Row], answers: Answers) -> dict[str, list[int]]:
 def _patients(rows: list[Row], answers: Answers, seed: int) -> dict[str, dict[str, Any]]:
     described = describe_patients(rows)
     found: dict[str, dict[str, Any]] = {}
-    for kind in ("age", "sex", "skin tone"):
+    for kind in ("age", "sex", "region", "skin tone"):
         values = np.array([one.get(kind, "") for one in described])
         for value in sorted({*values.tolist()} - {""}, key=tables.patient_order):
             found.setdefault(kind, {})[value] = figures(answers.part(values == value), seed)
@@ -197,6 +221,7 @@ def card_metrics(report: dict[str, Any]) -> dict[str, Any]:
             | {key: part[key] for key in kept}
             for name, part in report["test"].items()
         },
+        "melanomas": report["melanomas"],
         "ece": report["test"]["pooled"]["ece"],
         "brier": report["test"]["pooled"]["brier"],
         "refused": report["refused"],

@@ -6,63 +6,37 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from training.datasets import sources
+from training.datasets import folders, sources
 from training.datasets.build import Prepared, prepare, write_manifest
 from training.datasets.dicom import without_dicom
 from training.datasets.download import SETS, describe, fetch, plan
+from training.datasets.keep_splits import EarlierSplits, keep_copies
+from training.datasets.manifest import CLINICAL, DERMOSCOPIC, ManifestError, read_manifest
+from training.datasets.records import PrepareError, Source
 from training.datasets.report import write_data_report
-from training.datasets.sources import PrepareError, Source
-from training.datasets.splits import SHARES
-
-
-def print_figures(read: list[Source], prepared: Prepared) -> None:
-    """Print what the tables listed, what was dropped and why, and what each split holds."""
-    print("\nTables         listed    benign malignant   present    absent  unlisted")
-    for source in read:
-        malignant = sum(record.malignant for record in source.records)
-        present = sum(record.path is not None for record in source.records)
-        listed = len(source.records)
-        counts = (listed, listed - malignant, malignant, present, listed - present, source.unlisted)
-        print(f"{source.name:11}" + "".join(f"{count:10,}" for count in counts))
-    print("\nSplits      " + "".join(f"{split:>30}" for split in SHARES))
-    print(" " * 12 + f"{'images':>10}{'malignant':>10}{'groups':>10}" * len(SHARES))
-    for name in [source.name for source in read] + ["all"]:
-        line = f"{name:12}"
-        for split in SHARES:
-            rows = [r for r in prepared.rows if r[2] == split and name in (r[0].source, "all")]
-            malignant = sum(record.malignant for record, _, _ in rows)
-            groups = len({group for _, group, _ in rows})
-            line += f"{len(rows):10,}{malignant:10,}{groups:10,}"
-        print(line)
-    print(f"\nduplicates dropped: {_per_source(prepared.duplicates)}")
-    print(f"dropped because copies disagree on malignant: {_per_source(prepared.contradictory)}")
-    print(f"same or nearly the same picture: {_count(prepared.merged, 'group')} joined to another")
-    for source in read:
-        for reason, count in source.left_out.items():
-            print(f"left out of {source.name}, {reason}: {_count(count, 'image')}")
-    print(f"left out for their size: {', '.join(prepared.unfit) or 'none'}")
-
-
-def _per_source(counts: Counter) -> str:
-    each = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    return f"{counts.total():,} ({each})" if each else "none"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
+from training.datasets.splits import HALVES
+from training.datasets.summary import count, one_class_warnings, summary
 
 READERS: dict[str, tuple[Callable[[Path], Source], str]] = {
     "ham10000": (sources.read_ham10000, "HAM10000: HAM10000_metadata.csv and images"),
     "isic2019": (sources.read_isic2019, "ISIC 2019: ISIC_2019_Training_*.csv and images"),
     "siim2020": (sources.read_siim2020, "SIIM-ISIC 2020: train.csv and JPEG images"),
     "pad_ufes": (sources.read_pad_ufes, "PAD-UFES-20: metadata.csv and images"),
+    "milk10k": (
+        sources.read_milk10k,
+        "MILK10k: MILK10k_Training_{GroundTruth,Metadata}.csv and MILK10k_Training_Input/",
+    ),
+    "melanoma10k": (
+        folders.read_melanoma10k,
+        "the set of 10,000 melanoma images: benign/ and malignant/, dermoscopic",
+    ),
     "isic_archive": (
         sources.read_isic_archive,
         "any download of the ISIC Archive's client, isic: metadata.csv and images",
     ),
-    "folders": (sources.read_folders, "any folder with benign/ and malignant/"),
 }
+FOLDERS = {"folders": CLINICAL, "dermoscopic_folders": DERMOSCOPIC}
+"""Options for folders of one's own, and the kind of photo each holds."""
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -76,6 +50,16 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     for name, (_, text) in READERS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="DIR", help=text)
+    for name, kind in FOLDERS.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="DIR",
+            help=f"{kind} photos: any folder with benign/ and malignant/, a source named as it; "
+            "may be repeated",
+        )
     parser.add_argument(
         "--not-lesion",
         type=Path,
@@ -83,7 +67,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         default=[],
         metavar="DIR",
         help="photographs of anything but a lesion; written to OUT/not_lesion.csv, each folder "
-        "split for itself; may be repeated",
+        "half for fitting and half for testing; may be repeated",
     )
     parser.add_argument(
         "--fetch",
@@ -100,11 +84,18 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what --fetch would run, and do nothing"
     )
+    parser.add_argument(
+        "--keep-splits",
+        type=Path,
+        metavar="FILE",
+        help="an earlier manifest: its images and groups keep their split, only new ones are "
+        "drawn; a group joined from several goes to test before val before train",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
     parser.add_argument("--seed", type=int, default=0, help="draws the split (default 0)")
     parsed = parser.parse_args(arguments)
-    if not any(getattr(parsed, name) for name in [*READERS, "not_lesion", "fetch"]):
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in READERS)
+    if not any(getattr(parsed, name) for name in [*READERS, *FOLDERS, "not_lesion", "fetch"]):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in [*READERS, *FOLDERS])
         parser.error(
             f"no data set given; expected at least one of {options}, --not-lesion, --fetch"
         )
@@ -126,6 +117,60 @@ def _make_folder(folder: Path) -> None:
         raise PrepareError(f"{folder}: expected a folder to write to: {error.strerror}") from error
 
 
+def _read_sources(parsed: argparse.Namespace) -> tuple[list[Source], list[Source]]:
+    """The sources of lesions, and those of photos that show none."""
+    lesions = [
+        reader(getattr(parsed, name))
+        for name, (reader, _) in READERS.items()
+        if getattr(parsed, name)
+    ]
+    for option, kind in FOLDERS.items():
+        lesions += [folders.read_folders(folder, kind) for folder in getattr(parsed, option)]
+    others = [folders.read_not_lesion(folder) for folder in parsed.not_lesion]
+    for name, times in Counter(source.name for source in lesions + others).items():
+        if times > 1:
+            raise PrepareError(f"expected sources of different names, found {times} named {name}")
+    return lesions, others
+
+
+def _read_earlier(path: Path | None) -> EarlierSplits:
+    try:
+        return EarlierSplits(read_manifest(path) if path else [])
+    except ManifestError as error:
+        raise PrepareError(f"--keep-splits: {error}") from error
+
+
+def _write(read: list[Source], prepared: Prepared, path: Path) -> None:
+    """Write a manifest and its page; print what is in it and what was left out."""
+    write_manifest(prepared, path)
+    print("\n" + summary(read, prepared))
+    print(f"wrote {path}: {count(len(prepared.rows), 'image')}")
+    page = path.with_suffix(".html")
+    write_data_report(read, prepared, page)
+    print(f"wrote {page}: what is in it, with example pictures; do not pass it on")
+
+
+def _prepare(parsed: argparse.Namespace) -> None:
+    # Every table is read before any image, so that a wrong folder is said at once.
+    lesions, others = _read_sources(parsed)
+    kept: Path | None = parsed.keep_splits
+    beside = kept.with_name("not_lesion.csv") if kept else None
+    earlier = _read_earlier(kept)
+    earlier_others = _read_earlier(beside if beside and beside.exists() else None)
+    if lesions:
+        complete = without_dicom(lesions, parsed.out / "dicom")
+        prepared = prepare(complete, parsed.seed, earlier=earlier)
+        if kept:
+            keep_copies(kept, parsed.out)
+        _write(lesions, prepared, parsed.out / "manifest.csv")
+        for warning in one_class_warnings(prepared):
+            print(warning, file=sys.stderr)
+    if others:
+        complete = without_dicom(others, parsed.out / "dicom")
+        prepared = prepare(complete, parsed.seed, HALVES, earlier_others)
+        _write(others, prepared, parsed.out / "not_lesion.csv")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 0 when written, 2 with one line on stderr when the input is wrong."""
     parsed = parse_arguments(arguments)
@@ -136,22 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         _make_folder(parsed.out)
         for download in parsed.downloads:
             fetch(download, parsed.accept_terms)
-        # Every table is read before any image, so that a wrong folder is said at once.
-        lesions = [
-            read(getattr(parsed, name))
-            for name, (read, _) in READERS.items()
-            if getattr(parsed, name)
-        ]
-        others = [sources.read_not_lesion(folder) for folder in parsed.not_lesion]
-        for read, file in ((lesions, "manifest.csv"), (others, "not_lesion.csv")):
-            if read:
-                prepared = prepare(without_dicom(read, parsed.out / "dicom"), parsed.seed)
-                write_manifest(prepared, parsed.out / file)
-                print_figures(read, prepared)
-                print(f"wrote {parsed.out / file}: {_count(len(prepared.rows), 'image')}")
-                page = (parsed.out / file).with_suffix(".html")
-                write_data_report(read, prepared, page)
-                print(f"wrote {page}: what is in it, with example pictures; do not pass it on")
+        _prepare(parsed)
     except PrepareError as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 2

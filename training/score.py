@@ -48,8 +48,8 @@ def parse(arguments: list[str] | None) -> ScoreOptions:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="a photo, a folder of which every file is judged but the hidden ones (.name), or a "
-        "URL of either that fsspec reads, such as s3://bucket/folder",
+        help="a photo, a folder of which every file is judged but hidden ones (.name), masks "
+        "and thumbnails, or a URL of either that fsspec reads, such as s3://bucket/folder",
     )
     parsed = parser.parse_args(arguments)
     if not parsed.paths and not parsed.table:

@@ -17,7 +17,9 @@ import pytest
 from PIL import Image
 
 from lens import artifact
+from lens.card import Card
 from lens.images import decode
+from training import evaluate
 from training.datasets.demographics import describe_patients
 from training.datasets.manifest import Row
 from training.evaluate import main
@@ -67,7 +69,7 @@ def paint_split(folder: Path) -> Path:
 @dataclass(frozen=True)
 class Run:
     model: Path
-    before: artifact.Card
+    before: Card
     output: str
     errors: str
     report: dict[str, Any]
@@ -103,9 +105,46 @@ def test_the_figures_are_pooled_and_per_source(run):
     sizes = {name: (part["n"], part["malignant"]) for name, part in run.report["test"].items()}
     assert sizes == {
         "pooled": (12, 6),
-        "pooled_dermoscopy": (8, 4),
+        "clinical": (4, 2),
+        "dermoscopic": (8, 4),
         "ham10000": (8, 4),
         "pad_ufes": (4, 2),
+    }
+
+
+def test_figures_by_kind_stand_before_those_by_source(run):
+    assert list(run.report["test"]) == ["pooled", "clinical", "dermoscopic", "ham10000", "pad_ufes"]
+
+
+def test_a_source_of_both_kinds_is_told_apart_by_them():
+    rows = [
+        Row("", source, "nevus", 0, "", "test", kind)
+        for source, kind in (
+            ("milk10k", "clinical"),
+            ("milk10k", "dermoscopic"),
+            ("own", "dermoscopic"),
+        )
+    ]
+    parts = {name: chosen.tolist() for name, chosen in evaluate._parts(rows).items()}
+    assert parts == {
+        "pooled": [True, True, True],
+        "clinical": [True, False, False],
+        "dermoscopic": [False, True, True],
+        "milk10k clinical": [True, False, False],
+        "milk10k dermoscopic": [False, True, False],
+        "own": [False, False, True],
+    }
+
+
+def test_the_melanomas_found_are_told_by_kind(run):
+    # Of dermoscopy one is pale and one refused; by phone both are found.
+    found = {name: (part["n"], part["found"][0]) for name, part in run.report["melanomas"].items()}
+    assert found == {
+        "pooled": (6, pytest.approx(4 / 6, abs=1e-4)),
+        "clinical": (2, 1),
+        "dermoscopic": (4, 0.5),
+        "ham10000": (4, 0.5),
+        "pad_ufes": (2, 1),
     }
 
 
@@ -119,7 +158,7 @@ def test_a_refused_melanoma_and_a_missed_one_lower_the_sensitivity(run):
 
 def test_the_papers_table_is_printed_beside_the_papers_own(run):
     printed = " ".join(run.output.split())  # without the padding of the columns
-    assert "| benign | 4 / 4 (100.0 %) | 6 / 6 (100.0 %) | 85.99 % |" in printed
+    assert "| benign | 4 / 4 (100.0 %) | 2 / 2 (100.0 %) | 6 / 6 (100.0 %) | 85.99 % |" in printed
     assert "4 / 6 (66.7 %)" in run.output
     for percent in ("70.38 %", "85.72 %"):
         assert percent in run.output
@@ -127,7 +166,7 @@ def test_the_papers_table_is_printed_beside_the_papers_own(run):
 
 def test_refusals_are_counted_for_lesions_and_for_other_photographs(run):
     refused = run.report["refused"]
-    assert refused["pooled_dermoscopy"][0] == pytest.approx(1 / 8)
+    assert refused["dermoscopic"][0] == pytest.approx(1 / 8)
     assert refused["pad_ufes"][0] == 0
     assert refused["not_lesion"][0] == 1
 
@@ -157,8 +196,9 @@ def test_patients_are_told_apart_by_the_sets_own_tables(run):
 
 
 def test_the_threshold_is_the_cards_own(run):
-    assert run.report["model"]["threshold"] == run.before.threshold
-    assert artifact.read_card(run.model).threshold == run.before.threshold
+    reported = run.report["model"]["operating_points"]["clinical"]["threshold"]
+    assert reported == run.before.point(None).threshold
+    assert artifact.read_card(run.model).operating_points == run.before.operating_points
 
 
 def test_the_card_in_the_model_file_holds_the_figures_as_the_web_page_reads_them(run):

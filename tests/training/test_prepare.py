@@ -1,12 +1,10 @@
 """From published folders to a manifest: what is kept, under which label, in which split."""
 
-import csv
 import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import bad_files
@@ -14,6 +12,20 @@ import numpy as np
 import painter
 import pytest
 from PIL import Image
+from published_sets import (
+    DUPLICATES,
+    HAM,
+    METADATA,
+    MILK_METADATA,
+    TRUTH,
+    by_name,
+    command,
+    jpeg,
+    manifest,
+    picture,
+    published,
+    put,
+)
 
 from training.datasets import sources
 from training.datasets.splits import assign
@@ -24,121 +36,6 @@ SHARED = ROOT.parent / "shared" / "data"
 needs_shared_data = pytest.mark.skipif(
     not SHARED.is_dir() and "CI" not in os.environ, reason="no ../shared/data here"
 )
-
-HAM = "HAM10000_metadata.csv"
-TRUTH = "ISIC_2019_Training_GroundTruth.csv"
-METADATA = "ISIC_2019_Training_Metadata.csv"
-DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
-
-
-def picture(seed: int, side: int = 12) -> Image.Image:
-    """A picture like no other: side x side random patches, 160 pixels square."""
-    patches = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    return Image.fromarray(patches).resize((160, 160), Image.Resampling.BICUBIC)
-
-
-def jpeg(image: Image.Image) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
-
-
-def put(path: Path, content: bytes | str | int) -> None:
-    """Write bytes, a text, or the picture of a seed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if isinstance(content, int):
-        content = jpeg(picture(content))
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-def published(folder: Path) -> Path:
-    """The five sets, small, each in its published layout; no two pictures alike."""
-    put(
-        folder / "ham10000" / HAM,
-        "lesion_id,image_id,dx,dx_type,age,sex,localization\n"
-        "HAM_1,ISIC_0000101,mel,histo,50,male,back\n"
-        "HAM_1,ISIC_0000102,mel,histo,50,male,back\n"
-        "HAM_2,ISIC_0000103,akiec,histo,50,male,back\n"
-        "HAM_3,ISIC_0000104,nv,histo,50,male,back\n",
-    )
-    for seed in (101, 102, 103, 104):
-        put(folder / "ham10000" / "HAM10000_images_part_1" / f"ISIC_0000{seed}.jpg", seed)
-    put(
-        folder / "isic2019" / TRUTH,
-        "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK\n"
-        "ISIC_0000201,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,0.0\n"
-        "ISIC_0000202,0,0,0,0,1,0,0,0,0\n"
-        "ISIC_0000203,0,1,0,0,0,0,0,0,0\n",
-    )
-    put(
-        folder / "isic2019" / METADATA,
-        "image,age_approx,anatom_site_general,lesion_id,sex\n"
-        "ISIC_0000201,50,back,MSK4_1,male\n"
-        "ISIC_0000202,50,back,,male\n"
-        "ISIC_0000203,50,back,HAM_3,male\n",
-    )
-    for seed in (201, 202, 203):
-        put(folder / "isic2019" / "images" / f"ISIC_0000{seed}.jpg", seed)
-    put(
-        folder / "siim2020" / "train.csv",
-        "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,"
-        "benign_malignant,target\n"
-        "ISIC_0000301,IP_1,male,50,back,unknown,benign,0\n"
-        "ISIC_0000302,IP_1,male,50,back,melanoma,malignant,1\n"
-        "ISIC_0000303,IP_2,male,50,back,lentigo NOS,benign,0\n",
-    )
-    for seed in (301, 302, 303):
-        put(folder / "siim2020" / "jpeg" / "train" / f"ISIC_0000{seed}.jpg", seed)
-    put(
-        folder / "pad_ufes" / "metadata.csv",
-        "patient_id,lesion_id,diagnostic,img_id\n"
-        "PAT_1,1,ACK,PAT_1_1_1.png\n"
-        "PAT_1,2,NEV,PAT_1_2_2.png\n"
-        "PAT_2,3,BCC,PAT_2_3_3.png\n",
-    )
-    for seed, name in ((401, "PAT_1_1_1"), (402, "PAT_1_2_2"), (403, "PAT_2_3_3")):
-        put(folder / "pad_ufes" / "images" / f"{name}.png", seed)
-    put(
-        folder / "isic_archive" / "metadata.csv",
-        "isic_id,attribution,copyright_license,age_approx,diagnosis_1,diagnosis_2,diagnosis_3,"
-        "fitzpatrick_skin_type,image_type,lesion_id,patient_id,sex\n"
-        "ISIC_0000701,A,CC-0,45,Malignant,Malignant melanocytic proliferations (Melanoma),"
-        '"Melanoma Invasive",II,dermoscopic,IL_1,IP_1,male\n'
-        "ISIC_0000702,A,CC-0,45,Indeterminate,Indeterminate epidermal proliferations,"
-        "Solar or actinic keratosis,,clinical: close-up,IL_2,,male\n"
-        "ISIC_0000703,A,CC-0,45,Benign,Benign melanocytic proliferations,Nevus,,dermoscopic,,,\n"
-        "ISIC_0000704,A,CC-0,45,Malignant,Merkel cell proliferation,,,dermoscopic,,,\n"
-        "ISIC_0000705,A,CC-0,45,Malignant,Malignant epidermal proliferations,"
-        '"Squamous cell carcinoma, Invasive",,TBP tile: close-up,IL_5,,\n'
-        "ISIC_0000706,A,CC-0,45,Indeterminate,Indeterminate melanocytic proliferations,"
-        "Atypical Spitz tumor,,dermoscopic,,,\n"
-        "ISIC_0000707,A,CC-0,45,Benign,,,,RCM: tile,,,\n"
-        "ISIC_0000708,A,CC-0,45,,,,,dermoscopic,,,\n",
-    )
-    for seed in range(701, 709):
-        put(folder / "isic_archive" / f"ISIC_0000{seed}.jpg", seed)
-    put(folder / "folders" / "benign" / "a.jpg", 501)
-    put(folder / "folders" / "malignant" / "deeper" / "b.jpg", 502)
-    put(folder / "not_lesion" / "cat.jpg", 601)
-    put(folder / "not_lesion" / "dog.jpg", 602)
-    return folder
-
-
-LESIONS = ("ham10000", "isic2019", "siim2020", "pad_ufes", "folders")
-
-
-def command(data: Path, out: Path, *names: str) -> list[str]:
-    options = [f"--{name.replace('_', '-')}={data / name}" for name in names or LESIONS]
-    return [*options, "--out", str(out)]
-
-
-def manifest(out: Path, name: str = "manifest.csv") -> list[dict[str, str]]:
-    with (out / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def by_name(out: Path) -> dict[str, dict[str, str]]:
-    return {Path(row["path"]).stem: row for row in manifest(out)}
 
 
 @pytest.fixture
@@ -177,6 +74,99 @@ def test_every_layout_gives_its_label_and_its_lesion_or_patient(data: Path, out:
     }
 
 
+def test_milk10k_gives_both_photos_of_a_lesion_their_kind_and_one_group(
+    data: Path, out: Path
+) -> None:
+    assert main(command(data, out, "milk10k")) == 0
+    columns = ("kind", "diagnosis", "malignant", "group")
+    assert {name: tuple(row[c] for c in columns) for name, row in by_name(out).items()} == {
+        "ISIC_0000801": ("clinical", "melanoma", "1", "milk10k:IL_11"),
+        "ISIC_0000802": ("dermoscopic", "melanoma", "1", "milk10k:IL_11"),
+        "ISIC_0000803": ("clinical", "unknown", "1", "milk10k:IL_12"),
+        "ISIC_0000804": ("dermoscopic", "unknown", "1", "milk10k:IL_12"),
+        "ISIC_0000805": ("clinical", "unknown", "0", "milk10k:IL_13"),
+    }
+
+
+def test_the_10000_melanomas_are_dermoscopic_and_their_malignant_ones_melanomas(
+    data: Path, out: Path
+) -> None:
+    assert main(command(data, out, "melanoma10k")) == 0
+    rows = {row["group"]: (row["kind"], row["diagnosis"]) for row in manifest(out)}
+    assert rows == {
+        "melanoma10k:train/benign/melanoma_1.jpg": ("dermoscopic", "unknown"),
+        "melanoma10k:train/malignant/melanoma_2.jpg": ("dermoscopic", "melanoma"),
+        "melanoma10k:test/malignant/melanoma_2.jpg": ("dermoscopic", "melanoma"),
+    }
+
+
+def test_each_folder_of_ones_own_is_a_source_of_its_name_and_kind(
+    data: Path, out: Path, tmp_path: Path
+) -> None:
+    for number, folder in enumerate((tmp_path / "ward", tmp_path / "clinic" / "scope")):
+        put(folder / "benign" / "1.jpg", 950 + number)
+        put(folder / "malignant" / "1.jpg", 960 + number)
+    own = ["--folders", str(tmp_path / "ward"), "--dermoscopic-folders"]
+    assert main([*command(data, out, "folders"), *own, str(tmp_path / "clinic" / "scope")]) == 0
+    assert {(row["source"], row["kind"]) for row in manifest(out)} == {
+        ("folders", "clinical"),
+        ("ward", "clinical"),
+        ("scope", "dermoscopic"),
+    }
+
+
+def test_two_folders_of_one_name_are_told_apart_by_no_manifest(
+    data: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "other" / "folders" / "benign" / "1.jpg", 950)
+    put(tmp_path / "other" / "folders" / "malignant" / "1.jpg", 951)
+    own = ["--folders", str(tmp_path / "other" / "folders")]
+    assert main([*command(data, out, "folders"), *own]) == 2
+    assert "sources of different names, found 2 named folders" in capsys.readouterr().err
+
+
+def test_photos_of_no_lesion_are_halved_and_a_patient_stays_whole(
+    out: Path, tmp_path: Path
+) -> None:
+    for number in range(12):
+        put(
+            tmp_path / "skin_other" / "others" / f"Monkeypox-NM{number // 2}_0{number % 2}.jpg",
+            number,
+        )
+    assert main(["--not-lesion", str(tmp_path / "skin_other"), "--out", str(out)]) == 0
+    rows = manifest(out, "not_lesion.csv")
+    assert Counter(row["split"] for row in rows) == {"train": 6, "test": 6}
+    splits = {(row["group"], row["split"]) for row in rows}
+    assert len(splits) == 6 and {row["kind"] for row in rows} == {"clinical"}
+
+
+def test_the_figures_are_by_kind_and_then_by_source(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(command(data, out, "milk10k", "pad_ufes", "ham10000"))
+    lines = capsys.readouterr().out.splitlines()
+    names = [line[:24].strip() for line in lines[lines.index("") :]]
+    assert names[names.index("clinical") :][:7] == [
+        "clinical",
+        "dermoscopic",
+        "ham10000 dermoscopic",
+        "pad_ufes clinical",
+        "milk10k clinical",
+        "milk10k dermoscopic",
+        "all",
+    ]
+
+
+def test_a_source_of_one_class_is_warned_of(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = data / "ham10000" / HAM
+    table.write_text(table.read_text().replace("mel", "nv").replace("akiec", "nv"))
+    assert main(command(data, out, "ham10000", "pad_ufes")) == 0
+    warnings = [x for x in capsys.readouterr().err.splitlines() if x.startswith("WARNING")]
+    assert len(warnings) == 1 and "all 4 images of ham10000 are benign" in warnings[0]
+
+
 def test_a_download_of_the_archives_client_is_read_as_it_lies(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,7 +191,7 @@ def test_the_manifest_has_its_columns_and_absolute_paths_that_exist(
     monkeypatch.chdir(data.parent)
     main(command(Path("data"), out))
     header = (out / "manifest.csv").read_text().splitlines()[0]
-    assert header == "path,source,diagnosis,malignant,group,split"
+    assert header == "path,source,kind,diagnosis,malignant,group,split"
     assert all(Path(r["path"]).is_absolute() and Path(r["path"]).exists() for r in manifest(out))
 
 
@@ -418,6 +408,24 @@ BAD = [
         lambda d: replaced(d / "metadata.csv", "45,Malignant,Merkel", "45,Evil,Merkel"),
         "704: diagnosis_1 'Evil'",
     ),
+    (
+        "a lesion of no table",
+        "milk10k",
+        lambda d: replaced(d / MILK_METADATA, "IL_13", "IL_99"),
+        "'IL_99'; expected one of MILK10k_Training_GroundTruth.csv",
+    ),
+    (
+        "another kind of photo",
+        "milk10k",
+        lambda d: replaced(d / MILK_METADATA, "dermoscopic,ISIC_0000802", "x-ray,ISIC_0000802"),
+        "image_type 'x-ray'; expected one of clinical: close-up, dermoscopic",
+    ),
+    (
+        "an image listed twice",
+        "ham10000",
+        lambda d: replaced(d / HAM, "ISIC_0000104", "ISIC_0000103"),
+        "found 1 twice: ISIC_0000103",
+    ),
     ("no malignant/", "folders", lambda d: (d / "malignant").rename(d / "bad"), "no malignant/"),
     ("empty", "not_lesion", lambda d: [p.unlink() for p in d.iterdir()], "expected not_lesion im"),
 ]
@@ -547,7 +555,8 @@ def test_arguments_are_strict(
         ("ham10000", 6827, 1678, 954),
         ("isic2019", 1779, 446, 446),
         ("siim2020", 32542, 584, 584),
-        ("pad_ufes", 198, 217, 15),
+        ("pad_ufes", 221, 486, 17),
+        ("milk10k", 1768, 3748, 550),
     ],
 )
 def test_the_real_tables_read_as_published(
@@ -563,4 +572,4 @@ def test_the_real_siim_set_has_its_patients_and_listed_duplicates() -> None:
     siim = sources.read_siim2020(SHARED / "siim2020")
     assert len({record.group for record in siim.records}) == 2056
     assert len(siim.duplicates) == 425
-    assert sum(record.path is not None for record in siim.records) == 1804
+    assert sum(record.path is not None for record in siim.records) == 828

@@ -61,6 +61,42 @@ def test_every_file_of_a_folder_gets_a_row_in_order_of_name_but_hidden_ones(
     assert [row["reasons"] for row in rows] == ["", "", "not_a_lesion", "unsupported_format"]
 
 
+def test_hidden_files_masks_and_thumbnails_are_not_scored_and_that_is_said(
+    tiny_model, photos, tmp_path, capsys
+):
+    for name in ("masks/a.png", "deeper/thumbs/a.jpg", "a_segmentation.png", "__MACOSX/a.jpg"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(painter.encoded(painter.lesion(), "PNG"))
+    _, rows = run(tiny_model, tmp_path / "scores.csv", photos)
+    assert len(rows) == 4
+    lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("not scored, ")]
+    assert [line.partition(": ")[0].removeprefix("not scored, ") for line in lines] == [
+        "hidden, the system's own, or a broken link",
+        "masks, by their name",
+        "thumbnails, by their folder",
+    ]
+    assert [line.partition(": ")[2][0] for line in lines] == ["3", "2", "1"]
+    assert str(photos / "masks" / "a.png") in lines[1]
+
+
+def test_photos_behind_a_link_to_a_folder_are_scored(tiny_model, photos, tmp_path):
+    (tmp_path / "linked").symlink_to(photos)
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "more").symlink_to(photos)
+    _, rows = run(tiny_model, tmp_path / "scores.csv", tmp_path / "top")
+    assert [Path(row["path"]).name for row in rows][:2] == ["a_benign.png", "b_malignant.jpg"]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte order mark"])
+def test_a_table_is_read_with_and_without_a_byte_order_mark(tiny_model, photos, tmp_path, mark):
+    table = photos / "photos.csv"
+    table.write_text(f"{mark}path,note\na_benign.png,left arm\n{photos}/b_malignant.jpg,back\n")
+    out = tmp_path / "scores.csv"
+    assert main(["--model", str(tiny_model), "--out", str(out), "--table", str(table)]) == 0
+    with out.open(newline="") as file:
+        assert [row["verdict"] for row in csv.DictReader(file)] == ["benign", "malignant"]
+
+
 def test_a_probability_is_given_only_with_a_verdict(tiny_model, photos, tmp_path):
     _, rows = run(tiny_model, tmp_path / "scores.csv", photos)
     benign, malignant, *unjudged = [row["probability"] for row in rows]

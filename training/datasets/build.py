@@ -3,14 +3,16 @@
 import csv
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from training.datasets.duplicates import components, near_duplicates, same_picture
 from training.datasets.fingerprints import Fingerprint, fingerprint_all
-from training.datasets.manifest import COLUMNS
-from training.datasets.sources import Record, Source
-from training.datasets.splits import assign
+from training.datasets.keep_splits import EarlierSplits
+from training.datasets.manifest import HEADER
+from training.datasets.records import Record, Source
+from training.datasets.splits import SHARES, assign
 
 
 @dataclass(frozen=True)
@@ -24,18 +26,31 @@ class Prepared:
         duplicates: images dropped per source because another kept image is the same picture.
         contradictory: images dropped per source because their copies disagree on malignant.
         merged: number of groups that joined another because they share a picture or nearly.
+        moved: images whose split is not the kept one, by earlier and present split.
     """
 
     rows: list[tuple[Record, str, str]]
     prints: list[Fingerprint]
     unfit: list[str]
-    duplicates: Counter
-    contradictory: Counter
+    duplicates: Counter[str]
+    contradictory: Counter[str]
     merged: int
+    moved: Counter[tuple[str, str]]
 
 
-def prepare(read: list[Source], seed: int) -> Prepared:
+def prepare(
+    read: list[Source],
+    seed: int,
+    shares: Mapping[str, int] = SHARES,
+    earlier: EarlierSplits | None = None,
+) -> Prepared:
     """Drop duplicates, join groups that share a picture, split.
+
+    Args:
+        read: the sources.
+        seed: draws the split.
+        shares: percent of each source and diagnosis, by split.
+        earlier: splits to keep.
 
     Raises:
         PrepareError: images that cannot be read, or none left.
@@ -47,9 +62,10 @@ def prepare(read: list[Source], seed: int) -> Prepared:
     near = near_duplicates([each.hashes for each in found.prints])
     groups, merged = _joined_groups(records, same + near)
     rows = [records[index] for index in kept]
-    strata = [(record.source, record.diagnosis) for record in rows]
+    strata = [(record.source, record.kind, record.diagnosis) for record in rows]
     kept_groups = [groups[record.group] for record in rows]
-    splits = assign(kept_groups, strata, seed)
+    earlier = earlier or EarlierSplits([])
+    splits = assign(kept_groups, strata, seed, shares, earlier.of_groups(records, groups))
     dropped = Counter(record.source for record in records)
     dropped -= Counter(record.source for record in rows) + contradictory
     return Prepared(
@@ -59,10 +75,11 @@ def prepare(read: list[Source], seed: int) -> Prepared:
         dropped,
         contradictory,
         merged,
+        earlier.moves(rows, [splits[group] for group in kept_groups]),
     )
 
 
-def _one_of_each(records: list[Record], first_copy: list[int]) -> tuple[list[int], Counter]:
+def _one_of_each(records: list[Record], first_copy: list[int]) -> tuple[list[int], Counter[str]]:
     """The first image of each picture; none of a picture called both benign and malignant."""
     labels: dict[int, set[int]] = {}
     for record, first in zip(records, first_copy, strict=True):
@@ -96,13 +113,12 @@ def write_manifest(prepared: Prepared, path: Path) -> None:
     try:
         with partial.open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
-            table.writerow(COLUMNS)
+            table.writerow(HEADER)
             for record, group, split in prepared.rows:
                 assert record.path is not None
                 where = record.path.resolve().as_posix()
-                table.writerow(
-                    [where, record.source, record.diagnosis, record.malignant, group, split]
-                )
+                label = (record.diagnosis, record.malignant)
+                table.writerow([where, record.source, record.kind, *label, group, split])
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -1,16 +1,20 @@
 """Age, sex and skin tone of the patients, and the site of the lesion, from the sets' tables."""
 
-import csv
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.datasets.manifest import Row
+from training.datasets.manifest import ManifestError, Row
+from training.datasets.photos import without_suffix
+from training.datasets.published_tables import SUFFIXES
+from training.datasets.published_tables import rows as table_rows
+from training.datasets.records import PrepareError
 
 
 @dataclass(frozen=True)
 class _Table:
-    """Names of a set's table and of its columns; few sets record the skin tone."""
+    """Names of a set's tables, without suffix, and of their columns; few record the skin tone."""
 
     names: tuple[str, ...]
     image: str
@@ -21,18 +25,23 @@ class _Table:
 
 
 _TABLES = {
-    "ham10000": _Table(
-        ("HAM10000_metadata.csv", "HAM10000_metadata"), "image_id", "age", "sex", "localization"
-    ),
+    "ham10000": _Table(("HAM10000_metadata",), "image_id", "age", "sex", "localization"),
     "isic2019": _Table(
-        ("ISIC_2019_Training_Metadata.csv",), "image", "age_approx", "sex", "anatom_site_general"
+        ("ISIC_2019_Training_Metadata",), "image", "age_approx", "sex", "anatom_site_general"
     ),
     "siim2020": _Table(
-        ("train.csv",), "image_name", "age_approx", "sex", "anatom_site_general_challenge"
+        ("train", "ISIC_2020_Training_GroundTruth_v2", "ISIC_2020_Training_GroundTruth"),
+        "image_name",
+        "age_approx",
+        "sex",
+        "anatom_site_general_challenge",
     ),
-    "pad_ufes": _Table(("metadata.csv",), "img_id", "age", "gender", "region", "fitspatrick"),
+    "pad_ufes": _Table(("metadata",), "img_id", "age", "gender", "region", "fitspatrick"),
+    "milk10k": _Table(
+        ("MILK10k_Training_Metadata",), "isic_id", "age_approx", "sex", "site", "skin_tone_class"
+    ),
     "isic_archive": _Table(
-        ("metadata.csv",),
+        ("metadata",),
         "isic_id",
         "age_approx",
         "sex",
@@ -40,7 +49,24 @@ _TABLES = {
         "fitzpatrick_skin_type",
     ),
 }
+_FITZPATRICK = (
+    ((3, "Fitzpatrick I-II"), (5, "Fitzpatrick III-IV")),
+    "Fitzpatrick V-VI",
+)
+# MILK10k has a scale of its own, from 0, the darkest, to 5.
+_TONES = (
+    ((3, "MILK10k tone 0-2 (darkest)"), (4, "MILK10k tone 3")),
+    "MILK10k tone 4-5 (lightest)",
+)
 _ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4", "V": "5", "VI": "6"}
+_REGIONS = {
+    "hands and feet": r"hand|foot|acral|palm|sole|nail",
+    "head and neck": r"head|neck|face|scalp|\bear\b|nose|lip",
+    "trunk": r"trunk|torso|back|abdomen|chest|genital|buttock",
+    "arm": r"upper|\barm|forearm|shoulder",
+    "leg": r"lower|thigh|\bleg|knee",
+}
+"""What the sets call a site, by the first of these that has its word."""
 _FOLDERS_UP = 3  # The published archives keep their images at most this deep below the table.
 
 
@@ -49,8 +75,12 @@ def describe_patients(rows: list[Row]) -> list[dict[str, str]]:
 
     Returns:
         For each row, those of ``age`` ("under 40", "40 to 59", "60 and over"), ``sex`` ("female",
-        "male"), ``site`` (in the set's own words) and ``skin tone`` ("Fitzpatrick I-II", "III-IV",
-        "V-VI") that are recorded; nothing where no table stands beside the images.
+        "male"), ``site`` (in the set's own words), ``region`` (of the body, of ``_REGIONS``) and
+        ``skin tone`` ("Fitzpatrick I-II", "III-IV", "V-VI"; MILK10k's own) that are recorded;
+        nothing where no table stands beside the images.
+
+    Raises:
+        ManifestError: a table beside the images cannot be read.
     """
     known: dict[Path, dict[str, dict[str, str]]] = {}
     described = []
@@ -58,36 +88,45 @@ def describe_patients(rows: list[Row]) -> list[dict[str, str]]:
         path = Path(row.path)
         table = _find(path, row.source)
         if table and table not in known:
-            known[table] = _read(table, _TABLES[row.source])
+            known[table] = _read(table, row.source)
         described.append(known[table].get(path.stem, {}) if table else {})
     return described
 
 
 def _find(image: Path, source: str) -> Path | None:
     names = _TABLES[source].names if source in _TABLES else ()
-    tables = (folder / name for folder in image.parents[:_FOLDERS_UP] for name in names)
+    tables = (
+        folder / f"{name}{suffix}"
+        for folder in image.parents[:_FOLDERS_UP]
+        for name in names
+        for suffix in SUFFIXES
+    )
     return next((table for table in tables if table.is_file()), None)
 
 
-def _read(path: Path, table: _Table) -> dict[str, dict[str, str]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
+def _read(path: Path, source: str) -> dict[str, dict[str, str]]:
+    table = _TABLES[source]
+    tones = _TONES if source == "milk10k" else _FITZPATRICK
+    try:
         return {
-            Path(record.get(table.image) or "").stem: _describe(record, table)
-            for record in csv.DictReader(file)
+            without_suffix(record.get(table.image, "")): _describe(record, table, tones)
+            for record in table_rows(path)
         }
+    except PrepareError as error:
+        raise ManifestError(str(error)) from error
 
 
-def _describe(record: dict[str, str], table: _Table) -> dict[str, str]:
-    skin = record.get(table.skin) or ""
+def _describe(
+    record: dict[str, str], table: _Table, tones: tuple[tuple[tuple[int, str], ...], str]
+) -> dict[str, str]:
+    skin = record.get(table.skin, "")
+    site = record.get(table.site, "").lower()
     described = {
         "age": _band(record.get(table.age), ((40, "under 40"), (60, "40 to 59")), "60 and over"),
-        "sex": (record.get(table.sex) or "").lower(),
-        "site": (record.get(table.site) or "").lower(),
-        "skin tone": _band(
-            _ROMAN.get(skin, skin),
-            ((3, "Fitzpatrick I-II"), (5, "Fitzpatrick III-IV")),
-            "Fitzpatrick V-VI",
-        ),
+        "sex": record.get(table.sex, "").lower(),
+        "site": site,
+        "region": next((name for name, words in _REGIONS.items() if re.search(words, site)), ""),
+        "skin tone": _band(_ROMAN.get(skin, skin), *tones),
     }
     return {name: value for name, value in described.items() if value not in ("", "unknown")}
 

@@ -12,9 +12,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from training.datasets.sources import PrepareError, Record, Source
-
-SUFFIX = ".dcm"
+from lens.photo_files import DICOM, NO_IMAGE, content_of
+from training.datasets.records import PrepareError, Record, Source
 
 
 def without_dicom(read: list[Source], folder: Path) -> list[Source]:
@@ -43,7 +42,11 @@ def without_dicom(read: list[Source], folder: Path) -> list[Source]:
 
 
 def _is_dicom(record: Record) -> bool:
-    return record.path is not None and record.path.suffix.lower() == SUFFIX
+    if record.path is None:
+        return False
+    content = content_of(record.path)
+    # A file that is only named so is refused in words, as one that cannot be decoded is.
+    return content == DICOM or (content == NO_IMAGE and record.path.suffix.lower() == ".dcm")
 
 
 def _converted(record: Record, folder: Path, progress: tqdm) -> Record:
@@ -57,8 +60,8 @@ def _converted(record: Record, folder: Path, progress: tqdm) -> Record:
         partial.replace(png)
     patient = str(dataset.get("PatientID") or "")
     group = record.group
-    if record.source == "folders" and patient:
-        group = f"folders:patient-{hashlib.sha256(patient.encode()).hexdigest()[:16]}"
+    if group == f"{record.source}:{record.image}" and patient:
+        group = f"{record.source}:patient-{hashlib.sha256(patient.encode()).hexdigest()[:16]}"
     progress.update()
     return dataclasses.replace(record, path=png, group=group)
 
@@ -78,7 +81,7 @@ def _read(path: Path) -> Any:
 
 def _pixels(path: Path, dataset: Any) -> np.ndarray:
     """The first frame, uint8 (height, width, 3)."""
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     if dataset.get("SamplesPerPixel") != 3:
         raise PrepareError(

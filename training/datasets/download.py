@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.datasets.sources import PrepareError
+from training.datasets.records import PrepareError
 
 CLIENTS = {"isic": "isic-cli", "kaggle": "kaggle"}
 """Programs, and the packages that bring them."""

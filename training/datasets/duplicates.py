@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from training.datasets.sources import Record, Source
+from training.datasets.records import Record, Source
 
 # The ISIC Archive's name of a picture is the same in all sets made from it.
 _ARCHIVE_NAME = re.compile(r"(?:^|/)(ISIC_\d{7})(?=$|[._])")

@@ -12,7 +12,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from lens.images import InvalidImage, decode
-from training.datasets.sources import PrepareError, Record
+from training.datasets.records import PrepareError, Record
 
 WORKERS = 2
 
@@ -29,12 +29,14 @@ class Fingerprint:
         hashes: phash of 64 bits, phash and dhash of 256 bits (imagehash), packed in 72 bytes.
         size: width and height of the file's picture in pixels.
         colour: mean red, green and blue of the decoded pixels, 0-255.
+        is_mask: the picture has two greys alone, as the outline of a lesion is stored.
     """
 
     digest: bytes
     hashes: bytes
     size: tuple[int, int]
     colour: tuple[float, float, float]
+    is_mask: bool = False
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -53,7 +55,17 @@ def fingerprint(path: Path) -> Fingerprint:
         size = picture.size
     red, green, blue = pixels.mean(axis=(0, 1)).tolist()
     digest = hashlib.sha256(pixels.tobytes()).digest()
-    return Fingerprint(digest, np.packbits(bits).tobytes(), size, (red, green, blue))
+    packed = np.packbits(bits).tobytes()
+    return Fingerprint(digest, packed, size, (red, green, blue), _is_mask(pixels))
+
+
+def _is_mask(pixels: np.ndarray) -> bool:
+    """Whether nearly all pixels are one of two greys; resizing and JPEG blur the edge between."""
+    colourless = np.ptp(pixels, axis=-1) <= 8
+    greys = pixels[..., 1].astype(int)
+    low, high = np.quantile(greys, (0.01, 0.99))
+    near = np.minimum(np.abs(greys - low), np.abs(greys - high)) <= 12
+    return float((colourless & near).mean()) > 0.95
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ class Fingerprints:
 
     Attributes:
         prints: each one's fingerprint.
-        unfit: the images left out for their size, each as "path (reason)".
+        unfit: the images left out for their size or as masks, each as "path (reason)".
     """
 
     records: list[Record]
@@ -88,6 +100,8 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
             if isinstance(result, str):
                 line = f"{record.path} ({result.replace('_', ' ')})"
                 (found.unfit if result in _UNFIT else unreadable).append(line)
+            elif result.is_mask:
+                found.unfit.append(f"{record.path} (a mask: two greys alone)")
             else:
                 found.records.append(record)
                 found.prints.append(result)

@@ -7,7 +7,17 @@ from pathlib import Path
 
 from training.cli import CommandError
 
-COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
+HEADER = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
+COLUMNS = tuple(name for name in HEADER if name != "kind")
+"""What a manifest must have: older ones have no column ``kind``."""
+
+SPLITS = ("train", "val", "test")
+
+CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
+"""Kinds of photo: of a camera alone, as a phone takes it, or through a dermatoscope."""
+
+_DERMOSCOPIC_SOURCES = frozenset({"ham10000", "isic2019", "siim2020"})
+"""Where a manifest of before there was a column ``kind`` has dermoscopic photos."""
 
 
 class ManifestError(CommandError):
@@ -16,7 +26,13 @@ class ManifestError(CommandError):
 
 @dataclass(frozen=True)
 class Row:
-    """One image of the manifest; ``malignant`` is 0 or 1, ``split`` train, val or test."""
+    """One image of the manifest.
+
+    Attributes:
+        malignant: 0 or 1.
+        split: train, val or test.
+        kind: clinical or dermoscopic; where nothing is given, what its source has.
+    """
 
     path: str
     source: str
@@ -24,6 +40,12 @@ class Row:
     malignant: int
     group: str
     split: str
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.kind:
+            kind = DERMOSCOPIC if self.source in _DERMOSCOPIC_SOURCES else CLINICAL
+            object.__setattr__(self, "kind", kind)
 
 
 def read_manifest(path: str | Path) -> list[Row]:
@@ -41,22 +63,31 @@ def read_manifest(path: str | Path) -> list[Row]:
             "Get a public set (README, 'Train your own') and run: "
             "python -m training.prepare --ham10000 DIR --out data"
         )
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        if missing := set(COLUMNS) - set(table.fieldnames or ()):
-            raise ManifestError(
-                f"{path}: expected the columns {','.join(COLUMNS)}; "
-                f"missing {','.join(sorted(missing))}"
-            )
-        return [_row(path, number, record) for number, record in enumerate(table, start=2)]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            if missing := set(COLUMNS) - set(table.fieldnames or ()):
+                raise ManifestError(
+                    f"{path}: expected the columns {','.join(HEADER)}; "
+                    f"missing {','.join(sorted(missing))}"
+                )
+            return [_row(path, number, record) for number, record in enumerate(table, start=2)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{path}: expected a CSV table in UTF-8: {error}") from error
 
 
 def _row(path: Path, line: int, record: dict[str, str]) -> Row:
-    if record["malignant"] not in ("0", "1") or record["split"] not in ("train", "val", "test"):
+    if None in record.values():
+        raise ManifestError(f"{path}, line {line}: expected {len(record)} values, found fewer")
+    if record["malignant"] not in ("0", "1") or record["split"] not in SPLITS:
         raise ManifestError(
             f"{path}, line {line}: expected malignant 0 or 1 and split train, val or test, "
             f"got {record['malignant']!r} and {record['split']!r}"
         )
+    kind = record.get("kind", "")
+    if "kind" in record and kind not in KINDS:
+        expected = " or ".join(KINDS)
+        raise ManifestError(f"{path}, line {line}: expected kind {expected}, got {kind!r}")
     return Row(
         path=str(path.parent / record["path"]),
         source=record["source"],
@@ -64,7 +95,13 @@ def _row(path: Path, line: int, record: dict[str, str]) -> Row:
         malignant=int(record["malignant"]),
         group=record["group"],
         split=record["split"],
+        kind=kind,
     )
+
+
+def split_hashes(rows: list[Row]) -> dict[str, str]:
+    """The ``split_hash`` of each split."""
+    return {split: split_hash([row for row in rows if row.split == split]) for split in SPLITS}
 
 
 def split_hash(rows: list[Row]) -> str:

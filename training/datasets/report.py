@@ -4,23 +4,18 @@ The page holds pictures of the sets, whose terms forbid passing them on: it lies
 manifest, in a folder that is never committed.
 """
 
-import base64
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
-from sklearn.metrics import roc_auc_score
 
-from lens.images import decode
 from training.datasets.demographics import describe_patients
 from training.datasets.duplicates import closest_across
-from training.datasets.manifest import Row
-from training.datasets.sources import Record, Source
+from training.datasets.manifest import KINDS, Row
+from training.datasets.records import Record, Source
+from training.datasets.report_html import STYLE, TELLING, spread, table, telling, thumbnail
 from training.datasets.splits import SHARES
 
 if TYPE_CHECKING:
@@ -30,23 +25,8 @@ EXAMPLES = 6
 """Pictures shown of each class of a source."""
 CLOSEST = 12
 """Pairs shown that stand in different splits."""
-THUMBNAIL = 112  # pixels
-TELLING = 0.1
-"""From this distance to one half, the figure of a difference between classes is marked."""
 
 _CLASSES = ("benign", "malignant")
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; margin: 2rem auto; max-width: 62rem;
-  padding: 0 1rem; }
-h1, h2 { color: #0b6e75; } h2 { border-top: 1px solid #dfe3e8; padding-top: 1.5rem; }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem; }
-caption { text-align: left; font-weight: 600; padding-bottom: .25rem; }
-th, td { padding: .15rem .8rem .15rem 0; text-align: right; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; } tr { border-bottom: 1px solid #dfe3e8; }
-figure { display: inline-block; margin: 0 .5rem .5rem 0; } figcaption { font-size: 12px; }
-img { width: 112px; height: 112px; display: inline-block; }
-.telling { color: #b4554d; font-weight: 600; }
-"""
 
 
 def write_data_report(read: list[Source], prepared: "Prepared", path: Path) -> None:
@@ -60,13 +40,14 @@ def write_data_report(read: list[Source], prepared: "Prepared", path: Path) -> N
     parts = [
         "<h1>What the manifest holds</h1>",
         _overview(read, prepared),
+        _kinds(prepared),
         _leaks(prepared),
-        *(_source(source, prepared) for source in read),
+        *(_source(source, kind, prepared) for source in read for kind in _kinds_of(source)),
     ]
     text = "\n".join(parts)
     path.write_text(
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Data report</title>\n'
-        f"<style>{_STYLE}</style>\n{text}\n</html>\n",
+        f"<style>{STYLE}</style>\n{text}\n</html>\n",
         encoding="utf-8",
     )
 
@@ -76,14 +57,13 @@ def _overview(read: list[Source], prepared: "Prepared") -> str:
     for source in read:
         kept = [i for i, (record, _, _) in enumerate(prepared.rows) if record.source == source.name]
         malignant = sum(prepared.rows[i][0].malignant for i in kept)
-        present = sum(record.path is not None for record in source.records)
         rows.append(
             [
                 source.name,
                 f"{len(source.records):,}",
-                f"{len(source.records) - present:,}",
-                f"{source.unlisted:,}",
-                f"{sum(source.left_out.values()):,}",
+                f"{len(source.absent):,}",
+                f"{sum(map(len, source.not_taken.values())):,}",
+                f"{sum(map(len, source.left_out.values())):,}",
                 f"{prepared.duplicates[source.name]:,}",
                 f"{prepared.contradictory[source.name]:,}",
                 f"{len(kept):,}",
@@ -94,7 +74,7 @@ def _overview(read: list[Source], prepared: "Prepared") -> str:
         "source",
         "listed",
         "absent",
-        "not in its table",
+        "other files",
         "left out",
         "duplicates",
         "contradicting copies",
@@ -106,7 +86,22 @@ def _overview(read: list[Source], prepared: "Prepared") -> str:
         "<p>Where sources differ in their share of malignant images, a network can learn to know "
         "the source instead of the lesion.</p>"
     )
-    return _table("Images", header, rows) + note + (unfit if prepared.unfit else "")
+    return table("Images", header, rows) + note + (unfit if prepared.unfit else "")
+
+
+def _kinds(prepared: "Prepared") -> str:
+    counts = Counter((record.kind, split, record.malignant) for record, _, split in prepared.rows)
+    rows = []
+    for kind in KINDS:
+        totals = [counts[kind, split, 0] + counts[kind, split, 1] for split in SHARES]
+        if any(totals):
+            cells = zip(totals, SHARES, strict=True)
+            rows.append([kind, *(f"{n:,} ({counts[kind, split, 1]:,})" for n, split in cells)])
+    return table("By kind of photo: images (malignant)", ["kind", *SHARES], rows)
+
+
+def _kinds_of(source: Source) -> list[str]:
+    return [kind for kind in KINDS if any(record.kind == kind for record in source.records)]
 
 
 def _leaks(prepared: "Prepared") -> str:
@@ -126,7 +121,7 @@ def _leaks(prepared: "Prepared") -> str:
     shown = "".join(_pair(prepared, *pair) for pair in pairs)
     return (
         "<h2>Leaks across the splits</h2>"
-        + _table("Counted", ["what", "number"], rows)
+        + table("Counted", ["what", "number"], rows)
         + "<p>The most alike pictures in different splits, for you to look at. Small moles on much "
         "skin look alike to the hashes and are no leak; one lesion twice is.</p>"
         + (shown or "<p>None are alike.</p>")
@@ -138,21 +133,29 @@ def _pair(prepared: "Prepared", left: int, right: int, bits: int) -> str:
     names = f"{one.source} {one.image} ({split})<br>{other.source} {other.image} ({other_split})"
     caption = "<br>".join(escape(name) for name in names.split("<br>"))
     return (
-        f"<figure>{_thumbnail(one)} {_thumbnail(other)}"
+        f"<figure>{thumbnail(one)} {thumbnail(other)}"
         f"<figcaption>{caption}<br>{bits} of 512 bits differ</figcaption></figure>"
     )
 
 
-def _source(source: Source, prepared: "Prepared") -> str:
-    kept = [i for i, (record, _, _) in enumerate(prepared.rows) if record.source == source.name]
+def _source(source: Source, kind: str, prepared: "Prepared") -> str:
+    kept = [
+        i
+        for i, (record, _, _) in enumerate(prepared.rows)
+        if (record.source, record.kind) == (source.name, kind)
+    ]
+    title = f"<h2>{escape(source.name)}, {kind}</h2>"
     if not kept:
-        return f"<h2>{escape(source.name)}</h2><p>No image of it was kept.</p>"
+        return f"{title}<p>No image of it was kept.</p>"
     records = [prepared.rows[i][0] for i in kept]
     splits = [prepared.rows[i][2] for i in kept]
-    left_out = [f"<p>Left out, {escape(why)}: {n:,}</p>" for why, n in source.left_out.items()]
+    left_out = [
+        f"<p>Left out, {escape(why)}: {len(names):,} ({escape(', '.join(names[:3]))})</p>"
+        for why, names in [*source.left_out.items(), *source.not_taken.items()]
+    ]
     return "\n".join(
         [
-            f"<h2>{escape(source.name)}</h2>",
+            title,
             *left_out,
             _diagnoses(records, splits),
             _differences(prepared, kept),
@@ -172,7 +175,7 @@ def _diagnoses(records: list[Record], splits: list[str]) -> str:
         for key in sorted({key for key, _ in counts}, reverse=True)
         for malignant, name in [key]
     ]
-    return _table("Diagnoses", ["diagnosis", *SHARES], rows)
+    return table("Diagnoses", ["diagnosis", *SHARES], rows)
 
 
 def _differences(prepared: "Prepared", kept: list[int]) -> str:
@@ -188,29 +191,14 @@ def _differences(prepared: "Prepared", kept: list[int]) -> str:
         "blue, 0-255": colours[:, 2],
     }
     rows = [
-        [name, *(_spread(values[labels == label]) for label in (0, 1)), _telling(labels, values)]
+        [name, *(spread(values[labels == label]) for label in (0, 1)), telling(labels, values)]
         for name, values in measures.items()
     ]
     header = ["median (5th to 95th percentile)", *_CLASSES, "malignant has more"]
-    return _table("Pictures of each class", header, rows) + (
+    return table("Pictures of each class", header, rows) + (
         "<p>The last column is the share of pairs, one image of each class, in which the malignant "
         f"has more; 0.5 is no difference, {TELLING:g} away from it is marked.</p>"
     )
-
-
-def _spread(values: np.ndarray) -> str:
-    if not len(values):
-        return "-"
-    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
-    return f"{middle:.0f} ({low:.0f} to {high:.0f})"
-
-
-def _telling(labels: np.ndarray, values: np.ndarray) -> str:
-    if len(set(labels.tolist())) < 2:
-        return "-"
-    share = float(roc_auc_score(labels, values))
-    text = f"{share:.2f}"
-    return f'<span class="telling">{text}</span>' if abs(share - 0.5) >= TELLING else text
 
 
 def _patients(source: Source, records: list[Record]) -> list[str]:
@@ -223,19 +211,19 @@ def _patients(source: Source, records: list[Record]) -> list[str]:
         ]
     )
     tables = []
-    for kind in ("age", "sex", "site", "skin tone"):
+    for trait in ("age", "sex", "site", "skin tone"):
         counts = Counter(
-            (one.get(kind, "not recorded"), record.malignant)
+            (one.get(trait, "not recorded"), record.malignant)
             for one, record in zip(described, records, strict=True)
         )
         values = sorted({value for value, _ in counts}, key=_order)
         if values == ["not recorded"]:
-            tables.append(f"<p>{kind.capitalize()}: not recorded.</p>")
+            tables.append(f"<p>{trait.capitalize()}: not recorded.</p>")
             continue
         rows = [
             [value, *(f"{counts[value, malignant]:,}" for malignant in (0, 1))] for value in values
         ]
-        tables.append(_table(kind.capitalize(), [kind, *_CLASSES], rows))
+        tables.append(table(trait.capitalize(), [trait, *_CLASSES], rows))
     return tables
 
 
@@ -252,32 +240,8 @@ def _examples(records: list[Record], malignant: int) -> str:
     )
     places = np.linspace(0, len(members) - 1, min(EXAMPLES, len(members))).round().astype(int)
     figures = "".join(
-        f"<figure>{_thumbnail(members[place])}"
+        f"<figure>{thumbnail(members[place])}"
         f"<figcaption>{escape(members[place].diagnosis)}</figcaption></figure>"
         for place in places
     )
     return f"<h3>{_CLASSES[malignant].capitalize()}</h3>{figures or '<p>None.</p>'}"
-
-
-def _thumbnail(record: Record) -> str:
-    assert record.path is not None
-    picture = Image.fromarray(decode(record.path.read_bytes()))
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = BytesIO()
-    picture.save(buffer, "JPEG", quality=75)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    name = escape(f"{record.source} {record.image}", quote=True)
-    return f'<img alt="{name}" title="{name}" src="data:image/jpeg;base64,{data}">'
-
-
-def _table(caption: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; cells that begin with a tag are HTML already, all others are escaped."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table>"
-
-
-def _cell(text: str) -> str:
-    return text if text.startswith('<span class="telling">') else escape(text)

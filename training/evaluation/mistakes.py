@@ -54,7 +54,7 @@ def _draw(title: str, worst: list[int], rows: list[Row], answers: Answers, path:
     for axis, index in zip(axes.flat, worst, strict=False):
         row = rows[index]
         axis.imshow(decode(read_photo(row))[::THUMBNAIL, ::THUMBNAIL])
-        caption = f"{answers.probabilities[index]:.1%}, {row.diagnosis}\n{row.source}"
+        caption = f"{answers.probabilities[index]:.1%}, {row.diagnosis}\n{row.source}, {row.kind}"
         axis.set_title(f"{caption} {Path(row.path).stem}", fontsize=7, color=INK)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card
 from lens.verdict import PARTS
 from training.evaluation import tables
 from training.evaluation.metrics import FEWEST
@@ -16,6 +16,11 @@ _SETS = {
     "isic2019": ("ISIC 2019: dermoscopy, several clinics", "CC0 or CC BY-NC 4.0, by image"),
     "siim2020": ("SIIM-ISIC 2020: dermoscopy, several clinics", "CC BY-NC 4.0"),
     "pad_ufes": ("PAD-UFES-20: smartphone photos, Espírito Santo", "CC BY 4.0"),
+    "milk10k": ("MILK10k: both kinds of each lesion, many clinics", "CC BY-NC 4.0"),
+    "melanoma10k": (
+        "10,000 melanoma images: dermoscopy, ISIC Archive",
+        "by image, CC BY-NC at the strictest",
+    ),
     "isic_archive": ("ISIC Archive: dermoscopy, many clinics", "CC0, CC BY or CC BY-NC, by image"),
     "folders": ("a folder of the trainer's own", "the trainer's to say"),
 }
@@ -70,13 +75,27 @@ Written by `python -m training.evaluate`, not by hand. SHA-256 `{artifact.sha256
 {calibrated}
 `{card.name}` looks at one photo of a skin lesion, 500 x 500 pixels, and gives the probability
 that it is malignant: melanoma, basal cell carcinoma, squamous cell carcinoma, or actinic keratosis
-and Bowen's disease. At {card.threshold:.3f} and above the verdict is malignant{_rule(card)}.
+and Bowen's disease. {_thresholds(card)}
 Photos that are too dark, too bright, flat, blurred, or of what it takes for no lesion get no
 verdict."""
 
 
-def _rule(card: Card) -> str:
-    return f" ({card.threshold_rule})" if card.threshold_rule else ""
+def _thresholds(card: Card) -> str:
+    sentences = []
+    for kind, point in card.distinct_points().items():
+        photos = "" if kind == "any" else f" for {kind} photos"
+        rule = f" ({point.threshold_rule})" if point.threshold_rule else ""
+        sentences.append(
+            f"At {point.threshold:.3f} and above the verdict is malignant{photos}{rule}."
+        )
+    return "\n".join(sentences)
+
+
+def _temperatures(card: Card) -> str:
+    return ", ".join(
+        f"{point.temperature:.3f}" + ("" if kind == "any" else f" for {kind} photos")
+        for kind, point in card.distinct_points().items()
+    )
 
 
 _USE = """## Intended use
@@ -113,6 +132,10 @@ counts as neither found nor called benign; AUC and calibration count its probabi
 
 ![ROC curves]({where}/roc.png)
 
+### Melanomas found
+
+{tables.melanomas(report)}
+
 ### Beside the paper
 
 The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma alone).
@@ -147,7 +170,8 @@ The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma al
 
 ### By patient
 
-From the sets' own tables, where they say; few record the skin tone, PAD-UFES-20 by eye.
+From the sets' own tables, where they say. Few record the skin tone: PAD-UFES-20 by eye, MILK10k on
+a scale of its own.
 
 {tables.patients(report)}
 
@@ -219,7 +243,7 @@ def _file(card: Card) -> str:
     else:
         lines += ["The model file does not say which command made it.", ""]
     lines.append(
-        f"Temperature {card.temperature:.3f}; {_views(card)} averaged"
+        f"Temperature {_temperatures(card)}; {_views(card)} averaged"
         + (f"; made with {versions}" if versions else "")
         + (f"; made on {card.created}" if card.created else "")
         + ". `docs/experiments.md` tells what was tried."

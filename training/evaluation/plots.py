@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from sklearn.metrics import roc_curve
 
+from lens.card import Card
 from training.evaluation.metrics import (
     BENIGN,
     BINS,
@@ -19,7 +21,8 @@ from training.evaluation.tables import NAMES
 from training.plotting import INK, VALIDATION, plt
 
 PALE, GRID = "#d9e4e5", "#dfe3e8"
-_SOURCES = ("#6b7fb3", "#c98a2b", "#8a94a0", "#b4554d", "#7a9a5a")
+_POOLS = {"pooled": INK, "dermoscopic": VALIDATION, "clinical": "#a8485c"}
+_SOURCES = ("#6b7fb3", "#c98a2b", "#8a94a0", "#7a5a9a", "#7a9a5a", "#4f9dc4", "#b08968")
 
 
 def plot_roc(parts: dict[str, Answers], path: Path) -> None:
@@ -31,10 +34,10 @@ def plot_roc(parts: dict[str, Answers], path: Path) -> None:
     axis.plot([0, 1], [0, 1], color=GRID, linewidth=1)
     colours = iter(_SOURCES)
     for name, answers in reversed(parts.items()):
-        pooled = name.startswith("pooled")
+        pooled = name in _POOLS
         if len(set(answers.labels.tolist())) < 2:
             continue
-        colour = {"pooled": INK, "pooled_dermoscopy": VALIDATION}.get(name) or next(colours, GRID)
+        colour = _POOLS.get(name) or next(colours, GRID)
         false, true, _ = roc_curve(answers.labels, answers.probabilities)
         auc = area_under_curve(answers, np.ones((1, len(answers.labels))))[0]
         label = f"{NAMES.get(name, name)}, {auc:.3f}"
@@ -59,12 +62,12 @@ def plot_roc(parts: dict[str, Answers], path: Path) -> None:
 
 
 def plot_confusion(parts: dict[str, Answers], path: Path) -> None:
-    """Verdicts against the truth: all sources, and dermoscopy where there is more than it."""
+    """Verdicts against the truth: all, and each kind of photo where there are both."""
     whole = len(parts["pooled"].labels)
     shown = {
         name: answers
         for name, answers in parts.items()
-        if name == "pooled" or (name == "pooled_dermoscopy" and len(answers.labels) < whole)
+        if name == "pooled" or (name in _POOLS and len(answers.labels) < whole)
     }
     figure, axes = plt.subplots(
         1, len(shown), figsize=(5.4 * len(shown), 3.6), layout="constrained", squeeze=False
@@ -99,7 +102,7 @@ def plot_confusion(parts: dict[str, Answers], path: Path) -> None:
     plt.close(figure)
 
 
-def plot_reliability(answers: Answers, threshold: float, path: Path) -> None:
+def plot_reliability(answers: Answers, card: Card, path: Path) -> None:
     """Share of malignant lesions in each bin of the probability, and how many lesions it holds."""
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(6, 6.6), layout="constrained", height_ratios=(3, 1), sharex=True
@@ -121,16 +124,19 @@ def plot_reliability(answers: Answers, threshold: float, path: Path) -> None:
     edges = np.arange(BINS) / BINS
     bottom.bar(edges, counts, 1 / BINS, align="edge", color=PALE, edgecolor="white")
     bottom.set(xlim=(0, 1), xlabel="calibrated probability of malignant", ylabel="lesions")
+    for row, (kind, point) in enumerate(card.distinct_points().items()):
+        for axis in (top, bottom):
+            axis.axvline(point.threshold, color=INK, linewidth=1, linestyle=":")
+        label = f"threshold {point.threshold:.3f}" + ("" if kind == "any" else f", {kind}")
+        top.text(point.threshold + 0.012, 0.97 - 0.06 * row, label, color=INK, va="top")
     for axis in (top, bottom):
-        axis.axvline(threshold, color=INK, linewidth=1, linestyle=":")
         _calm(axis)
-    top.text(threshold + 0.012, 0.97, f"threshold {threshold:.3f}", color=INK, va="top")
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
 
 _CALLS = (BENIGN, MALIGNANT, REFUSED)
-_SHADES = plt.matplotlib.colors.LinearSegmentedColormap.from_list("calm", ["#f7fafa", VALIDATION])
+_SHADES = LinearSegmentedColormap.from_list("calm", ["#f7fafa", VALIDATION])
 
 
 def _operating_point(answers: Answers) -> tuple[float, float]:

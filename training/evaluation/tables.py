@@ -9,9 +9,11 @@ PAPER = {"benign": 85.99, "malignant": 70.38, "overall": 85.72}
 
 NAMES = {
     "pooled": "all sources",
-    "pooled_dermoscopy": "dermoscopy, pooled",
+    "clinical": "clinical photos, pooled",
+    "dermoscopic": "dermoscopy, pooled",
     "pad_ufes": "pad_ufes (smartphone)",
     "not_lesion": "photographs of anything else",
+    "skin_other": "skin diseases that are no mole",
 }
 
 
@@ -20,6 +22,7 @@ def everything(report: dict[str, Any]) -> str:
     sections = {
         "Right verdicts, beside the paper's": paper(report),
         "Test figures (95 % intervals)": parts(report),
+        "Melanomas found": melanomas(report),
         "Calibration": calibration(report),
         "Refused": refused(report),
         "Verdicts that change with the photo": changes(report),
@@ -33,7 +36,7 @@ def everything(report: dict[str, Any]) -> str:
 
 def paper(report: dict[str, Any]) -> str:
     """The paper's table: right and total of benign, of malignant and of all."""
-    shown = [name for name in ("pooled_dermoscopy", "pooled") if name in report["test"]]
+    shown = [name for name in ("dermoscopic", "clinical", "pooled") if name in report["test"]]
     rows = []
     for kind, percent in PAPER.items():
         counts = [_right(report["test"][name]["right"], kind) for name in shown]
@@ -52,12 +55,21 @@ def of(right: int, total: int) -> str:
 
 
 def parts(report: dict[str, Any]) -> str:
-    """AUC, sensitivity and specificity, pooled and per source."""
+    """AUC, sensitivity and specificity: of all, by kind of photo, then by source."""
     return _figures({NAMES.get(name, name): part for name, part in report["test"].items()})
 
 
+def melanomas(report: dict[str, Any]) -> str:
+    """Share of the melanomas called malignant, likewise."""
+    rows = [
+        [NAMES.get(name, name), str(part["n"]), percent(part["found"])]
+        for name, part in report["melanomas"].items()
+    ]
+    return markdown(["", "melanomas", "found"], rows) if rows else "No melanoma among them."
+
+
 def patients(report: dict[str, Any]) -> str:
-    """The same per age band, sex and skin tone."""
+    """The same per age band, sex, region of the body and skin tone."""
     flat = {
         f"{kind}: {value}": part
         for kind, values in report["patients"].items()

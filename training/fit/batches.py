@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from lens.images import SIZE, InvalidImage, decode, decoder
 from training.cli import CommandError
-from training.datasets.manifest import ManifestError, Row
+from training.datasets.manifest import CLINICAL, ManifestError, Row
 from training.fit.augmentation import Augmentation, graft
 from training.fit.distillation import Lessons
 from training.fit.negatives import cut_skin, paint_nonsense
@@ -119,27 +119,30 @@ def decode_row(row: Row) -> np.ndarray:
 
 
 def sampling_weights(rows: list[Row]) -> np.ndarray:
-    """Probability of drawing each row: both classes alike in every source.
+    """Probability of drawing each row: both classes alike in every source and kind of photo.
 
     Where a source has a larger share of one class than of the other, a network learns to know the
     source: drawn by the root of its size, SIIM was a quarter of the benign and a twentieth of the
-    malignant, and its few melanomas were told from its moles no better than by chance. A source's
-    share is the root of its smaller class: between its size, where the largest would decide, and
-    evenly, where SIIM's 13 melanomas would be shown a hundred times an epoch.
+    malignant, and its few melanomas were told from its moles no better than by chance. The
+    share of a source (of each kind of photo in it) is the root of its smaller class: between its
+    size, where the largest would decide, and evenly, where SIIM's 13 melanomas would be shown a
+    hundred times an epoch.
 
     Returns:
         float64 (len(rows),), summing to 1.
     """
-    cells = Counter((row.source, row.malignant) for row in rows)
+    cells = Counter((row.source, row.kind, row.malignant) for row in rows)
     shares = {
-        (source, malignant): math.sqrt(min(count, cells[source, 1 - malignant] or count))
-        for (source, malignant), count in cells.items()
+        (source, kind, malignant): math.sqrt(
+            min(count, cells[source, kind, 1 - malignant] or count)
+        )
+        for (source, kind, malignant), count in cells.items()
     }
-    totals = [sum(share for cell, share in shares.items() if cell[1] == m) for m in (0, 1)]
+    totals = [sum(share for cell, share in shares.items() if cell[2] == m) for m in (0, 1)]
     cell_weights = {
-        cell: share / (2 * totals[cell[1]] * cells[cell]) for cell, share in shares.items()
+        cell: share / (2 * totals[cell[2]] * cells[cell]) for cell, share in shares.items()
     }
-    return np.array([cell_weights[row.source, row.malignant] for row in rows])
+    return np.array([cell_weights[row.source, row.kind, row.malignant] for row in rows])
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,7 @@ class Batches(keras.utils.PyDataset):
         target = {
             "malignant": np.array([row.malignant]),
             "lesion": np.ones(1),
+            "kind": np.array([row.kind == CLINICAL]),
             "diagnosis": diagnosis,
         }
         weight = {"diagnosis": float(diagnosis.any())}
@@ -261,12 +265,10 @@ class Batches(keras.utils.PyDataset):
 
     def _other(self, rng: np.random.Generator) -> Example:
         count = len(self.examples.others)
-        target = {
-            "malignant": np.zeros(1),
-            "lesion": np.zeros(1),
-            "diagnosis": np.zeros(len(DIAGNOSES)),
-        }
-        weight = {"malignant": 0.0, "diagnosis": 0.0, "opinion": 0.0}
+        zero = np.zeros(1)
+        nothing = np.zeros(len(DIAGNOSES))
+        target = {"malignant": zero, "lesion": zero, "kind": zero, "diagnosis": nothing}
+        weight = {"malignant": 0.0, "kind": 0.0, "diagnosis": 0.0, "opinion": 0.0}
         kind = rng.random()
         if count and kind < PHOTOGRAPHS:
             return self.examples.others[rng.integers(count)], target, weight

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from lens.files import replacing
-from training.datasets.manifest import Row
+from training.datasets.manifest import KINDS, Row
 from training.fit.batches import DIAGNOSES, Batches, Examples, sampling_weights
 from training.fit.callbacks import (
     FiniteLoss,
@@ -70,6 +70,7 @@ def compile_learner(model: keras.Model, recipe: Recipe, steps: int) -> None:
     losses = {
         "malignant": keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
         "lesion": keras.losses.BinaryCrossentropy(),
+        "kind": keras.losses.BinaryCrossentropy(),
         "diagnosis": keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         "teacher": keras.losses.CosineSimilarity(),
         "opinion": keras.losses.BinaryCrossentropy(),
@@ -177,10 +178,13 @@ class Validation:
             "val_accuracy": float(((probabilities >= 0.5) == labels).mean()),
             "val_auc": float(roc_auc_score(labels, probabilities)),
         }
+        parts = {kind: [row.kind == kind for row in self.rows] for kind in KINDS}
         for source in sorted({row.source for row in self.rows}):
-            chosen = np.array([row.source == source for row in self.rows])
+            parts[source] = [row.source == source for row in self.rows]
+        for name, members in parts.items():
+            chosen = np.array(members)
             if len(set(labels[chosen])) == 2:
-                figures[f"val_auc_{source}"] = float(
+                figures[f"val_auc_{name}"] = float(
                     roc_auc_score(labels[chosen], probabilities[chosen])
                 )
         return figures

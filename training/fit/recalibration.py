@@ -3,7 +3,8 @@
 import dataclasses
 
 from lens import artifact
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card
 from training import networks
 from training.datasets.manifest import read_manifest
 from training.fit.calibration import calibrate
@@ -30,7 +31,7 @@ def recalibrate(options: RecalibrateOptions) -> Card:
         card,
         views=views_of(card.name),
         command=f"{card.command}\n{options.command}".strip(),
-        split_hashes=set_aside(read_manifest(options.manifest), [options.model]),
+        split_hashes=set_aside(read_manifest(options.manifest), [options.model], options.manifest),
         metrics={},
     )
     if splits.others:

@@ -13,10 +13,11 @@ from pathlib import Path
 import keras
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card
 from lens.files import replacing
 from training import networks
-from training.datasets.manifest import ManifestError, Row, read_manifest, split_hash
+from training.datasets.keep_splits import images_learned
+from training.datasets.manifest import ManifestError, Row, read_manifest, split_hashes
 from training.fit import record
 from training.fit.batches import Examples, open_images
 from training.fit.calibration import calibrate
@@ -25,6 +26,7 @@ from training.fit.device import choose_precision, distribute, host
 from training.fit.distillation import Lessons
 from training.fit.lesion_head import refit_refusal
 from training.fit.loop import Validation, fit
+from training.fit.malignant_heads import refit_malignant
 from training.fit.options import TrainOptions
 from training.plotting import plot_curves
 
@@ -61,6 +63,8 @@ def train(options: TrainOptions) -> Card:
     keras.config.set_dtype_policy("float32")
     served = networks.build(options.network)
     served.set_weights(learned.network.get_weights())
+    if "kind" in served.output:
+        refit_malignant(served, learned.examples.images, learned.examples.rows)
     with replacing(options.out.with_name(f"{options.out.stem}_curves.png")) as curves:
         plot_curves(learned.history, curves)
         return finish(served, card, options.out, learned.examples, learned.validation, options.seed)
@@ -74,7 +78,7 @@ def finish(
     validation: Validation,
     seed: int,
 ) -> Card:
-    """Fit the refusal on training images and the rest of the card on validation; write the file."""
+    """Fit the last layers on training images and the card on validation; write the file."""
     if "lesion" in served.output:
         refit_refusal(served, examples, seed)
     return calibrate(served, card, path, validation.images, validation.rows)
@@ -188,7 +192,7 @@ def _card(options: TrainOptions, rows: list[Row]) -> Card:
             "recipe": options.recipe,
             "changed": dict(setting.split("=", 1) for setting in options.overrides),
         },
-        split_hashes=set_aside(rows, options.parents()),
+        split_hashes=set_aside(rows, options.parents(), options.manifest),
         versions={"python": platform.python_version()} | {name: version(name) for name in packages},
         command=options.command,
         created=datetime.date.today().isoformat(),
@@ -200,7 +204,9 @@ def views_of(network: str) -> int:
     return 1 if network in networks.PAPER else 8
 
 
-def set_aside(rows: list[Row], learned_from: Iterable[Path]) -> dict[str, str]:
+def set_aside(
+    rows: list[Row], learned_from: Iterable[Path], manifest: Path | None = None
+) -> dict[str, str]:
     """Hashes of a manifest's splits, for a card; without the test split where it was not set aside.
 
     A model that starts from another, or is taught by it, has learned from that one's photos too.
@@ -208,13 +214,24 @@ def set_aside(rows: list[Row], learned_from: Iterable[Path]) -> dict[str, str]:
     Args:
         rows: of the manifest in use.
         learned_from: those other models.
+        manifest: its file, where the earlier manifests that it has grown from lie beside it.
+
+    Raises:
+        TrainingError: one of the models has learned from images of the test split.
     """
-    hashes = {
-        split: split_hash([row for row in rows if row.split == split])
-        for split in ("train", "val", "test")
-    }
+    hashes = split_hashes(rows)
     for path in learned_from:
-        if artifact.read_card(path).split_hashes.get("test") != hashes["test"]:
+        theirs = artifact.read_card(path).split_hashes
+        if theirs.get("test") == hashes["test"]:
+            continue
+        test = [row for row in rows if row.split == "test"]
+        learned = images_learned(theirs, manifest, test) if manifest else None
+        if learned:
+            raise TrainingError(
+                f"{path}: expected a model that has not seen the test split; it has learned from "
+                f"{len(learned):,} of its {len(test):,} images, such as {learned[0]}"
+            )
+        if learned is None:
             print(
                 f"WARNING: {path} was trained beside another test split, or does not say; it may "
                 "have learned from photos of this one, and so has what is made of it.",
@@ -227,8 +244,9 @@ def set_aside(rows: list[Row], learned_from: Iterable[Path]) -> dict[str, str]:
 
 def describe(card: Card, out: Path, manifest: Path) -> str:
     """What was written, and what to run next."""
-    return (
-        f"{out}: threshold {card.threshold:.3f} ({card.threshold_rule}), "
-        f"temperature {card.temperature:.2f}\n"
-        f"next: python -m training.evaluate {out} --manifest {manifest}"
+    points = "".join(
+        f"{out}: {kind} photos: threshold {point.threshold:.3f} ({point.threshold_rule}), "
+        f"temperature {point.temperature:.2f}\n"
+        for kind, point in card.distinct_points().items()
     )
+    return f"{points}next: python -m training.evaluate {out} --manifest {manifest}"

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.engine import open_engine
 from lens.files import replacing
 from training import networks
@@ -182,7 +182,8 @@ def _judge(
     if run.ours:
         card = calibrate(network, dataclasses.replace(card, views=8), path, images, rows)
     else:
-        card = dataclasses.replace(card, threshold_rule="the paper's")
+        point = OperatingPoint(threshold_rule="the paper's")
+        card = dataclasses.replace(card, operating_points=for_all_kinds(point))
         artifact.save(network, path, card)
     # Keras is loaded already, and a GPU that trains can test too.
     return Judge(open_engine(path, "keras"), card)

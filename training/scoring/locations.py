@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lens.images import InvalidImage
+from lens.photo_files import made_from_photos, walk
 from training.cli import CommandError
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -20,28 +21,57 @@ class ArchiveError(CommandError):
     """Nothing can be read from where the photos should lie; the message says what to do."""
 
 
-def find(locations: Iterable[str], besides: Collection[Path]) -> list[str]:
+HIDDEN = "hidden, the system's own, or a broken link"
+
+
+def find(
+    locations: Iterable[str], besides: Collection[Path]
+) -> tuple[list[str], dict[str, list[str]]]:
     """The photos at some locations: in their order, those of a folder sorted, each once.
 
     Args:
         locations: files, folders, and URLs of both, such as s3://bucket/folder. A folder means all
-            its files but the hidden ones; a location that does not exist is kept, to be reported.
+            its files but hidden ones, the system's own, masks and thumbnails; a location that does
+            not exist is kept, to be reported.
         besides: files that are no photos even if they lie in a folder.
 
+    Returns:
+        The photos; and what of the folders is left alone, by the reason.
+
     Raises:
-        ArchiveError: a URL's store cannot be listed, or the package that reads it is missing.
+        ArchiveError: a folder cannot be read, a URL's store cannot be listed, or the package that
+            reads it is missing.
     """
     found: dict[str, None] = {}
+    left: dict[str, list[str]] = {}
     for location in locations:
         if _is_url(location):
             found |= dict.fromkeys(_find_in_store(location))
         elif os.path.isdir(location):
-            folder = Path(location)
-            files = sorted(file for file in folder.rglob("*") if _counts(file, folder, besides))
-            found |= dict.fromkeys(map(str, files))
+            found |= dict.fromkeys(_find_in_folder(Path(location), besides, left))
         else:
             found[str(Path(location))] = None
-    return list(found)
+    return list(found), left
+
+
+def _find_in_folder(
+    folder: Path, besides: Collection[Path], left: dict[str, list[str]]
+) -> list[str]:
+    """The files to judge; adds to ``left`` what is left alone."""
+    try:
+        files, hidden = walk(folder)
+    except OSError as error:
+        raise ArchiveError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    if hidden:
+        left.setdefault(HIDDEN, []).extend(map(str, hidden))
+    ours = {path.resolve() for path in besides}
+    found = []
+    for file in files:
+        if made := made_from_photos(file.relative_to(folder)):
+            left.setdefault(made, []).append(str(file))
+        elif file.resolve() not in ours:
+            found.append(str(file))
+    return found
 
 
 def listed(table: Path) -> list[str]:
@@ -51,7 +81,7 @@ def listed(table: Path) -> list[str]:
         ArchiveError: there is no such table, or it has no such column.
     """
     try:
-        with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
             columns = rows.fieldnames or ()
             if "path" not in columns:
@@ -91,15 +121,6 @@ def _is_url(location: str) -> bool:
 
 def _is_hidden(parts: Iterable[str]) -> bool:
     return any(part.startswith(".") for part in parts)
-
-
-def _counts(file: Path, folder: Path, besides: Collection[Path]) -> bool:
-    # os.path, not pathlib: it answers no where pathlib raises, as in a folder without permission.
-    return (
-        not _is_hidden(file.relative_to(folder).parts)
-        and os.path.isfile(file)
-        and file.resolve() not in {path.resolve() for path in besides}
-    )
 
 
 def _open_store(url: str) -> tuple[Any, str]:

@@ -30,7 +30,10 @@ def score_all(options: ScoreOptions) -> int:
     checksum = artifact.sha256(options.model)[:12]
     partial = options.out.with_name(f"{options.out.name}.{checksum}.partial")
     named = listed(options.table) if options.table else []
-    locations = find([*options.paths, *named], besides=(options.out, partial))
+    locations, left = find([*options.paths, *named], besides=(options.out, partial))
+    for reason, names in left.items():
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        print(f"not scored, {reason}: {len(names):,} ({shown})", file=sys.stderr)
     done, counts = _keep(partial, set(locations))
     if done:
         print(f"{len(done)} of {len(locations)} files are in {partial} already")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from joblib import Parallel, delayed, parallel_config
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card
 from lens.engine import Engine, open_engine
 from lens.images import InvalidImage, decode
 from lens.verdict import judge

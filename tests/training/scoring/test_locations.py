@@ -12,10 +12,12 @@ from pathlib import Path
 
 import painter
 import pytest
+from no_rights import unreadable
 from serving import ROOT, free_port, wait_until
 
 from lens import artifact
 from training.score import main
+from training.scoring.locations import ArchiveError, find
 from training.scoring.workers import COLUMNS
 
 DARK = painter.encoded(painter.lesion(size=256))
@@ -89,6 +91,14 @@ def test_only_whole_rows_of_files_that_were_read_are_gone_on_with(
     partial_of(out, tiny_model).write_text(text)
     assert main(["--model", str(tiny_model), "--out", str(out), str(photo)]) == 0
     assert verdicts(out) == {"1.jpg": verdict}
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(photos: Path) -> None:
+    closed = photos / "closed"
+    closed.mkdir()
+    with unreadable(closed), pytest.raises(ArchiveError) as error:
+        find([str(photos)], besides=())
+    assert str(error.value) == f"{closed}: cannot be read: Permission denied"
 
 
 def test_rows_of_another_model_are_not_gone_on_with(

@@ -1,0 +1,137 @@
+"""The tables of published sets under every name and in every shape they are handed out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from published_sets import HAM, METADATA, MILK_METADATA, MILK_TRUTH, TRUTH, by_name, command
+from published_sets import published as paint
+
+from training.datasets.demographics import describe_patients
+from training.datasets.manifest import read_manifest
+from training.prepare import main
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return paint(tmp_path / "data")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def changed(path: Path, change: Callable[[str], str], name: str | None = None) -> None:
+    text = path.read_text()
+    path.unlink()
+    (path.parent / (name or path.name)).parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / (name or path.name)).write_bytes(change(text).encode())
+
+
+def same(text: str) -> str:
+    return text
+
+
+def tabs(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join("\t".join(f'"{cell}"' for cell in line.split(",")) for line in lines)
+
+
+def with_lesions(text: str) -> str:
+    header, *lines = text.splitlines()
+    head = header.replace("patient_id,", "patient_id,lesion_id,")
+    cells = [line.split(",") for line in lines]
+    return "\n".join([head, *(",".join([*c[:2], f"IL_{i}", *c[2:]]) for i, c in enumerate(cells))])
+
+
+SHAPES = [
+    ("HAM10000 of Dataverse", "ham10000", HAM, tabs, "HAM10000_metadata.tab"),
+    ("HAM10000 without suffix", "ham10000", HAM, same, "HAM10000_metadata"),
+    ("HAM10000 in a folder", "ham10000", HAM, same, "dataverse_files/HAM10000_metadata.csv"),
+    ("HAM10000 in small letters", "ham10000", HAM, same, "ham10000_metadata.csv"),
+    ("SIIM of the archive", "siim2020", "train.csv", same, "ISIC_2020_Training_GroundTruth.csv"),
+    (
+        "SIIM of the archive, second version",
+        "siim2020",
+        "train.csv",
+        with_lesions,
+        "ISIC_2020_Training_GroundTruth_v2.csv",
+    ),
+    ("Excel's byte order mark", "ham10000", HAM, lambda text: "\ufeff" + text, None),
+    ("Excel's semicolons", "isic2019", METADATA, lambda text: text.replace(",", ";"), None),
+    ("lines as Windows ends them", "isic2019", TRUTH, lambda t: t.replace("\n", "\r\n"), None),
+    ("blanks beside commas", "milk10k", MILK_METADATA, lambda t: t.replace(",", " , "), None),
+    ("blank lines at the end", "pad_ufes", "metadata.csv", lambda text: text + "\n\n", None),
+    ("all its tables in a folder", "milk10k", MILK_TRUTH, same, f"tables/{MILK_TRUTH}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "change", "name"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES]
+)
+def test_a_table_gives_the_same_under_each_published_name_and_shape(
+    data: Path, out: Path, source: str, table: str, change: Callable[[str], str], name: str | None
+) -> None:
+    main(command(data, out, source))
+    before = by_name(out)
+    changed(data / source / table, change, name)
+    assert main(command(data, out, source)) == 0
+    assert by_name(out) == before
+
+
+def test_ham10000_is_read_as_the_isic_2018_challenge_hands_it_out(data: Path, out: Path) -> None:
+    main(command(data, out, "ham10000"))
+    before = by_name(out)
+    folder = data / "ham10000"
+    (folder / HAM).unlink()
+    for name, text in (
+        (
+            "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv",
+            "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\n"
+            "ISIC_0000101,1.0,0.0,0.0,0.0,0.0,0.0,0.0\nISIC_0000102,1.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+            "ISIC_0000103,0.0,0.0,0.0,1.0,0.0,0.0,0.0\nISIC_0000104,0.0,1.0,0.0,0.0,0.0,0.0,0.0\n",
+        ),
+        (
+            "ISIC2018_Task3_Training_LesionGroupings.csv",
+            "image,lesion_id,diagnosis_confirm_type\nISIC_0000101,HAM_1,histo\n"
+            "ISIC_0000102,HAM_1,histo\nISIC_0000103,HAM_2,histo\nISIC_0000104,HAM_3,histo\n",
+        ),
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    assert main(command(data, out, "ham10000")) == 0
+    assert by_name(out) == before
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "name"),
+    [
+        ("ham10000", HAM, "HAM10000_metadata.tab"),
+        ("siim2020", "train.csv", "ISIC_2020_Training_GroundTruth_v2.csv"),
+        ("milk10k", MILK_METADATA, None),
+    ],
+)
+def test_patients_are_described_from_each_published_table(
+    data: Path, out: Path, source: str, table: str, name: str | None
+) -> None:
+    changed(data / source / table, tabs if name and name.endswith(".tab") else same, name)
+    main(command(data, out, source))
+    for described in describe_patients(read_manifest(out / "manifest.csv")):
+        assert described["age"] == ("40 to 59") and described["sex"] == "male"
+
+
+def test_milk10ks_skin_tones_and_sites_are_told(data: Path, out: Path) -> None:
+    main(command(data, out, "milk10k"))
+    rows = read_manifest(out / "manifest.csv")
+    told = {
+        Path(row.path).stem: one for row, one in zip(rows, describe_patients(rows), strict=True)
+    }
+    assert told["ISIC_0000801"]["skin tone"] == "MILK10k tone 3"
+    assert told["ISIC_0000803"]["skin tone"] == "MILK10k tone 0-2 (darkest)"
+    assert [told[f"ISIC_000080{n}"].get("region") for n in (1, 3, 5)] == [
+        "trunk",
+        "hands and feet",
+        None,
+    ]
+    assert "skin tone" not in told["ISIC_0000805"]

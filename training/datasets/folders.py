@@ -1,0 +1,98 @@
+"""Readers of photos in folders, without a table: classes by the folder's name, or no lesion."""
+
+import re
+import unicodedata
+from dataclasses import replace
+from pathlib import Path
+
+from training.datasets.manifest import CLINICAL, DERMOSCOPIC
+from training.datasets.photos import Folder, open_folder
+from training.datasets.records import PrepareError, Record, Source
+
+CLASSES = {"benign": 0, "malignant": 1}
+
+# The Monkeypox Skin Lesion Dataset names its photos by patient and number: NM78_01.
+_PATIENT_AND_NUMBER = re.compile(r"(\bN?M\d+)_\d\d$")
+
+
+def read_folders(path: Path, kind: str) -> Source:
+    """Photos in folders ``benign`` and ``malignant``, at any depth; each photo is a group.
+
+    The source is named as the folder.
+
+    Args:
+        path: of the folder.
+        kind: of the photos, clinical or dermoscopic.
+
+    Raises:
+        PrepareError: a folder or class is missing, or cannot be read.
+    """
+    folder = open_folder(path)
+    source = path.resolve().name
+    records, outside = [], []
+    for file in folder.photos:
+        name = file.relative_to(path).as_posix()
+        malignant = _class_of(file.relative_to(path).parent)
+        if malignant is None:
+            outside.append(name)
+        else:
+            records.append(
+                Record(source, name, "unknown", malignant, f"{source}:{name}", kind, file)
+            )
+    _require_classes(folder, records)
+    left = {"in no folder benign or malignant": outside} if outside else {}
+    return Source(source, records, not_taken=_not_taken(folder) | left)
+
+
+def _class_of(folder: Path) -> int | None:
+    """The class of the innermost folder that names one, in any case or width of letters."""
+    for part in reversed(folder.parts):
+        name = unicodedata.normalize("NFKC", part).strip().casefold()
+        if name in CLASSES:
+            return CLASSES[name]
+    return None
+
+
+def _require_classes(folder: Folder, records: list[Record]) -> None:
+    classes = {record.malignant for record in records}
+    if missing := [name for name, malignant in CLASSES.items() if malignant not in classes]:
+        seen = sorted({f"{path.parent.name}/" for path in folder.photos})
+        shown = ", ".join(map(repr, seen[:5])) + (" and more" if len(seen) > 5 else "")
+        raise PrepareError(
+            f"{folder.path}: expected images in folders named benign and malignant, found no "
+            f"{'/ and no '.join(missing)}/ with images; images lie in {shown or 'no folder'}"
+        )
+
+
+def _not_taken(folder: Folder) -> dict[str, list[str]]:
+    others = [path.relative_to(folder.path).as_posix() for path in folder.others]
+    return folder.not_taken | ({"no image": others} if others else {})
+
+
+def read_melanoma10k(path: Path) -> Source:
+    """The set of 10,000 melanoma images: ``benign/`` and ``malignant/``, all of it melanoma."""
+    source = read_folders(path, DERMOSCOPIC)
+    records = [
+        replace(
+            record,
+            source="melanoma10k",
+            group=f"melanoma10k:{record.image}",
+            diagnosis="melanoma" if record.malignant else "unknown",
+        )
+        for record in source.records
+    ]
+    return replace(source, name="melanoma10k", records=records)
+
+
+def read_not_lesion(path: Path) -> Source:
+    """Photos that show no lesion, a source named as its folder; each its own group, or patient."""
+    folder = open_folder(path)
+    source = path.resolve().name
+    records = []
+    for file in folder.photos:
+        name = file.relative_to(path).with_suffix("").as_posix()
+        group = f"{source}:" + _PATIENT_AND_NUMBER.sub(r"\1", name)
+        records.append(Record(source, name, "not_lesion", 0, group, CLINICAL, file))
+    if not records:
+        raise PrepareError(f"{path}: expected {source} images in it or its sub-folders, found none")
+    return Source(source, records, not_taken=_not_taken(folder))

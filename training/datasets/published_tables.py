@@ -1,0 +1,94 @@
+"""The tables of published sets: found by name, read whatever separates their columns."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from training.datasets.photos import Folder
+from training.datasets.records import PrepareError
+
+SUFFIXES = (".csv", "", ".tab", ".tsv", ".txt")
+"""Of a table. Harvard's Dataverse hands out .tab, or the name alone; the first of these is read."""
+
+
+def find_table(folder: Folder, *stems: str) -> Path:
+    """The table of one of these names, the first first, in the folder or anywhere below it.
+
+    Raises:
+        PrepareError: there is none.
+    """
+    table = find_optional_table(folder, *stems)
+    if table is None:
+        raise PrepareError(f"{folder.path}: expected {stems[0]}.csv in it, found none")
+    return table
+
+
+def find_optional_table(folder: Folder, *stems: str) -> Path | None:
+    for name in (f"{stem}{suffix}".lower() for stem in stems for suffix in SUFFIXES):
+        # The one nearest to the top: an archive may hold tables of parts of the set further down.
+        named = [path for path in folder.others if path.name.lower() == name]
+        if named:
+            return min(named, key=lambda path: (len(path.parts), path))
+    return None
+
+
+def rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """The rows of a table in UTF-8, with or without a byte order mark; blanks at ends are cut.
+
+    Raises:
+        PrepareError: columns or values are missing, or it is no such table.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, delimiter=_delimiter(file.readline()))
+            file.seek(0)
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            if missing := [name for name in columns if name not in reader.fieldnames]:
+                raise PrepareError(
+                    f"{table}: expected the columns {', '.join(columns)}; "
+                    f"missing {', '.join(missing)}"
+                )
+            for row in reader:
+                if any(row[name] is None for name in columns):
+                    raise PrepareError(
+                        f"{table}, line {reader.line_num}: expected "
+                        f"{len(reader.fieldnames)} values, found fewer"
+                    )
+                yield {name: (value or "").strip() for name, value in row.items() if name}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PrepareError(f"{table}: expected a CSV table in UTF-8: {error}") from error
+    except OSError as error:
+        raise PrepareError(f"{table}: cannot be read: {error.strerror}") from error
+
+
+def _delimiter(header: str) -> str:
+    """What separates the columns: comma, tab, or the semicolon of Excel in many countries."""
+    return max(",\t;", key=header.count)
+
+
+def translate(table: Path, image: str, column: str, value: str, vocabulary: dict[str, str]) -> str:
+    """The manifest's word for a value of the table.
+
+    Raises:
+        PrepareError: the vocabulary does not have the value.
+    """
+    if value not in vocabulary:
+        raise PrepareError(
+            f"{table}: {image}: {column} {value!r}; expected one of {', '.join(vocabulary)}"
+        )
+    return vocabulary[value]
+
+
+def one_hot(table: Path, name: str, row: dict[str, str], classes: Iterable[str]) -> str:
+    """The one class that the row marks.
+
+    Raises:
+        PrepareError: it marks none or several.
+    """
+    marked = [each for each in classes if row[each] in ("1", "1.0")]
+    if len(marked) != 1:
+        raise PrepareError(
+            f"{table}: {name}: expected a 1 in exactly one of {', '.join(classes)}; "
+            f"found {len(marked)}"
+        )
+    return marked[0]
