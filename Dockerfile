@@ -3,7 +3,6 @@
 #   docker build -t molelens .
 #   docker run --read-only --tmpfs /tmp --shm-size 512m -p 127.0.0.1:8000:8000 molelens
 #
-# deploy/try_dockerfile.py runs these very steps where no Docker engine is at hand.
 # The base is pinned by its date; whoever has a registry at hand can pin its digest as well.
 
 FROM debian:bookworm-20250520-slim AS packages

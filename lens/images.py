@@ -78,7 +78,8 @@ def _in_sandbox(data: bytes, needed: int) -> np.ndarray:
 
 def decoder() -> str:
     """The code and library versions that determine the pixels, as a key for caches of them."""
-    libraries = ["pillow", "pillow-heif", *(["cykooz-resizer"] if resize.Resizer else [])]
+    resizer = resize.Resizer  # type: ignore[attr-defined]
+    libraries = ["pillow", "pillow-heif", *(["cykooz-resizer"] if resizer else [])]
     versions = [f"{name} {version(name)}" for name in libraries]
     sources = [Path(__file__).with_name(f"{name}.py").read_text() for name in SOURCES]
     return "\n".join([*versions, *sources])

@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import pillow_heif
-from PIL import ExifTags, Image, ImageChops
+from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from lens import cicp, colour, icc, isobmff, jpeg, png
 from lens.colour import Profile
@@ -147,7 +147,7 @@ def _opened(data: bytes) -> Photo:
     data = with_known_brand(data)
     try:
         image = _open(data)
-    except Image.UnidentifiedImageError:  # libheif reads no file that names reserved numbers.
+    except UnidentifiedImageError:  # libheif reads no file that names reserved numbers.
         image = _open(isobmff.without_numbers(data))
     if embedded := image.info.get("icc_profile"):
         return Photo(image, image.size, [Profile(embedded)])

@@ -59,7 +59,9 @@ def read(data: bytes) -> Png:
             ancillary.setdefault(kind, whole)
     kept = [ancillary[kind] for kind in _KEPT if kind in ancillary]
     # Transparency belongs behind the palette and before the pixels.
-    first = next((n for n, chunk in enumerate(critical) if chunk[4:8] == b"IDAT"), len(critical))
+    first = next(
+        (n for n, chunk in enumerate(critical) if bytes(chunk[4:8]) == b"IDAT"), len(critical)
+    )
     parts: list[bytes | memoryview] = [SIGNATURE, *critical[:first], *kept, *critical[first:]]
     colours = {kind: bytes(chunk[8:-4]) for kind, chunk in ancillary.items()}
     return Png(b"".join(parts), _profiles(colours))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -198,26 +197,3 @@ def test_backends_that_were_measured_are_rows_of_the_sizing_table():
     told = {"machine": "2 x Made-up", "cases": [case]}
     row = "Apache, backends of one worker: 2 | 12 MP | 16.2 | 1,400,000 | 170 + 171 MB |"
     assert row in sizing.part(sizing.measured("serve.json"), told)
-
-
-FOUND = {"id": "PYSEC-2019-179", "fix_versions": ["1.0"], "aliases": [], "description": ""}
-SOUND = {"name": "numpy", "version": "2.4.1", "vulns": []}
-UNSOUND = {"name": "flask", "version": "0.5", "vulns": [FOUND]}
-UNKNOWN = {"name": "local", "version": "1.0", "skip_reason": "not found"}
-AUDITS = {
-    "a finding fails": ([SOUND, UNSOUND], 1, "flask 0.5: PYSEC-2019-179, fixed in 1.0"),
-    "a finding among unknown packages fails": ([UNKNOWN, UNSOUND], 1, "PYSEC-2019-179"),
-    "nothing found": ([SOUND], 0, "1 packages have no known vulnerability."),
-    "some are not known": ([SOUND, UNKNOWN], 0, "not known to the index: local."),
-    "an index without advisories": ([UNKNOWN, UNKNOWN], 0, "NOT AUDITED"),
-    "no advisories to be had": (None, 0, "NOT AUDITED: no advisories could be had here. No route"),
-}
-
-
-@pytest.mark.parametrize(("packages", "status", "words"), AUDITS.values(), ids=AUDITS)
-def test_the_audit_fails_for_a_finding_and_says_where_it_could_not_look(packages, status, words):
-    judge = runpy.run_path(str(ROOT / ".ci" / "audit.py"))["judge"]
-    report = None if packages is None else {"dependencies": packages}
-    got, said = judge(report, "retrying\nNo route to the advisories")
-    assert got == status
-    assert words in said

@@ -1,5 +1,6 @@
 """Pictures of a training run."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -7,10 +8,12 @@ import matplotlib
 matplotlib.use("Agg")  # No screen: training runs on servers.
 import matplotlib.pyplot as plt
 
+__all__ = ["INK", "TRAIN", "VALIDATION", "plot_curves", "plt"]
+
 INK, TRAIN, VALIDATION = "#1f2933", "#8a94a0", "#0b6e75"
 
 
-def plot_curves(history: list[dict], path: Path) -> None:
+def plot_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
     """Loss, accuracy and AUC of training and validation over the epochs, as one PNG."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in history]

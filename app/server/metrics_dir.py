@@ -38,7 +38,7 @@ def forget_worker(pid: int) -> None:
     """Let a dead worker's gauges (photos in work, the model) end with it; its counts stay."""
     from prometheus_client import multiprocess
 
-    multiprocess.mark_process_dead(pid, str(FOLDER))
+    multiprocess.mark_process_dead(pid, str(FOLDER))  # type: ignore[no-untyped-call]
 
 
 def _remove_if_left(folder: Path) -> None:

@@ -32,10 +32,10 @@ class Prepared:
     rows: list[tuple[Record, str, str]]
     prints: list[Fingerprint]
     unfit: list[str]
-    duplicates: Counter
-    contradictory: Counter
+    duplicates: Counter[str]
+    contradictory: Counter[str]
     merged: int
-    moved: Counter
+    moved: Counter[tuple[str, str]]
 
 
 def prepare(
@@ -79,7 +79,7 @@ def prepare(
     )
 
 
-def _one_of_each(records: list[Record], first_copy: list[int]) -> tuple[list[int], Counter]:
+def _one_of_each(records: list[Record], first_copy: list[int]) -> tuple[list[int], Counter[str]]:
     """The first image of each picture; none of a picture called both benign and malignant."""
     labels: dict[int, set[int]] = {}
     for record, first in zip(records, first_copy, strict=True):

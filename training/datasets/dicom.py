@@ -81,7 +81,7 @@ def _read(path: Path) -> Any:
 
 def _pixels(path: Path, dataset: Any) -> np.ndarray:
     """The first frame, uint8 (height, width, 3)."""
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     if dataset.get("SamplesPerPixel") != 3:
         raise PrepareError(

@@ -36,11 +36,12 @@ def assign(
     Returns:
         the split of each group, one of ``shares``.
     """
-    held: dict[str, Counter] = defaultdict(Counter)
+    held: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for group, stratum in zip(groups, strata, strict=True):
         held[group][stratum] += 1
     totals = Counter(strata)
-    filled: dict[str, Counter] = defaultdict(Counter)  # a kept split may have no share
+    # A kept split may have no share.
+    filled: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
 
     def fullness(split: str, group: str) -> float:
         return sum(

@@ -20,7 +20,7 @@ def summary(read: list[Source], prepared: Prepared) -> str:
 
 def one_class_warnings(prepared: Prepared) -> list[str]:
     """A sentence for each source whose images are all of one class."""
-    classes: dict[str, Counter] = {}
+    classes: dict[str, Counter[int]] = {}
     for record, _, _ in prepared.rows:
         classes.setdefault(record.source, Counter())[record.malignant] += 1
     return [
@@ -104,7 +104,7 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
 
 
-def _per_source(counts: Counter) -> str:
+def _per_source(counts: Counter[str]) -> str:
     each = ", ".join(f"{name} {number:,}" for name, number in counts.items())
     return f"{counts.total():,} ({each})" if each else "none"
 

@@ -7,7 +7,7 @@ Photos of one lesion err together, so resampling photos would make the intervals
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from scipy.stats import beta
@@ -29,6 +29,34 @@ _AT_ONCE = 100  # resamples in memory together: 100 x 50,000 images are 40 MB
 
 Interval = list[float]
 """Value, low end and high end."""
+
+
+class Figures(TypedDict):
+    """All figures of some lesions.
+
+    Attributes:
+        n: lesions.
+        malignant: the malignant ones.
+        groups: lesions or patients that are resampled as one.
+        refused: lesions without a verdict.
+        right: right and total, of "benign" and of "malignant".
+        auc, sensitivity, specificity, accuracy, specificity_at_95_sensitivity, brier: None where a
+            class is missing.
+        ece: without an interval, since resampling adds error to it.
+    """
+
+    n: int
+    malignant: int
+    groups: int
+    refused: int
+    right: dict[str, list[int]]
+    auc: Interval | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+    accuracy: Interval | None
+    specificity_at_95_sensitivity: Interval | None
+    brier: Interval | None
+    ece: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +85,7 @@ class Answers:
         )
 
 
-def figures(answers: Answers, seed: int = 0) -> dict[str, Any]:
+def figures(answers: Answers, seed: int = 0) -> Figures:
     """All figures of some lesions.
 
     A refused lesion has a probability, which AUC and calibration count, but no verdict: it counts
@@ -66,12 +94,6 @@ def figures(answers: Answers, seed: int = 0) -> dict[str, Any]:
     Args:
         answers: at least one.
         seed: of the resampling.
-
-    Returns:
-        ``n``, ``malignant``, ``groups`` and ``refused`` (counts); ``right`` (right and
-        total of benign and of malignant); ``auc``, ``sensitivity``, ``specificity``, ``accuracy``,
-        ``specificity_at_95_sensitivity`` and ``brier`` (value, low, high); ``ece``, without an
-        interval, since resampling adds error to it. None where a class is missing.
     """
     labels, calls = answers.labels, answers.calls
     right = calls == labels

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from sklearn.metrics import roc_curve
 
 from lens.card import Card
@@ -135,7 +136,7 @@ def plot_reliability(answers: Answers, card: Card, path: Path) -> None:
 
 
 _CALLS = (BENIGN, MALIGNANT, REFUSED)
-_SHADES = plt.matplotlib.colors.LinearSegmentedColormap.from_list("calm", ["#f7fafa", VALIDATION])
+_SHADES = LinearSegmentedColormap.from_list("calm", ["#f7fafa", VALIDATION])
 
 
 def _operating_point(answers: Answers) -> tuple[float, float]:

@@ -29,6 +29,13 @@ PHOTOGRAPHS, SKIN = 0.6, 0.2
 the photo they are given. The rest is painted nonsense, and so is what finds none."""
 
 
+Targets = dict[str, np.ndarray]
+"""What each output should say: float (n,) of one image, float32 (batch, n) of a batch."""
+
+Example = tuple[np.ndarray, Targets, dict[str, float]]
+"""An image, its targets, and the weight of each output's loss where it is not 1."""
+
+
 class DiskFull(CommandError):
     """There is no room for the decoded images; ``str(error)`` says how much they need."""
 
@@ -55,7 +62,8 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not cache.exists():
             _fill(cache, rows)
-    return np.load(cache, mmap_mode="r")
+    images: np.ndarray = np.load(cache, mmap_mode="r")
+    return images
 
 
 def _fill(cache: Path, rows: list[Row]) -> None:
@@ -172,7 +180,7 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self) -> None:
         self.epoch += 1
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, dict, dict]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Targets, Targets]:
         """Batch ``index``: pixels uint8 (batch, size, size, 3), targets, sample weights."""
         chances, drawn, chance = self._draw(index)
         every = list(zip(drawn, *chance, chances, strict=True))
@@ -214,23 +222,23 @@ class Batches(keras.utils.PyDataset):
         chance = rng.random((2, self.batch)) < [[self.other_share], [self.graft_share]]
         return rng.spawn(self.batch), drawn, chance
 
-    def _lesion(self, index: int) -> tuple[np.ndarray, dict, dict]:
+    def _lesion(self, index: int) -> Example:
         row = self.examples.rows[index]
         diagnosis = np.array([row.diagnosis == name for name in DIAGNOSES], np.float32)
-        clinical = float(row.kind == CLINICAL)
         target = {
-            "malignant": [row.malignant],
-            "lesion": [1],
-            "kind": [clinical],
+            "malignant": np.array([row.malignant]),
+            "lesion": np.ones(1),
+            "kind": np.array([row.kind == CLINICAL]),
             "diagnosis": diagnosis,
         }
         weight = {"diagnosis": float(diagnosis.any())}
         return self.examples.images[index], target, weight
 
-    def _other(self, rng: np.random.Generator) -> tuple[np.ndarray, dict, dict]:
+    def _other(self, rng: np.random.Generator) -> Example:
         count = len(self.examples.others)
+        zero = np.zeros(1)
         nothing = np.zeros(len(DIAGNOSES))
-        target = {"malignant": [0], "lesion": [0], "kind": [0], "diagnosis": nothing}
+        target = {"malignant": zero, "lesion": zero, "kind": zero, "diagnosis": nothing}
         weight = {"malignant": 0.0, "kind": 0.0, "diagnosis": 0.0, "opinion": 0.0}
         kind = rng.random()
         if count and kind < PHOTOGRAPHS:

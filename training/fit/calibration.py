@@ -38,7 +38,7 @@ def calibrate(
     Args:
         model: the trained network.
         card: what is known so far.
-        path: where the ``.h5`` goes.
+        path: where the ``.h5`` goes; what is there stays until the new file is whole.
         images: uint8 (n, 500, 500, 3).
         rows: the n images' rows.
 
@@ -46,10 +46,7 @@ def calibrate(
         The card written.
     """
     card = dataclasses.replace(card, margins=())  # Every view of every photo is asked for.
-    with tempfile.TemporaryDirectory() as folder:
-        uncalibrated = Path(folder) / "uncalibrated.h5"
-        artifact.save(model, uncalibrated, card)
-        measurements = measure_all(images, open_engine(uncalibrated), card)
+    measurements = _measure_as_served(model, card, images)
     judged = np.array([not photo_faults(np.asarray(image)) for image in images])
     card = dataclasses.replace(
         card,
@@ -59,6 +56,14 @@ def calibrate(
     )
     artifact.save(model, path, card)
     return card
+
+
+def _measure_as_served(model: keras.Model, card: Card, images: np.ndarray) -> list[Measurement]:
+    """Measure with the engine that will serve the model, from a file that nobody else reads."""
+    with tempfile.TemporaryDirectory() as folder:
+        uncalibrated = Path(folder) / "uncalibrated.h5"
+        artifact.save(model, uncalibrated, card)
+        return measure_all(images, open_engine(uncalibrated, cache_dir=folder), card)
 
 
 def margins(logits: np.ndarray) -> tuple[float, ...]:

@@ -13,6 +13,9 @@ from tqdm import tqdm
 
 from training.cli import CommandError
 
+Logs = dict[str, float]
+"""Figures by name, as Keras hands them to callbacks: ``loss``, ``val_auc`` ..."""
+
 
 class TrainingError(CommandError):
     """Training cannot start or go on; the message says why and what to do."""
@@ -27,7 +30,7 @@ class SeededDropout(keras.callbacks.Callback):
     APART = 1_000_000
     """Steps that an epoch may have before it drops what the next one does."""
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         for layer in self.model.layers:
             if generator := getattr(layer, "seed_generator", None):
                 seed = int(keras.ops.convert_to_numpy(generator.state)[0])
@@ -45,7 +48,7 @@ class FiniteLoss(keras.callbacks.Callback):
         super().__init__()
         self.images_of = images_of
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if logs and not np.isfinite(logs["loss"]):
             images = "\n  ".join(self.images_of(batch))
             raise TrainingError(
@@ -61,12 +64,12 @@ class Replay(keras.callbacks.Callback):
     Stands behind them in the list. The learning rate is in the checkpoint and stays.
     """
 
-    def __init__(self, others: Sequence[keras.callbacks.Callback], history: list[dict]) -> None:
+    def __init__(self, others: Sequence[keras.callbacks.Callback], history: list[Logs]) -> None:
         super().__init__()
         self.others = others
         self.history = history
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         rate = float(self.model.optimizer.learning_rate)
         for row in self.history:
             for other in self.others:
@@ -95,7 +98,7 @@ class Progress(keras.callbacks.Callback):
         """What the next epochs are made of: images in a batch, and their side."""
         self.batch, self.size = batch, size
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.bar = tqdm(
             total=self.params["steps"] * self.batch,
             desc=f"epoch {epoch + 1} of {self.epochs}",
@@ -105,7 +108,7 @@ class Progress(keras.callbacks.Callback):
             mininterval=0.5 if sys.stderr.isatty() else 60,
         )
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         now = time.monotonic()
         self.pixels -= self.batch * self.size**2
         if batch == 0:
@@ -117,7 +120,7 @@ class Progress(keras.callbacks.Callback):
         self.bar.set_postfix_str(f"loss {(logs or {})['loss']:.4f}, {self._left()}", refresh=False)
         self.bar.update(self.batch)
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.bar.close()
         counted = self.bar.total - self.batch
         seconds = max(time.monotonic() - self.epoch_began, 1e-9)
@@ -132,7 +135,7 @@ class Progress(keras.callbacks.Callback):
         return f"{datetime.timedelta(seconds=round(seconds))} left"
 
 
-def loggers(folder: Path, history: list[dict]) -> list[keras.callbacks.Callback]:
+def loggers(folder: Path, history: list[Logs]) -> list[keras.callbacks.Callback]:
     """Figures of each epoch to ``log.csv``, and to ``tensorboard/`` where that is installed.
 
     Args:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from training.fit.callbacks import TrainingError
+from training.fit.callbacks import Logs, TrainingError
 from training.fit.recipes import Stage
 
 # Processors that multiply bfloat16 themselves; elsewhere it is emulated, 12 times slower than
@@ -38,7 +38,7 @@ class KeepMemory(keras.callbacks.Callback):
     _M_TRIM_THRESHOLD = -1  # numbers of glibc's malloc.h
     _M_MMAP_MAX = -4
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if batch == 0 and platform.libc_ver()[0] == "glibc":
             libc = ctypes.CDLL(None)
             libc.mallopt(self._M_MMAP_MAX, 0)

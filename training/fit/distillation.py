@@ -60,7 +60,7 @@ class Lessons:
             )
         self.knows_lesions = name != IMAGENET
         self._network = _convert(_imagenet() if name == IMAGENET else _fine_tuned(Path(name)))
-        self._compiled: dict = {}
+        self._compiled: dict[tuple[int, ...], Any] = {}
         # Of the threads that make batches one asks at a time: it answers with every core.
         self._turn = threading.Lock()
         chosen = np.linspace(0, len(images) - 1, min(_SAMPLE, len(images))).astype(int)
@@ -91,7 +91,8 @@ class Lessons:
                 # Float32 as in training; bfloat16, a CPU's default where it has it, keeps 3 digits.
                 how = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
                 self._compiled[pixels.shape] = openvino.Core().compile_model(network, "CPU", how)
-            return self._compiled[pixels.shape](pixels.astype(np.float32))[0].copy()
+            answer: np.ndarray = self._compiled[pixels.shape](pixels.astype(np.float32))[0]
+            return answer.copy()
 
 
 def _convert(network: keras.Model) -> Any:

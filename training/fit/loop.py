@@ -14,6 +14,7 @@ from training.fit.auc import auc_by_part
 from training.fit.batches import DIAGNOSES, Batches, Examples
 from training.fit.callbacks import (
     FiniteLoss,
+    Logs,
     Progress,
     Replay,
     SeededDropout,
@@ -23,9 +24,6 @@ from training.fit.device import KeepMemory, host
 from training.fit.distillation import Lessons
 from training.fit.recipes import Recipe, Stage
 from training.fit.sampling import sampling_weights
-
-Epoch = dict[str, float]
-"""The figures of an epoch by name: ``epoch``, ``loss``, ``val_auc`` ..."""
 
 
 def learner(network: keras.Model, recipe: Recipe, lessons: Lessons | None) -> keras.Model:
@@ -105,7 +103,7 @@ class Checkpoints(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, average: float, validation: "Validation", history: list[Epoch]
+        self, folder: Path, average: float, validation: "Validation", history: list[Logs]
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -114,12 +112,12 @@ class Checkpoints(keras.callbacks.Callback):
         self.history = history
         self.averaged: list[np.ndarray] = []
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         if not self.averaged:
             resumed = bool(self.history)
             self.averaged = last_weights(self.folder) if resumed else self.model.get_weights()
 
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         weights = self.model.get_weights()
         if not self.momentum:
             self.averaged = weights
@@ -131,7 +129,7 @@ class Checkpoints(keras.callbacks.Callback):
             mean *= momentum
             mean += (1 - momentum) * value
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         raw = self.model.get_weights()
         self.model.set_weights(self.averaged)
         rate = float(self.model.optimizer.learning_rate)
@@ -196,7 +194,7 @@ def fit(
     folder: Path,
     resume: bool,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> list[Epoch]:
+) -> list[Logs]:
     """Train a network in place, to the weights of its best epoch by validation AUC.
 
     Args:
@@ -267,7 +265,7 @@ def _plan(recipe: Recipe) -> list[tuple[int, int, Stage]]:
     return plan
 
 
-def _plateau(recipe: Recipe, history: list[Epoch]) -> list[keras.callbacks.Callback]:
+def _plateau(recipe: Recipe, history: list[Logs]) -> list[keras.callbacks.Callback]:
     if not recipe.plateau:
         return []
     chosen = [
@@ -321,9 +319,9 @@ def _pixels(plan: list[tuple[int, int, Stage]], counts: list[int], done: int) ->
     )
 
 
-def _resume(model: keras.Model, folder: Path) -> list[Epoch]:
+def _resume(model: keras.Model, folder: Path) -> list[Logs]:
     model.optimizer.build(model.trainable_variables)
-    history: list[Epoch] = json.loads((folder / "state.json").read_text())
+    history: list[Logs] = json.loads((folder / "state.json").read_text())
     model.load_weights(folder / f"last-{len(history)}.weights.h5")
     return history
 
@@ -346,7 +344,8 @@ def _shrink(images: np.ndarray, step: int) -> np.ndarray:
     count, side = len(images), images.shape[1] // step
     whole = images[:, : side * step, : side * step]
     boxes = whole.reshape(count, side, step, side, step, 3)
-    return boxes.mean(axis=(2, 4), dtype=np.float32)
+    means: np.ndarray = boxes.mean(axis=(2, 4), dtype=np.float32)
+    return means
 
 
 def _write_weights(path: Path, weights: list[np.ndarray]) -> None:

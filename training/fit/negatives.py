@@ -19,7 +19,8 @@ def paint_nonsense(rng: np.random.Generator) -> np.ndarray:
         uint8 (500, 500, 3).
     """
     painters = (_noise, _flat, _gradient, _text, _stripes)
-    return painters[rng.integers(len(painters))](rng)
+    painted: np.ndarray = painters[rng.integers(len(painters))](rng)
+    return painted
 
 
 def cut_skin(lesion: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:

@@ -3,7 +3,8 @@
 import dataclasses
 
 from lens import artifact
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card
 from training import networks
 from training.datasets.manifest import read_manifest
 from training.fit.calibration import calibrate

@@ -14,6 +14,7 @@ import keras
 
 from lens.artifact import sha256
 from lens.files import replacing
+from lens.images import decoder
 from training.cli import UsageError
 from training.datasets.manifest import ManifestError, Row
 from training.fit.overrides import names
@@ -21,7 +22,6 @@ from training.fit.recipes import Recipe
 
 FILE = "run.json"
 MODULES = (
-    "lens.images",
     "training.fit.augmentation",
     "training.fit.batches",
     "training.fit.callbacks",
@@ -32,7 +32,7 @@ MODULES = (
     "training.networks.efficientnet",
 )
 """Modules whose code decides the numbers of a run."""
-PACKAGES = ("keras", "numpy", "opencv-python-headless", "pillow")
+PACKAGES = ("keras", "numpy", "opencv-python-headless")
 
 Record = dict[str, str]
 """A word or a checksum under the name of what it stands for."""
@@ -59,6 +59,7 @@ def describe_run(
         ManifestError: an image is not there.
     """
     record = {"network": network, "seed": str(seed), "code": _code()}
+    record["decoder of images"] = _digest([decoder()])
     record |= {f"recipe.{name}": str(value) for name, value in names(recipe).items()}
     record |= {what: _digest(map(_row, chosen)) for what, chosen in rows.items()}
     record |= {

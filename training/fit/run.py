@@ -21,11 +21,11 @@ from training.datasets.manifest import ManifestError, Row, read_manifest, split_
 from training.fit import record
 from training.fit.batches import Examples, open_images
 from training.fit.calibration import calibrate
-from training.fit.callbacks import TrainingError
+from training.fit.callbacks import Logs, TrainingError
 from training.fit.device import choose_precision, distribute, host
 from training.fit.distillation import Lessons
 from training.fit.lesion_head import refit_refusal
-from training.fit.loop import Epoch, Validation, fit
+from training.fit.loop import Validation, fit
 from training.fit.malignant_heads import refit_malignant
 from training.fit.options import TrainOptions
 from training.plotting import plot_curves
@@ -36,7 +36,7 @@ class Learned:
     """A trained network, the figures of each epoch, what it learned from and what judged it."""
 
     network: keras.Model
-    history: list[Epoch]
+    history: list[Logs]
     examples: Examples
     validation: Validation
 

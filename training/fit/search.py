@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from training.cli import CommandError
-from training.fit.callbacks import TrainingError
+from training.fit.callbacks import Logs, TrainingError
 from training.fit.device import distribute
 from training.fit.options import SearchOptions, TrainOptions
 from training.fit.overrides import names
@@ -39,7 +39,7 @@ class ReportEpoch(keras.callbacks.Callback):
         super().__init__()
         self.trial = trial
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.trial.report((logs or {})["val_auc"], epoch)
         if self.trial.should_prune():
             raise optuna.TrialPruned

@@ -270,7 +270,7 @@ def _read_torch(file: BinaryIO) -> dict[str, np.ndarray]:
     for _ in ("magic number", "version", "sizes"):
         _Unpickler(file).load()
     tensors = _Unpickler(file)
-    arrays = tensors.load()
+    arrays: dict[str, np.ndarray] = tensors.load()
     for key in _Unpickler(file).load():
         file.seek(8, 1)  # the count, already known
         storage = tensors.storages[key]

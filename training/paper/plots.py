@@ -1,11 +1,12 @@
 """Curves of all runs of ``training.reproduce``, in one picture and one style."""
 
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from training.fit.callbacks import Logs
+from training.paper.results import RunResult
 from training.plotting import INK, TRAIN, VALIDATION, plt
 
 _PANELS = {
@@ -21,7 +22,7 @@ _PANELS = {
 _GRID = "#dfe3e8"
 
 
-def plot_runs(results: dict[str, dict[str, Any]], path: Path) -> None:
+def plot_runs(results: dict[str, RunResult], path: Path) -> None:
     """Training and validation accuracy of each run over its epochs, and the staged run's rate."""
     figure, axes = plt.subplots(3, 3, figsize=(10.5, 8), layout="constrained")
     for axis, (title, names) in zip(axes.flat, _PANELS.items(), strict=False):
@@ -40,12 +41,12 @@ def plot_runs(results: dict[str, dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
-def training_accuracy(row: dict[str, float]) -> float:
+def training_accuracy(row: Logs) -> float:
     """Of an epoch; Keras names it after the output where a network has several."""
     return row["malignant_accuracy"] if "malignant_accuracy" in row else row["accuracy"]
 
 
-def _accuracy(axis: Axes, title: str, stages: list[list[dict]]) -> None:
+def _accuracy(axis: Axes, title: str, stages: list[list[Logs]]) -> None:
     rows = [row for stage in stages for row in stage]
     epochs = range(1, len(rows) + 1)
     training = [training_accuracy(row) for row in rows]
@@ -61,7 +62,7 @@ def _accuracy(axis: Axes, title: str, stages: list[list[dict]]) -> None:
     _calm(axis)
 
 
-def _rate(axis: Axes, stages: list[list[dict]]) -> None:
+def _rate(axis: Axes, stages: list[list[Logs]]) -> None:
     rates = [row["learning_rate"] for stage in stages for row in stage]
     axis.plot(range(1, len(rates) + 1), rates, color=INK, drawstyle="steps-mid", marker=".")
     _stage_starts(axis, stages)
@@ -72,7 +73,7 @@ def _rate(axis: Axes, stages: list[list[dict]]) -> None:
     _calm(axis)
 
 
-def _stage_starts(axis: Axes, stages: list[list[dict]]) -> None:
+def _stage_starts(axis: Axes, stages: list[list[Logs]]) -> None:
     done = 0
     for stage in stages[:-1]:
         done += len(stage)

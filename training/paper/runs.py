@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +17,7 @@ from lens.files import replacing
 from training import networks
 from training.cli import UsageError
 from training.datasets.manifest import Row, read_manifest, split_hash
-from training.evaluation.metrics import figures
+from training.evaluation.metrics import Figures, figures
 from training.evaluation.predictions import Judge, judge_all
 from training.fit import record
 from training.fit.batches import Examples, open_images
@@ -30,6 +29,7 @@ from training.paper import published
 from training.paper.images import Chosen, choose, shared_groups
 from training.paper.options import ReproduceOptions
 from training.paper.report import write_report
+from training.paper.results import Experiment, RunResult
 
 
 class ReproduceError(UsageError):
@@ -79,7 +79,7 @@ def reproduce(options: ReproduceOptions) -> None:
     chosen = choose(read_manifest(options.manifest), options.images, options.seed)
     experiment = _describe(options, chosen)
     _claim(options.out, experiment)
-    results: dict[str, dict[str, Any]] = {}
+    results: dict[str, RunResult] = {}
     for number, run in enumerate(RUNS, start=1):
         path = options.out / f"{run.name}.json"
         done = path.exists()
@@ -91,7 +91,7 @@ def reproduce(options: ReproduceOptions) -> None:
             write_report(experiment, results, [run.name for run in RUNS], options.report)
 
 
-def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> dict[str, Any]:
+def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
     """Train, save and test one network; go on after its last whole epoch if it was stopped."""
     rows = {
         split: [
@@ -129,13 +129,12 @@ def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> dict[str, An
     # The paper kept the weights of the last epoch; its recipe averages nothing.
     weights = network.get_weights() if run.ours else last_weights(folder)
     judge = _judge(run, weights, images["val"], rows["val"], options.out)
-    point = judge.card.point(None)  # Its photos are all dermoscopic: one point for all kinds.
-    result = {
-        **dataclasses.asdict(run),
+    result: RunResult = {
+        "name": run.name,
+        "network": run.network,
         "epochs": recipe.epochs,
         "precision": precision,
         "history": history,
-        "card": {"threshold": point.threshold, "rule": point.threshold_rule},
         "held_out": _test(chosen.held_out, judge, options.seed, "held-out images"),
     }
     if run.name == FINAL:
@@ -190,11 +189,11 @@ def _judge(
     return Judge(open_engine(path, "keras"), card)
 
 
-def _test(rows: list[Row], judge: Judge, seed: int, doing: str) -> dict[str, Any]:
+def _test(rows: list[Row], judge: Judge, seed: int, doing: str) -> Figures:
     return figures(judge_all(rows, judge, doing)[0], seed)
 
 
-def _describe(options: ReproduceOptions, chosen: Chosen) -> dict[str, Any]:
+def _describe(options: ReproduceOptions, chosen: Chosen) -> Experiment:
     """What the experiment is: two runs with the same description may share their results."""
     trained = {row.path for row in chosen.balanced if row.split == "train"}
     tests = [
@@ -231,7 +230,7 @@ def _describe(options: ReproduceOptions, chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def _claim(out: Path, experiment: dict[str, Any]) -> None:
+def _claim(out: Path, experiment: Experiment) -> None:
     """Note what the folder's results belong to; refuse results of another experiment."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / "experiment.json"
@@ -239,15 +238,14 @@ def _claim(out: Path, experiment: dict[str, Any]) -> None:
         _write_json(path, experiment)
         return
     found = json.loads(path.read_text(encoding="utf-8"))
-    differing = [name for name in experiment if found.get(name) != experiment[name]]
-    if differing:
-        name = differing[0]
-        raise ReproduceError(
-            f"{out} holds runs of another experiment ({name}: {found.get(name)} there, "
-            f"{experiment[name]} here): give another --out, or remove it"
-        )
+    for name, value in experiment.items():
+        if found.get(name) != value:
+            raise ReproduceError(
+                f"{out} holds runs of another experiment ({name}: {found.get(name)} there, "
+                f"{value} here): give another --out, or remove it"
+            )
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: RunResult | Experiment) -> None:
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

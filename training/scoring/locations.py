@@ -130,7 +130,8 @@ def _open_store(url: str) -> tuple[Any, str]:
     except ModuleNotFoundError as error:
         raise ArchiveError(f"{url}: reading it needs fsspec: pip install fsspec") from error
     try:
-        return fsspec.core.url_to_fs(url)
+        store, path = fsspec.core.url_to_fs(url)
+        return store, path
     except Exception as error:  # Its own, or such as "Install s3fs to access S3".
         raise ArchiveError(f"{url}: cannot be opened: {error}") from error
 

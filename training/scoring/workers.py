@@ -100,7 +100,7 @@ def _connected(scheduler: str) -> Any:
     except ModuleNotFoundError as error:
         raise ScoringError("--dask needs Dask: pip install distributed") from error
     try:
-        client = Client(scheduler)
+        client: Any = Client(scheduler)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise ScoringError(f"{scheduler}: no Dask scheduler answers: {error}") from error
     if not client.ncores():
