@@ -92,7 +92,7 @@ class Fitter(Generic[Network]):
 def to_device(network: Network, device: torch.device) -> Network:
     """The network on a device, its weights channels last on a GPU."""
     if device.type == "cuda":
-        return network.to(device=device, memory_format=torch.channels_last)  # type: ignore
+        return network.to(device=device, memory_format=torch.channels_last)
     return network.to(device)
 
 
