@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -97,3 +98,15 @@ def served(
         gunicorn(settings_for(tiny_model, engine_cache, folder), log) as server,
     ):
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def without_locks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library with which flock() fails in a folder, as on NFS, Lustre or SMB."""
+    if not shutil.which("gcc"):
+        pytest.skip("needs gcc")
+    library = tmp_path_factory.mktemp("nolock") / "nolock.so"
+    source = ROOT / "tests" / "without_locks.c"
+    command = ["gcc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True)
+    return library

@@ -123,18 +123,6 @@ def test_memory_is_told_from_a_disk_on_macos():
 # Network file systems without locks.
 
 
-@pytest.fixture(scope="session")
-def without_locks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library with which flock() fails in a folder, as on NFS, Lustre or SMB."""
-    if not shutil.which("gcc"):
-        pytest.skip("needs gcc")
-    library = tmp_path_factory.mktemp("nolock") / "nolock.so"
-    source = ROOT / "tests" / "without_locks.c"
-    command = ["gcc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
-    subprocess.run(command, check=True)
-    return library
-
-
 NO_LOCKS = {"ENOLCK": "37", "ENOSYS": "38", "EOPNOTSUPP": "95"}
 
 

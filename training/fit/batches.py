@@ -1,7 +1,6 @@
 """Rows to batches: images decoded once by ``lens.images.decode``, cached, drawn, augmented."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import platform
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from lens import locks
 from lens.images import SIZE, InvalidImage, decode, decoder
 from training.cli import CommandError
 from training.datasets.manifest import CLINICAL, ManifestError, Row
@@ -58,18 +58,18 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     key = hashlib.sha256("\n".join([decoder(), *map(_fingerprint, rows)]).encode()).hexdigest()[:16]
     cache = folder / f"{key}.npy"
     # Two processes may need it at once, as the hosts of a run on one machine do.
-    with cache.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locks.exclusive(cache.with_suffix(".lock")) as locked:
         if not cache.exists():
-            _fill(cache, rows)
+            # A name of its own until it is whole, so that an interrupted fill is never read. It is
+            # this machine's, for several may share the folder in a run on many; without a lock it
+            # is this process's, and each fills one for itself.
+            own = platform.node() if locked else f"{platform.node()}.{os.getpid()}"
+            _fill(cache, cache.with_suffix(f".{own}.partial.npy"), rows)
     images: np.ndarray = np.load(cache, mmap_mode="r")
     return images
 
 
-def _fill(cache: Path, rows: list[Row]) -> None:
-    # A name of its own until it is whole, so that an interrupted fill is never read.
-    # It is this machine's, for several may share the folder in a run on many.
-    partial = cache.with_suffix(f".{platform.node()}.partial.npy")
+def _fill(cache: Path, partial: Path, rows: list[Row]) -> None:
     shape = (len(rows), SIZE, SIZE, 3)
     images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
     _reserve(partial)
@@ -86,16 +86,28 @@ def _reserve(partial: Path) -> None:
     size = partial.stat().st_size
     try:
         with partial.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+            _allocate(file.fileno(), size)
     except OSError as error:
+        free = shutil.disk_usage(partial.parent).free
         partial.unlink()
         if error.errno != errno.ENOSPC:
             raise
-        free = shutil.disk_usage(partial.parent).free
         raise DiskFull(
             f"{partial.parent}: expected {size / 1e6:,.0f} MB of room for the decoded images, got "
             f"{free / 1e6:,.0f} MB; the .npy files there may be deleted: a run makes its own again"
         ) from error
+
+
+def _allocate(file: int, size: int) -> None:
+    """Take so many bytes; where the system cannot, as on macOS, only look whether they are free."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+        room = os.fstatvfs(file)
+        if room.f_bavail * room.f_frsize < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
 
 
 def _fingerprint(row: Row) -> str:
