@@ -112,8 +112,8 @@ def _converted_elsewhere(path: Path, cache: Path) -> Converted:
             return entry
     raise NotConvertedError(
         f"{path} has not been converted for OpenVINO, and this installation cannot convert it, "
-        f"since TensorFlow is not installed. Looked in {cache}. Run `molelens-convert {path} "
-        "--cache FOLDER` where molelens[convert] is installed, and set MOLELENS_CACHE=FOLDER here"
+        f"since TensorFlow is not installed. Looked in {cache}. Run `python -m lens.fill_cache "
+        f"{path} --cache FOLDER` where TensorFlow is installed too, and set MOLELENS_CACHE=FOLDER here"
     )
 
 

@@ -30,7 +30,7 @@ def test_a_model_that_would_have_to_be_converted_stops_the_start_and_says_what_t
     settings: dict[str, str], tmp_path: Path, engine: str
 ) -> None:
     changed = {"MOLELENS_CACHE": str(tmp_path / "empty"), "MOLELENS_ENGINE": engine}
-    with pytest.raises(StartError, match=r"TensorFlow is not installed.*molelens-convert .*tiny"):
+    with pytest.raises(StartError, match=r"TensorFlow is not installed.*lens\.fill_cache .*tiny"):
         create_app({**settings, **changed})
 
 
