@@ -43,18 +43,25 @@ sbom: $(VENV)/.develop
 	$(BIN)/uv tool run --quiet --python $(BIN)/python --from cyclonedx-bom==7.5.0 cyclonedx-py \
 		requirements --pyproject pyproject.toml --output-reproducible -o sbom.json requirements.txt
 
-# Pins every package, with the hashes of its files, for what pyproject.toml names.
+# Pins every package, with the hashes of its files, for what pyproject.toml names. What is pinned
+# already stays at its version; delete its lines, or pass UPGRADE=--upgrade, for newer ones.
+COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header \
+	--python-version 3.11 $(UPGRADE) pyproject.toml
 lock: $(VENV)/.develop
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header \
-		--python-version 3.11 pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header \
-		--python-version 3.11 -c requirements.txt --group dev -o requirements-dev.txt
+	$(COMPILE) $(addprefix --extra ,train archive dicom jax search) --group dev -o requirements-dev.txt
+	$(COMPILE) --extra train -c requirements-dev.txt -o requirements-train.txt
+	$(COMPILE) --extra convert -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) -c requirements-dev.txt -o requirements-serve.txt
 
 $(VENV)/.serve: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 		"MoleLens needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.serve requirements-train.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-train.txt
 	@touch $@
 
 $(VENV)/.develop: $(VENV)/.serve requirements-dev.txt

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from app import settings
-from app.settings import PREFIX, ROOT, Settings, StartError
+from app.settings import FILES, PREFIX, Settings, StartError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -47,7 +47,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     config = dict(config or {})
     given = {name: value for name, value in config.items() if name.startswith(PREFIX)}
     values = settings.read({**os.environ, **given})
-    app = Flask("app", template_folder=ROOT / "templates", static_folder=ROOT / "static")
+    app = Flask("app", template_folder=FILES / "templates", static_folder=FILES / "static")
     logs.install(app)
     app.extensions["molelens"] = served = service.start(values)
     app.config.update(_flask_config(values, served.store.secret_key))

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 
 from flask_babel import force_locale, format_datetime
 from flask_babel import gettext as _
@@ -12,11 +13,10 @@ from app import overlay
 from app.card_display import fixed, of_100
 from app.result_text import advice, headline, kind_line
 from app.results import Result
-from app.settings import ROOT
 
 PICTURE = 80
 
-CHINESE = ROOT / "app" / "fonts" / "chinese.ttf"
+CHINESE = Path(__file__).parent / "fonts" / "chinese.ttf"
 """Holds the letters of the Chinese catalog; app/fonts/README.md says how it is made."""
 
 # fpdf2's built-in fonts hold Latin-1 only, which is enough for all other languages.

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "MOLELENS_"
-ROOT = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
+FILES = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
+"""Holds templates, static files and the model: in a wheel the package itself (pyproject.toml)."""
 
 
 class StartError(Exception):
@@ -87,7 +89,7 @@ class Settings:
     """The values in force. A field ``rate_limit`` is read from ``MOLELENS_RATE_LIMIT``."""
 
     model: Path = field(
-        default=ROOT / "models" / "melanoma.h5",
+        default=FILES / "models" / "melanoma.h5",
         metadata=_about("path", "The Keras .h5 file to serve.", _path, shown="models/melanoma.h5"),
     )
     model_sha256: str = field(

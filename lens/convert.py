@@ -1,6 +1,6 @@
 """Convert a Keras ``.h5`` to OpenVINO and compare the two.
 
-    python -m lens.convert MODEL.h5 FOLDER
+    python -m lens.convert MODEL.h5 FOLDER --precisions f32
 
 A process of its own, started by ``lens.model_cache``: TensorFlow comes and goes with it.
 """
@@ -25,24 +25,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="lens.convert", description=__doc__)
     parser.add_argument("model", type=Path, metavar="MODEL.h5")
     parser.add_argument("folder", type=Path, help="written: model.xml, model.bin, record.json")
+    parser.add_argument("--precisions", nargs="+", required=True, help="to try, the best first")
     arguments = parser.parse_args()
     try:
         model = load_float32(arguments.model)
     except artifact.InvalidModel as error:
         print(error)
         return model_cache.INVALID_MODEL
-    write(model, arguments.folder)
+    write(model, arguments.folder, arguments.precisions)
     return 0
 
 
-def write(model: Any, folder: Path) -> None:
+def write(model: Any, folder: Path, precisions: list[str]) -> None:
     """Write the model and its record to a new folder."""
     openvino = model_cache.load_openvino()
     folder.mkdir()
     xml = folder / model_cache.FILES[0]
     # Weights stay float32 on disk: half precision would cost exactness to save a few MB.
     openvino.save_model(to_openvino(model), xml, compress_to_fp16=False)
-    precision, difference = choose_precision(model, xml)
+    precision, difference = choose_precision(model, xml, precisions)
     record = {
         "precision": precision,
         "difference": difference,
@@ -71,8 +72,8 @@ def to_openvino(model: Any) -> "openvino.Model":
     return steps.build()
 
 
-def choose_precision(model: Any, xml: Path) -> tuple[str, float]:
-    """The best precision whose answers are close enough to Keras's; else the closest.
+def choose_precision(model: Any, xml: Path, precisions: list[str]) -> tuple[str, float]:
+    """The first precision whose answers are close enough to Keras's; else the closest.
 
     Returns:
         "bf16" or "f32", and its largest difference of a probability (0-1).
@@ -81,7 +82,7 @@ def choose_precision(model: Any, xml: Path) -> tuple[str, float]:
     images = parity_images()[:, np.newaxis]
     expected = [_probabilities(model(i.astype(np.float32), training=False)) for i in images]
     differences = {}
-    for precision in model_cache.precisions():
+    for precision in precisions:
         network = openvino.Core().compile_model(xml, "CPU", model_cache.run_options(precision))
         found = [_probabilities(_named(network(i))) for i in images]
         difference = float(np.abs(np.array(found) - np.array(expected)).max())

@@ -100,10 +100,15 @@ def open_engine(
         return OpenVinoEngine(model_cache.converted(path, cache_dir), threads)
     except model_cache.NotConvertedError as error:
         killed = isinstance(error, model_cache.ConverterKilledError)
-        if killed or (kind == "openvino" and not error.differs):
+        wanted = kind == "openvino" and not error.differs
+        if killed or wanted or not _keras_installed():
             raise EngineError(f"OpenVINO cannot run the model: {error}") from error
         log.warning("THE SLOW KERAS ENGINE SERVES %s, since %s", path, error)
         return KerasEngine(path, threads)
+
+
+def _keras_installed() -> bool:
+    return importlib.util.find_spec("keras") is not None
 
 
 def _share_of_cores() -> int | None:
@@ -151,6 +156,11 @@ class KerasEngine:
     name = "keras"
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
+        if not _keras_installed():
+            raise EngineError(
+                "The Keras engine needs Keras and TensorFlow, which are not installed; install "
+                "them (pip install 'molelens[convert]'), or choose the engine openvino or auto."
+            )
         import keras
 
         if keras.backend.backend() == "tensorflow":

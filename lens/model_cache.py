@@ -9,6 +9,7 @@ import contextlib
 import errno
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import logging
 import os
@@ -39,6 +40,9 @@ PATIENCE = 600
 SPARE_BYTES = 4 * 2**20
 """Room to leave on a disk beside the copy, which is no larger than the file it is made from."""
 
+FLOAT32 = ["f32"]
+"""The precisions of a CPU that computes in float32 alone, and that every other CPU can do."""
+
 RECORD = "record.json"
 FILES = ("model.xml", "model.bin")
 
@@ -68,23 +72,51 @@ def converted(path: Path, cache_dir: str | Path | None = None) -> Converted:
 
     Several processes may call this at once: one converts, the others wait for it. A cache that
     cannot be written, or whose disk is full, is bypassed, with a warning, for a private folder
-    among temporary files.
+    among temporary files. An installation without TensorFlow converts nothing; it also takes a
+    copy that was made for float32 on another machine, since every CPU computes in float32.
 
     Raises:
         artifact.InvalidModel: the file is missing, corrupt, or carries code.
-        NotConvertedError: conversion failed, or the copy's answers differ from Keras's.
+        NotConvertedError: conversion failed or is impossible here, or the copy's answers differ
+            from Keras's.
     """
     artifact.read_card(path)  # Names what is wrong with a file at once, without a child process.
-    key = _key(path)
     cache = Path(cache_dir) if cache_dir else default_cache()
+    if not can_convert():
+        return _converted_elsewhere(path, cache)
     try:
-        return _found(cache / key) or _made(path, cache, key)
+        return converted_into(path, cache, precisions())
     except OSError as error:
         log.warning(
             "The model cache %s cannot be used (%s); using a temporary folder", cache, error
         )
-    temporary = _private_temporary()
-    return _found(temporary / key) or _made(path, temporary, key)
+    return converted_into(path, _private_temporary(), precisions())
+
+
+def converted_into(path: Path, cache: Path, allowed: list[str]) -> Converted:
+    """The copy in this cache for a CPU of these precisions, converted now if it has none.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
+    key = _key(path, allowed)
+    return _found(cache / key) or _made(path, cache, key, allowed)
+
+
+def can_convert() -> bool:
+    """Whether the packages that conversion needs are installed; a server can do without them."""
+    return all(importlib.util.find_spec(name) for name in ("tensorflow", "keras"))
+
+
+def _converted_elsewhere(path: Path, cache: Path) -> Converted:
+    for allowed in (precisions(), FLOAT32):
+        if entry := _found(cache / _key(path, allowed)):
+            return entry
+    raise NotConvertedError(
+        f"{path} has not been converted for OpenVINO, and this installation cannot convert it, "
+        f"since TensorFlow is not installed. Looked in {cache}. Run `python -m lens.fill_cache "
+        f"{path} --cache FOLDER` where TensorFlow is installed, and set MOLELENS_CACHE=FOLDER here"
+    )
 
 
 def default_cache() -> Path:
@@ -117,7 +149,7 @@ def precisions() -> list[str]:
     on any AVX-512, where it is emulated: slower and less exact (openvino, cpu plugin/plugin.cpp).
     """
     capable = load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ["bf16", "f32"] if "BF16" in capable else ["f32"]
+    return ["bf16", *FLOAT32] if "BF16" in capable else FLOAT32
 
 
 def run_options(precision: str, threads: int | None = None) -> dict[str, Any]:
@@ -132,9 +164,9 @@ def run_options(precision: str, threads: int | None = None) -> dict[str, Any]:
     return options if threads is None else {**options, "INFERENCE_NUM_THREADS": threads}
 
 
-def _key(path: Path) -> str:
+def _key(path: Path, allowed: list[str]) -> str:
     version = importlib.metadata.version("openvino")
-    return f"{artifact.sha256(path)}-{'-'.join(precisions())}-openvino{version}-r{REVISION}"
+    return f"{artifact.sha256(path)}-{'-'.join(allowed)}-openvino{version}-r{REVISION}"
 
 
 def _found(entry: Path) -> Converted | None:
@@ -160,7 +192,7 @@ def _found(entry: Path) -> Converted | None:
     return Converted(entry / FILES[0], precision)
 
 
-def _made(path: Path, cache: Path, key: str) -> Converted:
+def _made(path: Path, cache: Path, key: str, allowed: list[str]) -> Converted:
     cache.mkdir(parents=True, exist_ok=True)
     with locks.exclusive(cache / f"{key}.lock"):
         # Another process may have converted while this one waited for the lock.
@@ -169,7 +201,7 @@ def _made(path: Path, cache: Path, key: str) -> Converted:
         if shutil.disk_usage(cache).free < path.stat().st_size + SPARE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache))
         with tempfile.TemporaryDirectory(dir=cache, prefix=".converting-") as folder:
-            _convert(path, Path(folder))
+            _convert(path, Path(folder), allowed)
             _put(Path(folder) / "entry", cache / key)
     entry = _found(cache / key)
     if entry is None:
@@ -189,11 +221,12 @@ def _put(entry: Path, place: Path) -> None:
             raise
 
 
-def _convert(path: Path, folder: Path) -> None:
+def _convert(path: Path, folder: Path, allowed: list[str]) -> None:
     """Run the child process; it writes ``folder``/entry."""
     log.info("Converting %s for OpenVINO; only the first start does this", path)
     root = Path(__file__).resolve().parent.parent
     command = [sys.executable, "-m", "lens.convert", str(path.resolve()), str(folder / "entry")]
+    command += ["--precisions", *allowed]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),

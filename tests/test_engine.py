@@ -267,7 +267,9 @@ def test_the_parity_check_notices_another_network(warm_cache: Path) -> None:
     keras.utils.set_random_seed(4)
     other = small_network(filters=8)
     other.get_layer("lesion").bias.assign([1.0])
-    _, difference = convert.choose_precision(other, entry_of(warm_cache) / "model.xml")
+    _, difference = convert.choose_precision(
+        other, entry_of(warm_cache) / "model.xml", model_cache.precisions()
+    )
     assert difference > model_cache.MAX_DIFFERENCE
 
 

@@ -14,13 +14,13 @@ import urllib.request
 import numpy as np
 import painter
 import pytest
-from serving import form
+from serving import ROOT, form
 from test_app import result_address
 
 from app import create_app, golden
 from app.logs import JsonLines
 from app.readiness import Readiness
-from app.settings import ROOT, StartError
+from app.settings import StartError
 from lens.card import Card
 from lens.engine import Outputs
 

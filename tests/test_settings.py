@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from app import settings
-from app.settings import ROOT, Settings, SettingsError
+from app.settings import FILES, Settings, SettingsError
 
 BAD = [
     ("MOLELENS_ENGINE", "torch", "openvino"),
@@ -61,7 +61,7 @@ def test_good_values_are_read():
 
 
 def test_the_documented_table_is_the_one_in_force():
-    assert settings.table() in (ROOT / "docs" / "settings.md").read_text()
+    assert settings.table() in (FILES / "docs" / "settings.md").read_text()
 
 
 def test_every_setting_says_what_it_does():
