@@ -91,9 +91,12 @@ class Fitter(Generic[Network]):
 
 def to_device(network: Network, device: torch.device) -> Network:
     """The network on a device, its weights channels last on a GPU."""
+    network = network.to(device)
     if device.type == "cuda":
-        return network.to(device=device, memory_format=torch.channels_last)
-    return network.to(device)
+        for weight in network.parameters():
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
 def judge(network: nn.Module, pixels: torch.Tensor) -> Outputs:
