@@ -62,6 +62,11 @@ class Profile:
     icc: bytes
     by_numbers: bool = False
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether its colour space is grey, as its header says."""
+        return self.icc[16:20] == b"GRAY"
+
 
 SRGB = Profile(b"", by_numbers=True)
 

@@ -6,10 +6,10 @@ from io import BytesIO
 
 import numpy as np
 import pillow_heif
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageChops
 
 from lens import cicp, colour, icc, isobmff, jpeg, png
-from lens.colour import Conversion, Profile
+from lens.colour import Profile
 from lens.formats import (
     FORMATS,
     UnsupportedImage,
@@ -81,9 +81,8 @@ def decode_here(data: bytes) -> np.ndarray:
 
 def to_input(photo: Photo) -> np.ndarray:
     """The network's input of an opened photo: uint8 (500, 500, 3)."""
-    to_srgb = colour.conversion(photo.profiles, _mode(photo.image))
-    twin = photo.twin and _decoded(photo.twin, to_srgb)
-    small = _decoded(photo.image, to_srgb)
+    twin = photo.twin and _decoded(photo.twin, photo.profiles)
+    small = _decoded(photo.image, photo.profiles)
     if twin and twin.tobytes() != small.tobytes():
         raise damaged()
     # A square turns as well after resizing as before, and 500 px turn faster than 12 megapixels.
@@ -91,12 +90,24 @@ def to_input(photo: Photo) -> np.ndarray:
     return np.array(small if turn is None else small.transpose(turn))
 
 
-def _decoded(image: Image.Image, to_srgb: Conversion | None) -> Image.Image:
+def _decoded(image: Image.Image, profiles: list[Profile]) -> Image.Image:
     try:
         image.load()
     except Exception as error:  # Decoders raise anything at all on a damaged file.
         raise damaged() from error
-    return to_input_size(image, to_srgb)
+    return to_input_size(image, colour.conversion(profiles, _mode(image, profiles)))
+
+
+def _mode(image: Image.Image, profiles: list[Profile]) -> str:
+    """Whether the pixels are grey (``L``), inks (``CMYK``) or else ``RGB``, for their profile."""
+    bands = image.getbands()
+    mode = {"L": "L", "1": "L", "I": "L", "C": "CMYK"}.get(bands[0], "RGB")
+    # WebP knows no grey, and AVIF comes as RGB, but either keeps the profile of a grey picture.
+    if bands[0] == "R" and any(profile.is_grey for profile in profiles):
+        red, green, blue = (image.getchannel(band) for band in "RGB")
+        differ = any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
+        return "RGB" if differ else "L"
+    return mode
 
 
 def open_photo(data: bytes) -> Photo:
@@ -181,10 +192,6 @@ def _is_adobe_rgb(image: Image.Image) -> bool:
     except Exception:  # Broken EXIF says nothing.
         return False
     return index == _ADOBE_RGB.decode()
-
-
-def _mode(image: Image.Image) -> str:
-    return {"L": "L", "1": "L", "I": "L", "C": "CMYK"}.get(image.getbands()[0], "RGB")
 
 
 def bytes_needed(photo: Photo) -> int:

@@ -13,10 +13,19 @@ FORBIDDEN = {
     "app": {"training", "tensorflow", "keras"},
     "training": {"app"} | WEB,
 }
-COMMANDS = {"prepare", "train", "recalibrate", "tune", "evaluate", "score", "reproduce"}
+COMMANDS = {
+    "prepare",
+    "train",
+    "train_gpu",
+    "recalibrate",
+    "tune",
+    "evaluate",
+    "score",
+    "reproduce",
+}
 FLOORS = (
-    {"tune", "recalibrate", "reproduce"},
-    {"train", "evaluate", "paper"},
+    {"tune", "recalibrate", "reproduce", "train_gpu"},
+    {"train", "evaluate", "paper", "gpu"},
     {"prepare", "score", "fit", "evaluation"},
     {"datasets", "networks", "scoring"},
     {"cli", "plotting"},

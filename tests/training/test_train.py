@@ -15,7 +15,7 @@ from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
 from training import networks, recalibrate, train
 from training.datasets.manifest import COLUMNS, HEADER, ManifestError, Row, read_manifest
-from training.fit import batches, calibration, lesion_head, recipes, run
+from training.fit import batches, calibration, lesion_head, recipes, run, sampling
 from training.fit.augmentation import Augmentation, graft
 from training.fit.negatives import cut_skin
 
@@ -132,7 +132,7 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path:
     def batch(seed: int, epoch: int, index: int) -> np.ndarray:
         return batches.Batches(
             examples,
-            weights=batches.sampling_weights(rows),
+            weights=sampling.sampling_weights(rows),
             outputs=("malignant",),
             augmentation=recipes.DEFAULT.augmentation,
             size=64,
@@ -183,7 +183,7 @@ def test_each_source_is_drawn_alike_in_both_classes_and_small_ones_more_than_the
         for malignant, count in enumerate(counts)
         for row in rows(source, malignant, count)
     ]
-    weights = batches.sampling_weights(every)
+    weights = sampling.sampling_weights(every)
     parts = [part.sum() for part in np.split(weights, [900, 1300, 2100])]
     assert parts == pytest.approx([0.5 * 20 / 22, 0.5 * 20 / 22, 0.5 * 2 / 22, 0.5 * 2 / 22])
 
@@ -198,7 +198,7 @@ def test_each_kind_of_photo_of_a_source_has_its_own_share_of_both_classes() -> N
         *rows("dermoscopic", 0, 25),
         *rows("dermoscopic", 1, 75),
     ]
-    weights = batches.sampling_weights(every)
+    weights = sampling.sampling_weights(every)
     parts = [part.sum() for part in np.split(weights, [300, 400, 425])]
     assert parts == pytest.approx([0.5 * 10 / 15, 0.5 * 10 / 15, 0.5 * 5 / 15, 0.5 * 5 / 15])
 

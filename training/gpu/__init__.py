@@ -1,0 +1,1 @@
+"""Training on one GPU with PyTorch: teachers, what they say of a bank of views, and the pupil."""

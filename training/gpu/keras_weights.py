@@ -1,0 +1,107 @@
+"""The weights of the PyTorch networks as those of the Keras networks that are served."""
+
+import re
+
+import keras
+import numpy as np
+import torch
+from keras import layers
+
+from training import networks
+from training.gpu.networks import EPSILON, Cnn7, EfficientNetLite
+
+Weights = dict[str, np.ndarray]
+"""Of a PyTorch network, by name."""
+
+_BATCH = 32
+
+
+def export_cnn7(network: Cnn7, photos: np.ndarray) -> keras.Model:
+    """Build ``training.networks.cnn7`` with the weights of a network that was trained here.
+
+    Each batch normalisation is folded into its convolution. Those of the Keras network get the
+    statistics of some photos and the scale and offset that undo them, so that they change nothing:
+    neither in the file that is served, nor where its training goes on (``--start``).
+
+    Args:
+        network: the trained one.
+        photos: uint8 (n, 500, 500, 3), of the training set.
+    """
+    weights = _arrays(network)
+    model = networks.cnn7()
+    for place, convolution in enumerate(_of_type(model, layers.Conv2D)):
+        convolution.set_weights(_folded(weights, f"convolutions.{place}"))
+    dense = [one for one in _of_type(model, layers.Dense) if one.name not in _HEADS]
+    names = [f"excitations.{n}.{part}" for n in range(2) for part in ("narrow", "wide")]
+    for layer, name in zip(dense, names, strict=True):
+        layer.set_weights(_linear(weights, name))
+    _set_heads(model, weights)
+    _neutralise(model, photos)
+    return model
+
+
+def export_efficientnet(network: EfficientNetLite) -> keras.Model:
+    """Build ``training.networks.efficientnet_lite0`` with the weights of a trained Lite0."""
+    weights = _arrays(network)
+    model = networks.efficientnet_lite0()
+    for layer in model.layers:
+        name = re.sub(r"^blocks_(\d+)_", r"blocks.\1.", layer.name)
+        if isinstance(layer, layers.BatchNormalization):
+            kinds = ("weight", "bias", "running_mean", "running_var")
+            layer.set_weights([weights[f"{name}.{kind}"] for kind in kinds])
+        elif isinstance(layer, layers.DepthwiseConv2D):
+            layer.set_weights([weights[f"{name}.weight"].transpose(2, 3, 0, 1)])
+        elif isinstance(layer, layers.Conv2D):
+            layer.set_weights([weights[f"{name}.weight"].transpose(2, 3, 1, 0)])
+    _set_heads(model, weights)
+    return model
+
+
+_HEADS = ("lesion", "kind", "clinical_map", "dermoscopic_map")
+
+
+def _set_heads(model: keras.Model, weights: Weights) -> None:
+    for name in _HEADS:
+        model.get_layer(name).set_weights(_linear(weights, f"heads.{name}"))
+
+
+def _folded(weights: Weights, name: str) -> list[np.ndarray]:
+    """Kernel and bias that do what convolution and batch normalisation do."""
+    norm = {kind: weights[f"{name}.bn.{kind}"] for kind in ("weight", "bias")}
+    mean, variance = weights[f"{name}.bn.running_mean"], weights[f"{name}.bn.running_var"]
+    scale = norm["weight"] / np.sqrt(variance + EPSILON)
+    kernel = weights[f"{name}.conv.weight"] * scale[:, None, None, None]
+    return [kernel.transpose(2, 3, 1, 0), norm["bias"] - mean * scale]
+
+
+def _neutralise(model: keras.Model, photos: np.ndarray) -> None:
+    norms = _of_type(model, layers.BatchNormalization)
+    for norm in norms:
+        count = norm.gamma.shape[0]
+        even = np.sqrt(1 + norm.epsilon)
+        norm.set_weights([np.full(count, even), *np.zeros((2, count)), np.ones(count)])
+    probe = keras.Model(model.input, [norm.input for norm in norms])
+    means: list[list[np.ndarray]] = [[] for _ in norms]
+    squares: list[list[np.ndarray]] = [[] for _ in norms]
+    for start in range(0, len(photos), _BATCH):
+        maps = probe.predict_on_batch(photos[start : start + _BATCH].astype(np.float32))
+        for place, one in enumerate(maps):
+            means[place].append(one.mean((0, 1, 2), np.float64))
+            squares[place].append((one.astype(np.float64) ** 2).mean((0, 1, 2)))
+    for norm, mean_by_batch, square_by_batch in zip(norms, means, squares, strict=True):
+        mean = np.mean(mean_by_batch, 0)
+        variance = np.maximum(np.mean(square_by_batch, 0) - mean**2, 0)
+        norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
+
+
+def _of_type(model: keras.Model, kind: type) -> list[keras.layers.Layer]:
+    return [layer for layer in model.layers if isinstance(layer, kind)]
+
+
+def _linear(weights: Weights, name: str) -> list[np.ndarray]:
+    return [weights[f"{name}.weight"].T, weights[f"{name}.bias"]]
+
+
+def _arrays(network: torch.nn.Module) -> Weights:
+    state = network.state_dict()
+    return {name: tensor.detach().float().cpu().numpy() for name, tensor in state.items()}

@@ -1,0 +1,78 @@
+"""Train cnn7 on the bank's views: what the teachers say of each, and its label."""
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from training.gpu.bank import Bank, bank_views
+from training.gpu.fitter import (
+    KIND_LOSS,
+    LESION_LOSS,
+    Fitter,
+    cross_entropy,
+    judge,
+    steps,
+    to_device,
+    weighted_mean,
+)
+from training.gpu.networks import Cnn7
+from training.gpu.photos import TrainingSet
+from training.gpu.recipe import GpuRecipe, PupilRecipe
+from training.gpu.views import Views
+
+# The label of a hard photo can only be learned by heart; a teacher says how hard it is.
+_TEACHERS_LOSS, _LABEL_LOSS = 1.5, 0.4
+_DIAGNOSIS_LOSS = 0.7
+_EMBEDDING_LOSS = 1.0
+
+
+def train_pupil(
+    recipe: GpuRecipe, bank: Bank, data: TrainingSet, seconds: float, seed: int
+) -> Cnn7:
+    """Train for some time; return the network with averaged weights.
+
+    Raises:
+        TrainingError: the loss is no number any more.
+    """
+    pupil = recipe.pupil
+    torch.manual_seed(seed)
+    network = to_device(Cnn7(bank.embedding.shape[-1]), data.device)
+    fitter = Fitter(network, pupil.rate, pupil.weight_decay, pupil.average)
+    make = bank_views(recipe, data, seed)
+    rng = np.random.default_rng(seed)
+    order: list[int] = []
+    for step, done in steps("cnn7", seconds, recipe.bank.batch):
+        order = order or rng.permutation(len(bank)).tolist()
+        number = order.pop()
+        views = make(number, recipe.bank.batch, size_at(pupil, done), turn=step)
+        fitter.step(_loss(network, views, bank, number, data), done)
+    return fitter.average
+
+
+def size_at(pupil: PupilRecipe, done: float) -> int:
+    """Side of the views in pixels when a share of the time is over."""
+    return next((size for size, end in pupil.sizes if done < end), pupil.sizes[-1][0])
+
+
+def _loss(network: Cnn7, views: Views, bank: Bank, number: int, data: TrainingSet) -> torch.Tensor:
+    outputs = judge(network, views.pixels)
+    shows_lesion = views.is_lesion
+    # Of two lesions in one view the teachers' opinion is asked, no label.
+    whole = shows_lesion * views.whole
+    diagnosis = functional.kl_div(
+        functional.log_softmax(outputs.diagnosis.float(), 1),
+        functional.log_softmax(bank.diagnosis[number].float(), 1),
+        reduction="none",
+        log_target=True,
+    )
+    taught = network.taught(outputs.embedding).float()
+    distance = 1 - functional.cosine_similarity(taught, bank.embedding[number].float())
+    opinion = torch.sigmoid(bank.malignant[number].float())
+    return (
+        _TEACHERS_LOSS * cross_entropy(outputs.malignant, opinion, shows_lesion)
+        + _LABEL_LOSS * cross_entropy(outputs.malignant, data.malignant[views.lesions], whole)
+        + LESION_LOSS * cross_entropy(outputs.lesion, shows_lesion, torch.ones_like(shows_lesion))
+        + KIND_LOSS * cross_entropy(outputs.clinical, data.clinical[views.lesions], whole)
+        + _DIAGNOSIS_LOSS * weighted_mean(diagnosis.sum(1), shows_lesion)
+        + _EMBEDDING_LOSS * weighted_mean(distance, shows_lesion)
+    )

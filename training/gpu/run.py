@@ -1,0 +1,154 @@
+"""A whole run: teachers, bank, pupil, and the two model files."""
+
+import dataclasses
+import datetime
+import platform
+import time
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from lens import artifact
+from lens.card import Card
+from training.datasets.manifest import read_manifest, split_hashes
+from training.fit.run import count_images, read_splits
+from training.gpu import judging
+from training.gpu.bank import Bank, fill_bank
+from training.gpu.fitter import to_device
+from training.gpu.keras_weights import export_cnn7, export_efficientnet
+from training.gpu.networks import Cnn7, EfficientNetLite
+from training.gpu.options import GpuOptions
+from training.gpu.phases import Phases, State
+from training.gpu.photos import choose_device, open_photos
+from training.gpu.pupil import train_pupil
+from training.gpu.teacher import train_teacher
+
+_STATISTICS = 64  # Training photos for the batch normalisations of the Keras network.
+
+
+class GpuRun:
+    """One run. What is finished stays in the folder; the same command goes on from there."""
+
+    def __init__(self, options: GpuOptions) -> None:
+        """Open the photos.
+
+        Raises:
+            UsageError: the folder holds another run.
+            ManifestError: the manifest, or a photo that it names, cannot be used.
+            training.fit.batches.DiskFull: there is no room for the decoded photos.
+        """
+        self.options = options
+        self.recipe = options.numbers()
+        self.began = time.perf_counter()
+        self.rows = read_manifest(options.manifest)
+        splits = read_splits(options.manifest)
+        record = {
+            "recipe": dataclasses.asdict(self.recipe),
+            "minutes": options.minutes,
+            "seed": options.seed,
+            "splits": split_hashes(self.rows),
+        }
+        self.phases = Phases(options.out, record)
+        self.device = choose_device()
+        _prepare_torch()
+        cache = options.manifest.parent / "cache"
+        self.data, self.validation = open_photos(
+            splits, cache, self.recipe, options.seed, self.device
+        )
+        print(f"{len(self.data.lesions):,} lesions to learn from, on {_name(self.device)}")
+
+    def train(self) -> None:
+        """Train what is not trained yet; write both model files."""
+        teachers = [self._teacher(place) for place in range(len(self.recipe.teachers))]
+        self._report_mean(teachers)
+        pupil = self._pupil(teachers)
+        photos = self.data.lesions.pixels[:_STATISTICS].permute(0, 2, 3, 1).cpu().numpy()
+        self._write("efficientnet_lite0", export_efficientnet(teachers[0]))
+        self._write("cnn7", export_cnn7(pupil, photos))
+        minutes = (time.perf_counter() - self.began) / 60
+        print(f"{minutes:.1f} minutes in all. The models are not calibrated yet. Next:")
+        for name in ("cnn7", "efficientnet_lite0"):
+            file = self.options.out / name
+            print(
+                f"  python -m training.recalibrate {file}.h5 --out {file}_calibrated.h5 "
+                f"--manifest {self.options.manifest}"
+            )
+
+    def _teacher(self, place: int) -> EfficientNetLite:
+        teacher = self.recipe.teachers[place]
+        name = f"efficientnet_lite{teacher.version}"
+        seed = self.options.seed + place
+        state = self.phases.state(
+            name,
+            lambda: train_teacher(
+                teacher, self.recipe, self.data, self._seconds(teacher.minutes), seed
+            ).state_dict(),
+        )
+        network = EfficientNetLite(teacher.version)
+        network.load_state_dict(state)
+        return to_device(network, self.device).eval()
+
+    def _pupil(self, teachers: list[EfficientNetLite]) -> Cnn7:
+        state = self.phases.state("cnn7", lambda: self._train_pupil(teachers))
+        network = Cnn7(state["taught.weight"].shape[0])
+        network.load_state_dict(state)
+        network = to_device(network, self.device).eval()
+        print(judging.describe("cnn7", judging.logits(network, self.validation), self.validation))
+        return network
+
+    def _train_pupil(self, teachers: list[EfficientNetLite]) -> State:
+        seed = self.options.seed
+        # A bank belongs to the kind of device that made it: the other draws other views.
+        kept = self.phases.state(
+            f"bank_{self.device.type}",
+            lambda: vars(
+                fill_bank(
+                    teachers, self.recipe, self.data, self._seconds(self.recipe.bank.minutes), seed
+                )
+            ),
+        )
+        bank = Bank(**{name: tensor.to(self.device) for name, tensor in kept.items()})
+        seconds = self._seconds(self.recipe.pupil.minutes)
+        return train_pupil(self.recipe, bank, self.data, seconds, seed).state_dict()
+
+    def _report_mean(self, teachers: list[EfficientNetLite]) -> None:
+        said = [judging.logits(teacher, self.validation, views=2) for teacher in teachers]
+        for teacher, one in zip(self.recipe.teachers, said, strict=True):
+            name = f"EfficientNet-Lite{teacher.version}"
+            print(judging.describe(name, one, self.validation))
+        print(judging.describe("mean of teachers", np.mean(said, 0), self.validation))
+
+    def _seconds(self, share: float) -> float:
+        return share * self.options.minutes * 60
+
+    def _write(self, name: str, model: object) -> None:
+        artifact.save(model, self.options.out / f"{name}.h5", self._card(name))
+
+    def _card(self, name: str) -> Card:
+        packages = ("keras", "torch", "numpy", "pillow")
+        return Card(
+            name=name,
+            views=8,
+            training_data={
+                "images_and_malignant": count_images(self.rows),
+                "recipe": f"train_gpu {self.options.recipe}",
+                "changed": {},
+            },
+            split_hashes=split_hashes(self.rows),
+            versions={"python": platform.python_version()}
+            | {package: version(package) for package in packages},
+            command=self.options.command,
+            created=datetime.date.today().isoformat(),
+        )
+
+
+def _prepare_torch() -> None:
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+    # Trying every kernel made the first step of an EfficientNet take minutes, not 8 s.
+    torch.backends.cudnn.benchmark = False
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name() if device.type == "cuda" else "the processor"

@@ -1,0 +1,144 @@
+"""Random views of photos, made on the device: which photos, how they lie, what is mixed in.
+
+A view is decided by the seed and its number alone, so that it can be made again at any size: the
+teachers judge it once at 500 px, and the pupil sees it at 256.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional
+
+from training.gpu.camera import change_colours, spoil
+from training.gpu.draws import Draws, places
+from training.gpu.marks import Marks
+from training.gpu.photos import Photos, TrainingSet, precision
+from training.gpu.recipe import WORKING_SIZE, GpuRecipe
+
+
+class Views(NamedTuple):
+    """A batch of views.
+
+    Attributes:
+        pixels: 0-255, float16 or float32 (n, 3, size, size).
+        lesions: index of the lesion in the training set, int64 (n,).
+        is_lesion: 0 where the view shows something else, float32 (n,).
+        whole: 0 where a part of another lesion's view is mixed in, float32 (n,).
+    """
+
+    pixels: torch.Tensor
+    lesions: torch.Tensor
+    is_lesion: torch.Tensor
+    whole: torch.Tensor
+
+
+class ViewMaker:
+    """Makes the views of one training set. The first of each batch show what is no lesion."""
+
+    def __init__(self, data: TrainingSet, recipe: GpuRecipe, seed: int, mix_share: float) -> None:
+        self.data = data
+        self.recipe = recipe
+        self.seed = seed
+        self.mix_share = mix_share
+        self._marks = Marks(data.device, recipe.views)
+        axis = torch.linspace(-1, 1, WORKING_SIZE, device=data.device)
+        radius = (axis[None, :] ** 2 + axis[:, None] ** 2).sqrt()
+        # A soft disc, opaque in the middle 70 % of the side, as ``augmentation.graft`` has it.
+        self._middle = torch.sigmoid((0.76 - radius) / 0.045).to(precision(data.device))
+
+    def __call__(self, number: int, count: int, size: int, turn: int | None = None) -> Views:
+        """Make the views of a batch.
+
+        Args:
+            number: of the batch; another number gives other views.
+            count: views in it.
+            size: their side in pixels.
+            turn: seed of quarter turns and reflections that come before all else, or None.
+        """
+        draws = Draws(self.seed, number, count, self.data.device)
+        chosen = draws.weighted(self.data.weights)
+        others = round(count * self.recipe.other_share)
+        photos = self._put_others_first(self._graft(chosen, draws), others, draws)
+        placement = _placement(draws, self.recipe)
+        if turn is not None:
+            placement = _turned(placement, Draws(turn, 0, count, self.data.device))
+        pixels = self._marks(_warp(photos, placement, size), draws)
+        pixels = spoil(change_colours(pixels, draws, self.recipe.views), draws, self.recipe.views)
+        mixed = _mix(pixels, draws, others, self.mix_share)
+        is_lesion = (torch.arange(count, device=self.data.device) >= others).float()
+        return Views(pixels, chosen, is_lesion, (~mixed).float())
+
+    def _graft(self, chosen: torch.Tensor, draws: Draws) -> Photos:
+        """The chosen lesions, some in the surroundings of another photo."""
+        lesions = self.data.lesions
+        pixels = lesions.pixels[chosen].to(self._middle.dtype)
+        rims = lesions.rims[chosen]
+        grafted = places(draws.chance(self.recipe.graft_share))
+        around = draws.integers(len(lesions))[grafted]
+        surroundings = lesions.pixels[around].to(pixels.dtype)
+        pixels[grafted] = pixels[grafted] * self._middle + surroundings * (1 - self._middle)
+        rims[grafted] = lesions.rims[around]
+        return Photos(pixels, rims)
+
+    def _put_others_first(self, photos: Photos, count: int, draws: Draws) -> Photos:
+        drawn = draws.integers(len(self.data.others))[:count]
+        photos.pixels[:count] = self.data.others.pixels[drawn].to(photos.pixels.dtype)
+        photos.rims[:count] = self.data.others.rims[drawn]
+        return photos
+
+
+def _placement(draws: Draws, recipe: GpuRecipe) -> torch.Tensor:
+    """Maps places of a view to places of its photo, both from -1 to 1: float32 (n, 2, 3)."""
+    ranges = recipe.views
+    angle = draws.uniform(-math.pi, math.pi)
+    zoom = draws.logarithmic(*ranges.zoom)
+    stretch = torch.exp(draws.uniform(-ranges.stretch, ranges.stretch))
+    shear = draws.uniform(-ranges.shear, ranges.shear)
+    mirror = torch.where(draws.chance(0.5), -1.0, 1.0)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    columns = (
+        torch.stack([cos, sin], 1) * (zoom * stretch * mirror)[:, None],
+        torch.stack([cos * shear - sin, sin * shear + cos], 1) * (zoom / stretch)[:, None],
+        draws.uniform(-ranges.shift, ranges.shift, 2),
+    )
+    return torch.stack(columns, 2)
+
+
+def _turned(placement: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """The placement after a quarter turn and perhaps a reflection of the view."""
+    angle = draws.integers(4) * (math.pi / 2)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    mirror = torch.where(draws.chance(0.5), -1.0, 1.0)[:, None]
+    turn = torch.stack([torch.stack([cos, sin], 1) * mirror, torch.stack([-sin, cos], 1)], 2)
+    return torch.cat([placement[:, :, :2] @ turn, placement[:, :, 2:]], 2)
+
+
+def _warp(photos: Photos, placement: torch.Tensor, size: int) -> torch.Tensor:
+    """The photos as placed; what lies outside has the colour of the rim."""
+    rims = photos.rims[:, :, None, None]
+    grid = functional.affine_grid(placement, [len(rims), 3, size, size], align_corners=False)
+    # In float32: coordinates in float16 would be off by half a pixel at 500 px.
+    warped = functional.grid_sample(photos.pixels.float() - rims, grid, align_corners=False)
+    return (warped + rims).to(photos.pixels.dtype)
+
+
+def _mix(pixels: torch.Tensor, draws: Draws, others: int, mix_share: float) -> torch.Tensor:
+    """Put a rectangle of the next lesion's view into some views, in place.
+
+    Returns:
+        Which views, bool (n,).
+    """
+    count, size = len(pixels), pixels.shape[-1]
+    every = torch.arange(count, device=pixels.device)
+    mixed = draws.chance(mix_share) & (every >= others)
+    chosen = places(mixed)
+    side = draws.uniform(0.2, 0.55)[chosen].sqrt()[:, None]  # Of the area.
+    start = draws.uniform(0, 1, 2)[chosen] * (1 - side)
+    axis = (torch.arange(size, device=pixels.device) + 0.5) / size
+    inside = (axis >= start[..., None]) & (axis < (start + side)[..., None])
+    box = inside[:, 0, :, None] & inside[:, 1, None, :]
+    # The last lesion of the batch takes the first.
+    partner = torch.where(every + 1 < count, every + 1, others)[chosen]
+    pixels[chosen] = torch.where(box[:, None], pixels[partner], pixels[chosen])
+    return mixed
