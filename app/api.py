@@ -54,6 +54,7 @@ def _prediction(service: Service, verdict: Verdict) -> dict[str, Any]:
         "reasons": [str(reason) for reason in verdict.reasons],
         "probability": verdict.probability,
         "threshold": verdict.threshold,
+        "kind": verdict.kind,
         "model": {
             "name": service.card.name,
             "sha256": service.sha256,
@@ -64,10 +65,10 @@ def _prediction(service: Service, verdict: Verdict) -> dict[str, Any]:
 
 @api.get("/openapi.json")
 def contract() -> ResponseReturnValue:
-    return jsonify(openapi.document(request.host_url.rstrip("/")))
+    return jsonify(openapi.document(request.root_url.rstrip("/")))
 
 
 @api.get("/docs")
 def docs() -> ResponseReturnValue:
-    document = openapi.document(request.host_url.rstrip("/"))
+    document = openapi.document(request.root_url.rstrip("/"))
     return render_template("api_docs.html", document=document, kinds=KINDS)

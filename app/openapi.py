@@ -5,7 +5,7 @@ from typing import Any
 from app.openapi_schemas import COMPARED, COMPARISON, PREDICTED, PREDICTION, PROBLEM
 
 _PROBLEM_WORDS = {
-    400: "A photo is missing or one too many, or a day is none.",
+    400: "A photo is missing or one too many, a day is none, or the form cannot be read.",
     413: "The request is larger than the limit.",
     415: "The file is not a JPEG, PNG, WebP, AVIF or HEIC image.",
     422: "The image is empty, damaged, too large in pixels, or too small.",

@@ -5,7 +5,7 @@ from app.refusals import KINDS
 PREDICTION = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["verdict", "status", "reasons", "probability", "threshold", "model"],
+    "required": ["verdict", "status", "reasons", "probability", "threshold", "kind", "model"],
     "properties": {
         "verdict": {
             "type": ["string", "null"],
@@ -33,6 +33,11 @@ PREDICTION = {
             "minimum": 0,
             "maximum": 1,
             "description": "The verdict is malignant at and above it.",
+        },
+        "kind": {
+            "type": ["string", "null"],
+            "enum": ["clinical", "dermoscopic", None],
+            "description": "What the photo was taken for, which chose the threshold.",
         },
         "model": {
             "type": "object",
@@ -107,6 +112,7 @@ PREDICTED = {
     "reasons": [],
     "probability": 0.62,
     "threshold": 0.31,
+    "kind": "clinical",
     "model": {"name": "cnn7", "sha256": "0" * 64, "calibrated": True},
 }
 

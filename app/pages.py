@@ -25,11 +25,8 @@ from app.refusals import KINDS, Refused
 from app.result_text import advice
 from app.results import Result, StoreUnavailable
 from app.service import Service, current
-from app.uploads import judge_photo, sent_photos, stage
+from app.uploads import MAX_PHOTOS, judge_photo, sent_photos, stage
 from lens.verdict import Verdict
-
-MOST_PHOTOS = 10
-"""Photos judged at once, each with a result of its own."""
 
 MONTHS = ("1", "3", "6")
 """After so many a reminder may come."""
@@ -51,8 +48,8 @@ def upload_address() -> ResponseReturnValue:
 @pages.post("/upload")
 def upload() -> ResponseReturnValue:
     photos = sent_photos()
-    if len(photos) > MOST_PHOTOS:
-        raise Refused("too_many_files", f"Expected at most {MOST_PHOTOS} files.")
+    if len(photos) > MAX_PHOTOS:
+        raise Refused("too_many_files", f"Expected at most {MAX_PHOTOS} files.")
     if len(photos) == 1:
         return redirect(url_for("pages.result", key=_judged(photos[0])), 303)
     items = ",".join(_judged_or_refused(photo) for photo in photos)
@@ -74,6 +71,7 @@ def result_of(pixels: np.ndarray, verdict: Verdict) -> Result:
         verdict=verdict.verdict,
         probability=verdict.probability,
         threshold=verdict.threshold,
+        kind=verdict.kind,
         reasons=tuple(str(reason) for reason in verdict.reasons),
         photo=overlay.photo_jpeg(pixels),
         heat_map=None if heat_map is None else overlay.heat_png(heat_map),
@@ -81,13 +79,14 @@ def result_of(pixels: np.ndarray, verdict: Verdict) -> Result:
         model=service.card.name,
         sha256=service.sha256,
         calibrated=service.card.calibrated,
-        sensitivity=_measured(service, "sensitivity"),
-        specificity=_measured(service, "specificity"),
+        sensitivity=_measured(service, "sensitivity", verdict.kind),
+        specificity=_measured(service, "specificity", verdict.kind),
+        melanomas_found=card_display.melanomas_found(service.card.metrics, verdict.kind),
     )
 
 
-def _measured(service: Service, name: str) -> float | None:
-    figure = card_display.found(service.card.metrics, name)
+def _measured(service: Service, name: str, kind: str | None) -> float | None:
+    figure = card_display.found(service.card.metrics, name, kind)
     return figure.value if figure else None
 
 
@@ -132,7 +131,7 @@ def delete_several(items: str) -> ResponseReturnValue:
 
 
 def _items(items: str) -> list[str]:
-    return items.split(",")[:MOST_PHOTOS]
+    return items.split(",")[:MAX_PHOTOS]
 
 
 def kept(key: str) -> Result:
@@ -226,6 +225,8 @@ def _names() -> dict[str, object]:
         "fixed": card_display.fixed,
         "found": card_display.found,
         "source_name": card_display.source_name,
+        "kind_line": result_text.kind_line,
+        "benign_lead": result_text.benign_lead,
         "headline": result_text.headline,
-        "most_photos": MOST_PHOTOS,
+        "most_photos": MAX_PHOTOS,
     }

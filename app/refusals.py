@@ -49,6 +49,11 @@ KINDS = {
         "Too many photos",
         _("Too many photos were sent at once. Send at most 10."),
     ),
+    "malformed_form": Kind(
+        400,
+        "Form cannot be read",
+        _("The upload could not be read. Please send the photo again."),
+    ),
     "form_expired": Kind(
         400,
         "Form expired",

@@ -10,7 +10,7 @@ from fpdf.enums import WrapMode, XPos, YPos
 
 from app import overlay
 from app.card_display import fixed, of_100
-from app.result_text import advice, headline
+from app.result_text import advice, headline, kind_line
 from app.results import Result
 from app.settings import ROOT
 
@@ -153,5 +153,7 @@ def details(result: Result) -> list[str]:
                 specificity=fixed(result.specificity),
             )
         )
+    if result.kind:
+        lines.append(kind_line(result.kind))
     lines.append(_("Model: %(name)s, SHA-256 %(sha256)s", name=result.model, sha256=result.sha256))
     return lines

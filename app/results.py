@@ -26,6 +26,7 @@ class Result:
         verdict: "benign", "malignant", or None.
         probability: calibrated p(malignant) in [0, 1], or None.
         threshold: probability at and above which the verdict is "malignant".
+        kind: "clinical" or "dermoscopic", what the model took the photo for; None: it does not say.
         reasons: stable codes that say why the photo cannot be judged.
         photo: JPEG made from the decoded pixels, so that no EXIF is in it.
         heat_map: PNG with transparency to lay over the photo, or None.
@@ -34,14 +35,17 @@ class Result:
             model may be served where the result is shown.
         sha256: of that model's file, in hexadecimal.
         calibrated: whether ``probability`` is a chance; else it is only a score.
-        sensitivity: that model's, measured on test photos, in [0, 1]; None if it was not.
+        sensitivity: that model's, measured on test photos of this kind, in [0, 1]; None if it was
+            not.
         specificity: the same.
+        melanomas_found: the share of melanomas that it found there; the same.
     """
 
     status: str
     verdict: str | None
     probability: float | None
     threshold: float
+    kind: str | None
     reasons: tuple[str, ...]
     photo: bytes
     heat_map: bytes | None
@@ -51,6 +55,7 @@ class Result:
     calibrated: bool
     sensitivity: float | None
     specificity: float | None
+    melanomas_found: float | None
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ class Results:
             verdict=None,
             probability=None,
             threshold=0.5,
+            kind=None,
             reasons=(),
             photo=bytes(LARGE),
             heat_map=None,
@@ -147,6 +153,7 @@ class Results:
             calibrated=False,
             sensitivity=None,
             specificity=None,
+            melanomas_found=None,
         )
         key = self.put(probe)
         if self.get(key) != probe:

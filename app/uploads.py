@@ -9,10 +9,10 @@ from typing import cast
 import numpy as np
 from flask import Flask, g, request
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 
 from app import metrics, refusals
 from app.admission import Busy
+from app.clients import client
 from app.refusals import Refused
 from app.service import Service, current
 from lens import images
@@ -22,6 +22,9 @@ ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
 """Where photos are sent to."""
 
 _API_PHOTOS = {"api.predict": 1, "api.compare": 2}
+
+MAX_PHOTOS = 10
+"""Photos judged at once, each with a result of its own."""
 
 _LIMIT_SCOPE = "photos"
 """The form and the API share one budget."""
@@ -46,7 +49,7 @@ def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
     if rate == "off":
         return
     limiter = Limiter(
-        get_remote_address,
+        client,
         app=app,
         storage_uri=storage_url,
         # Should Redis go away, each process counts by itself until it is back.
@@ -63,9 +66,8 @@ def _photos() -> int:
     """Several photos in one request count as many. The API's body is not read yet: it is known."""
     if request.endpoint in _API_PHOTOS:
         return _API_PHOTOS[request.endpoint]
-    return max(
-        1, sum(bool(file.filename) for files in request.files.listvalues() for file in files)
-    )
+    sent = [file for files in request.files.listvalues() for file in files if file.filename]
+    return len(sent) if 1 <= len(sent) <= MAX_PHOTOS else 1  # None of too many is judged.
 
 
 def _leave(_error: BaseException | None) -> None:
@@ -99,7 +101,9 @@ def sent_photos(field: str = "photo") -> list[bytes]:
     # A form without JavaScript has a camera input and a file input; the unused one comes empty.
     sent = [file for file in request.files.getlist(field) if file.filename]
     if not sent:
-        raise Refused("no_file", f"Expected a file in the multipart form field '{field}'.")
+        others = ", ".join(repr(name) for name in sorted(request.files))
+        got = f", got files in {others}" if others else ""
+        raise Refused("no_file", f"Expected a file in the multipart form field '{field}'{got}.")
     return [_contents(cast(BytesIO, file.stream)) for file in sent]
 
 

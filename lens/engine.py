@@ -82,7 +82,8 @@ def open_engine(
 
     Raises:
         artifact.InvalidModel: the file is missing, corrupt, or carries code.
-        EngineError: ``kind`` is unknown, or "openvino" was asked for and cannot run.
+        EngineError: ``kind`` is unknown, "openvino" was asked for and cannot run, or a signal
+            ended the process that converts the file.
     """
     if kind not in KINDS:
         raise EngineError(f"Expected an engine of {', '.join(KINDS)}, got {kind!r}.")
@@ -98,7 +99,8 @@ def open_engine(
     try:
         return OpenVinoEngine(model_cache.converted(path, cache_dir), threads)
     except model_cache.NotConvertedError as error:
-        if kind == "openvino" and not error.differs:
+        killed = isinstance(error, model_cache.ConverterKilledError)
+        if killed or (kind == "openvino" and not error.differs):
             raise EngineError(f"OpenVINO cannot run the model: {error}") from error
         log.warning("THE SLOW KERAS ENGINE SERVES %s, since %s", path, error)
         return KerasEngine(path, threads)

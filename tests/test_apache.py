@@ -386,6 +386,13 @@ def test_forwarding_headers_of_a_client_are_not_believed(site):
     assert json.loads(answer.body)["servers"][0]["url"] == site.url
 
 
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO", "X-Forwarded-Prefix"])
+def test_a_client_cannot_move_the_site_to_another_path(site, name):
+    said = site.curl("-i", "-H", f"{name}: /about", f"{site.url}/about")
+    assert said.startswith("HTTP/2 200")
+    assert 'href="/privacy"' in said
+
+
 def test_apache_logs_no_address_and_no_result(site):
     ask = site.person()
     ask(upload(ask).headers["Location"])

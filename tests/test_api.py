@@ -39,7 +39,15 @@ def test_a_lesion_gets_a_verdict_with_exactly_the_contracts_keys(client, photo, 
     response = send(client, painter.encoded(photo))
     body = response.get_json()
     assert response.status_code == 200
-    assert list(body) == ["verdict", "status", "reasons", "probability", "threshold", "model"]
+    assert list(body) == [
+        "verdict",
+        "status",
+        "reasons",
+        "probability",
+        "threshold",
+        "kind",
+        "model",
+    ]
     assert (body["verdict"], body["status"], body["reasons"]) == (verdict, "ok", [])
     assert (body["probability"] >= body["threshold"]) == (verdict == "malignant")
     assert list(body["model"]) == ["name", "sha256", "calibrated"]

@@ -1,5 +1,7 @@
 """The pages as a browser without JavaScript meets them."""
 
+import dataclasses
+import html
 import io
 import json
 import re
@@ -41,7 +43,7 @@ def result_address(client, data: bytes = PHOTO) -> str:
 def text(response) -> str:
     """The words of a page, as a person reads them."""
     words = re.sub(r"<(svg|head).*?</\1>|<[^>]+>", " ", response.get_data(as_text=True), flags=re.S)
-    return re.sub(r"\s+", " ", words)
+    return re.sub(r"\s+", " ", html.unescape(words))
 
 
 def test_the_form_posts_one_photo_with_a_token(client):
@@ -559,3 +561,35 @@ def test_the_manifest_and_its_icons_are_served_and_start_at_the_form(client):
         if icon["type"] == "image/png":
             width, height = Image.open(io.BytesIO(served.data)).size
             assert icon["sizes"] == f"{width}x{height}"
+
+
+BY_KIND = {
+    "test": {"pooled": {"sensitivity": 0.9}, "clinical": {"sensitivity": [0.8, 0.7, 0.9]}},
+    "melanomas": {"pooled": {"found": [0.95, 0.9, 1.0]}, "clinical": {"n": 40, "found": 0.75}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sensitivity", "melanomas"),
+    [("clinical", 0.8, 0.75), ("dermoscopic", 0.9, 0.95), (None, 0.9, 0.95)],
+)
+def test_figures_are_those_of_the_kind_of_photo_or_of_all(kind, sensitivity, melanomas):
+    found = card_display.found(BY_KIND, "sensitivity", kind)
+    assert found is not None and found.value == sensitivity
+    assert card_display.melanomas_found(BY_KIND, kind) == melanomas
+
+
+def test_a_card_without_figures_tells_of_no_melanomas():
+    assert card_display.melanomas_found({}, "clinical") is None
+
+
+def test_a_benign_result_names_the_kind_of_photo_and_the_melanomas_missed_there(app):
+    service, client = app.extensions["molelens"], app.test_client()
+    judged = service.results.get(result_address(client).rsplit("/", 1)[-1])
+    told = dataclasses.replace(judged, verdict="benign", kind="clinical", melanomas_found=0.75)
+    key = service.results.put(told)
+    page = " ".join(text(client.get(f"/result/{key}")).split())
+    assert "In tests on photos of this kind it missed about 25 of 100 melanomas." in page
+    assert "The model took this for a close-up by a phone or camera." in page
+    report = PdfReader(io.BytesIO(client.get(f"/result/{key}/report.pdf").data))
+    assert "a close-up by a phone or camera" in report.pages[0].extract_text()

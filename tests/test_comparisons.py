@@ -13,7 +13,7 @@ from test_app import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token
 
 from app import results
 from app.results import Results, StoreUnavailable
-from lens import artifact
+from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.photo_date import day_taken
 
 WORDS = "Any change that you see is a reason to see a doctor, whatever both verdicts say."
@@ -111,7 +111,8 @@ def test_the_same_photo_twice_is_not_said_to_be_unchanged(client, photo, code):
 
 
 def test_an_uncalibrated_model_is_marked_wherever_its_verdict_stands(app):
-    card = artifact.Card(name="any", calibrated=False, lesion_threshold=0.5)
+    points = for_all_kinds(OperatingPoint(lesion_threshold=0.5))
+    card = Card(name="any", calibrated=False, operating_points=points)
     object.__setattr__(app.extensions["molelens"], "card", card)
     client = app.test_client()
     address = send(client, PHOTO, PALE_PHOTO).headers["Location"]

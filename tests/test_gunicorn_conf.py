@@ -178,7 +178,7 @@ def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_
         "from gunicorn.app.wsgiapp import WSGIApplication\n"
         "sys.argv = ['gunicorn', 'wsgi:app']\n"
         "cfg = WSGIApplication().cfg\n"
-        "heavy = {'tensorflow', 'openvino', 'keras', 'numpy', 'flask', 'lens'}\n"
+        "heavy = {'tensorflow', 'openvino', 'keras', 'numpy', 'flask', 'h5py', 'PIL'}\n"
         "print(cfg.worker_class_str, cfg.preload_app, sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(

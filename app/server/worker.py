@@ -1,6 +1,7 @@
 """The worker class: gunicorn's threads, with time limits on reading and memory given back."""
 
 import ctypes
+import signal
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ class TimedWorker(ThreadWorker):
     answered = False  # A request, since memory was given back.
     _next = 0.0
 
+    def init_signals(self) -> None:
+        """Let an abort end the process as one, so that app.server.dead_starts can name it."""
+        super().init_signals()
+        signal.signal(signal.SIGABRT, signal.SIG_DFL)
+
     def run(self) -> None:
         """Serve until the worker is stopped."""
         self._discarder = Discarder(self.poller, self._discarded)
@@ -64,6 +70,10 @@ class TimedWorker(ThreadWorker):
                 conn.parser.unreader = TimedReader(conn.sock)
             conn.parser.unreader.begin()
         return super().handle(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer a malformed request; gunicorn would log the client's address."""
+        super().handle_error(req, client, ("", 0), exc)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool | Unread:
         """In a thread, after an answer: whether the connection can be reused, and after what."""

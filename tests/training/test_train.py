@@ -150,6 +150,29 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path:
         assert not np.array_equal(first, batch(*other))
 
 
+def test_the_kind_of_a_lesion_is_learned_and_that_of_other_photos_is_not(tmp_path: Path) -> None:
+    kinds = ["clinical", "dermoscopic"]
+    rows = [Row("", "one", "nevus", 0, "", "train", kind) for kind in kinds]
+    photos = np.full((2, 500, 500, 3), 200, np.uint8)
+    made = batches.Batches(
+        batches.Examples(photos, rows, photos[:1], None),
+        weights=np.array([0.5, 0.5]),
+        outputs=("malignant", "lesion", "kind"),
+        augmentation=recipes.DEFAULT.augmentation,
+        size=64,
+        batch=64,
+        steps=1,
+        other_share=0.5,
+        graft_share=0.0,
+        seed=0,
+        epoch=0,
+    )
+    _, targets, weights = made[0]
+    lesions = targets["lesion"].ravel() == 1
+    assert set(targets["kind"][lesions].ravel()) == {0, 1}
+    assert (weights["kind"] == lesions).all()
+
+
 def test_each_source_is_drawn_alike_in_both_classes_and_small_ones_more_than_their_share() -> None:
     def rows(source: str, malignant: int, count: int) -> list[Row]:
         return [Row("", source, "", malignant, "", "train")] * count

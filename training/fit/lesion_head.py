@@ -62,7 +62,9 @@ def embed(
     batches = range(0, len(images), _BATCH)
     return np.concatenate(
         [
-            network.predict_on_batch(np.stack(images[start : start + _BATCH]).astype(np.float32))
+            network.predict_on_batch(
+                np.stack(list(images[start : start + _BATCH])).astype(np.float32)
+            )
             for start in tqdm(batches, "embedding", unit="batch")
         ]
     )

@@ -72,6 +72,7 @@ def compile_learner(model: keras.Model, recipe: Recipe, steps: int) -> None:
     losses = {
         "malignant": keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
         "lesion": keras.losses.BinaryCrossentropy(),
+        "kind": keras.losses.BinaryCrossentropy(),
         "diagnosis": keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         "teacher": keras.losses.CosineSimilarity(),
         "opinion": keras.losses.BinaryCrossentropy(),

@@ -144,6 +144,7 @@ DEFAULT = Recipe(
     loss_weights={
         "malignant": 1.0,
         "lesion": 0.3,
+        "kind": 0.3,
         "diagnosis": 0.5,
         "teacher": 1.0,
         "opinion": 1.0,
