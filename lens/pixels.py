@@ -19,7 +19,7 @@ from lens.formats import (
     kind_of_jpeg,
     with_known_brand,
 )
-from lens.resize import SIZE, to_input_size
+from lens.resize import SIZE, to_input_size, to_rgb
 
 MAX_PIXELS = 40_000_000
 """Largest photo decoded. Phones save 12 to 24 megapixels; Pillow holds 40 MP in 160 MB."""
@@ -98,6 +98,15 @@ def _decoded(image: Image.Image, profiles: list[Profile]) -> Image.Image:
     return to_input_size(image, colour.conversion(profiles, _mode(image, profiles)))
 
 
+def upright(photo: Photo) -> Image.Image:
+    """An opened photo as RGB in sRGB, upright, at the size it was opened with."""
+    photo.image.load()
+    to_srgb = colour.conversion(photo.profiles, _mode(photo.image, photo.profiles))
+    turn = _UPRIGHT.get(_orientation(photo.image))
+    rgb = to_rgb(photo.image, to_srgb)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
 def _mode(image: Image.Image, profiles: list[Profile]) -> str:
     """Whether the pixels are grey (``L``), inks (``CMYK``) or else ``RGB``, for their profile."""
     bands = image.getbands()
@@ -110,12 +119,17 @@ def _mode(image: Image.Image, profiles: list[Profile]) -> str:
     return mode
 
 
-def open_photo(data: bytes) -> Photo:
-    """Read a photo's header, and refuse what cannot be judged; no pixel is decoded yet."""
+def open_photo(data: bytes, side: int = SIZE) -> Photo:
+    """Read a photo's header, and refuse what cannot be judged; no pixel is decoded yet.
+
+    Args:
+        data: the whole file.
+        side: a JPEG may be decoded at a reduced scale, but both its sides at least so long.
+    """
     if not data:
         raise UnusableImage("empty", "The file is empty. Please choose the photo again.")
     try:
-        photo = _opened(data)
+        photo = _opened(data, side)
     except Image.DecompressionBombError as error:
         raise too_many_pixels() from error
     except UnsupportedImage:
@@ -136,14 +150,14 @@ def open_photo(data: bytes) -> Photo:
     return photo
 
 
-def _opened(data: bytes) -> Photo:
+def _opened(data: bytes, side: int) -> Photo:
     """Metadata that JPEG and PNG do not need is kept from Pillow, which may fail on it."""
     if data.startswith(png.SIGNATURE):
         chunks = png.read(data)
         image = _open(chunks.data)
         return Photo(image, image.size, chunks.profiles)
     if data.startswith(jpeg.SIGNATURE):
-        return _opened_jpeg(jpeg.read(data))
+        return _opened_jpeg(jpeg.read(data), side)
     data = with_known_brand(data)
     try:
         image = _open(data)
@@ -160,7 +174,7 @@ def _opened(data: bytes) -> Photo:
     return Photo(image, image.size, [Profile(profile, by_numbers=True)] if profile else [])
 
 
-def _opened_jpeg(markers: jpeg.Jpeg) -> Photo:
+def _opened_jpeg(markers: jpeg.Jpeg, side: int) -> Photo:
     if kind := kind_of_jpeg(markers.frame, markers.bits):
         raise UnsupportedImage(kind)
     if not markers.ended and not markers.is_covered:
@@ -171,7 +185,7 @@ def _opened_jpeg(markers: jpeg.Jpeg) -> Photo:
         raise ValueError(f"expected fewer than {len(markers.scans)} scans")
     for each in (image, *twins):
         # The decoder halves or quarters the size while decoding: 20 ms for 12 MP, not 120.
-        each.draft("RGB", (SIZE, SIZE))
+        each.draft("RGB", (side, side))
     if markers.profile:
         profiles = [Profile(markers.profile)]
     else:

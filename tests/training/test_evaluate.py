@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import icc_files
 import numpy as np
 import painter
 import pytest
@@ -299,6 +300,16 @@ def test_a_grey_photo_of_16_bits_is_changed_as_it_is_decoded():
     Image.fromarray(grey).save(file, "PNG")
     mirrored = dict(perturbations.changes(file.getvalue()))["left-right flip"]
     assert np.array_equal(mirrored, decode(file.getvalue())[:, ::-1])
+
+
+def test_a_photo_of_other_colours_is_changed_in_srgb():
+    wide = icc_files.rgb("P3", icc_files.formula(*icc_files.SRGB_CURVE), 4)
+    file, converted = BytesIO(), BytesIO()
+    Image.fromarray(painter.lesion(size=500)).save(file, "PNG", icc_profile=wide)
+    Image.fromarray(decode(file.getvalue())).save(converted, "PNG")
+    changed, expected = (dict(perturbations.changes(f.getvalue())) for f in (file, converted))
+    for change in ("15 % brighter", "left-right flip"):
+        assert np.abs(changed[change].astype(int) - expected[change]).max() <= 1
 
 
 def test_what_a_table_does_not_know_is_no_age_and_no_skin_tone(tmp_path):

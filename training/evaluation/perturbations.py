@@ -6,9 +6,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from lens.formats import FORMATS
+from lens import pixels
 from lens.images import SIZE, InvalidImage, decode
-from lens.resize import to_rgb
 
 MASKED_SHARE = 0.7
 """Diameter of the disc that hides the lesion, as a share of the photo's side."""
@@ -99,9 +98,7 @@ def _places(chosen: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _open(data: bytes) -> Image.Image:
-    photo = Image.open(BytesIO(data), formats=FORMATS)
-    photo.draft("RGB", (2 * _LARGEST_SIDE, 2 * _LARGEST_SIDE))
-    upright = to_rgb(ImageOps.exif_transpose(photo))
+    upright = pixels.upright(pixels.open_photo(data, side=2 * _LARGEST_SIDE))
     upright.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.BICUBIC)
     return upright
 
@@ -109,8 +106,8 @@ def _open(data: bytes) -> Image.Image:
 def _rotated(photo: Image.Image, degrees: float) -> Image.Image:
     """Turned about its centre; the corners mirror the rim, since no camera sees black ones."""
     margin = max(photo.size) // 4
-    pixels = np.pad(np.asarray(photo), ((margin, margin), (margin, margin), (0, 0)), "symmetric")
-    turned = Image.fromarray(pixels).rotate(degrees, Image.Resampling.BICUBIC)
+    padded = np.pad(np.asarray(photo), ((margin, margin), (margin, margin), (0, 0)), "symmetric")
+    turned = Image.fromarray(padded).rotate(degrees, Image.Resampling.BICUBIC)
     return turned.crop((margin, margin, margin + photo.width, margin + photo.height))
 
 
