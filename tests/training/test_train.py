@@ -381,7 +381,7 @@ def test_the_threshold_is_below_the_lesion_that_sets_it_and_counts_refused_ones_
     ]
     monkeypatch.setattr(calibration, "measure_all", lambda *_: said)
     monkeypatch.setattr(calibration, "fit_platt", lambda *_: (1.0, 0.0))
-    monkeypatch.setattr(calibration, "FALSE_REFUSALS", {"dermoscopy": 0.05, "other": 0.05})
+    monkeypatch.setattr(calibration, "FALSE_REFUSALS", {"dermoscopic": 0.05, "clinical": 0.05})
     images = batches.open_images(rows, tmp_path / "cache")
     card = artifact.Card("cnn7")
     card = calibration.calibrate(networks.cnn7(), card, tmp_path / "m.h5", images, rows)
