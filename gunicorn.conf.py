@@ -48,6 +48,9 @@ limit_request_line = 2048
 limit_request_fields = 64
 limit_request_field_size = 8190
 
+# A client may not name the path that the site lies below; the operator does (SCRIPT_NAME).
+forwarder_headers = ""
+
 # Signals and systemd steer gunicorn; a second door (new in gunicorn 25) is not needed.
 control_socket_disable = True
 

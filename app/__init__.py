@@ -29,6 +29,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     from flask_wtf import CSRFProtect
 
     from app import (
+        addresses,
         headers,
         incoming,
         languages,
@@ -39,6 +40,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
         uploads,
     )
     from app.api import api
+    from app.comparisons import comparisons
     from app.ops import ops
     from app.pages import pages
 
@@ -51,6 +53,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.config.update(_flask_config(values, served.store.secret_key))
     app.config.update({name: value for name, value in config.items() if name not in given})
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    addresses.install(app, values.hosts)
     languages.install(app)
     incoming.install(app)
     static_files.install(app)
@@ -58,7 +61,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     problems.install(app)
     uploads.install(app)
     CSRFProtect(app).exempt(api)  # The API reads no cookie, so there is nothing to forge.
-    for blueprint in (pages, api, ops):
+    for blueprint in (pages, comparisons, api, ops):
         app.register_blueprint(blueprint)
     uploads.limit_rate(app, values.rate_limit, served.store.rate_limit_url)
     _trust_proxies(app, values.proxies)
@@ -69,8 +72,6 @@ def _flask_config(values: Settings, secret_key: str) -> dict[str, Any]:
     return {
         "SECRET_KEY": secret_key,
         "MAX_CONTENT_LENGTH": values.max_upload * 1_000_000,
-        "MAX_FORM_PARTS": 20,
-        "TRUSTED_HOSTS": list(values.hosts) or None,
         "SESSION_COOKIE_NAME": "molelens",
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Strict",

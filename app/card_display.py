@@ -16,6 +16,8 @@ _SETS = {
     "isic2019": "ISIC 2019",
     "siim2020": "SIIM-ISIC 2020",
     "pad_ufes": "PAD-UFES-20",
+    "milk10k": "MILK10k",
+    "melanoma10k": "10,000 melanomas",
 }
 
 
@@ -77,12 +79,30 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def found(metrics: dict[str, Any], name: str) -> Figure | None:
-    """The figure called ``name``: at the top of the card's metrics, or in its pooled test part."""
-    for part in (metrics, *_parts(metrics)):
+def found(metrics: dict[str, Any], name: str, kind: str | None = None) -> Figure | None:
+    """The figure called ``name``: of a kind of photo where the card has it, else of all of them.
+
+    That of all is at the top of the card's metrics, or in its pooled test part.
+    """
+    for part in (_of_kind(metrics, "test", kind), metrics, *_parts(metrics)):
         if got := figure(part.get(name)):
             return got
     return None
+
+
+def melanomas_found(metrics: dict[str, Any], kind: str | None) -> float | None:
+    """The share of melanomas found in test photos: of a kind where the card has it, else of all."""
+    for name in (kind, "pooled"):
+        got = figure(_of_kind(metrics, "melanomas", name).get("found"))
+        if got is not None:
+            return got.value
+    return None
+
+
+def _of_kind(metrics: dict[str, Any], table: str, kind: str | None) -> dict[str, Any]:
+    parts = metrics.get(table)
+    part = parts.get(kind) if isinstance(parts, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def by_source(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -98,9 +118,12 @@ def by_source(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def source_name(source: str) -> str:
     """A source of the card as its owners, or people, call it."""
-    if source == "pooled_dermoscopy":
-        return _("Dermoscopy, all sources")
-    return _SETS.get(source, source)
+    kinds = {"clinical": _("Close-ups by phone or camera"), "dermoscopic": _("Dermoscopy")}
+    if source in kinds:
+        return kinds[source]
+    name, *rest = source.split(" ")
+    kind = rest[-1] if rest else ""
+    return f"{_SETS.get(name, name)}: {kinds[kind]}" if kind in kinds else _SETS.get(name, name)
 
 
 def images(training_data: dict[str, Any]) -> dict[str, dict[str, tuple[int, int]]]:

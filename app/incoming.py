@@ -1,50 +1,37 @@
 """How requests are read: uploads stay in memory, the cookie is Secure whenever the page was."""
 
-from io import BufferedReader, BytesIO
-from typing import IO, Any
-
 import flask
 from flask import Flask
 from flask.sessions import SecureCookieSessionInterface
-from werkzeug.exceptions import BadRequest
-from werkzeug.formparser import FormDataParser
 
-READ_AT_ONCE = 2**18
-"""Bytes; as many as gunicorn asks the kernel for (gunicorn.conf.py). It copies what it has read
-ahead of the app at every read, and Werkzeug reads 64 kB. With 1 MB a worker held 168 MB at the
-worst moment of 32 clients with 12 MP, and holds 154 so; with 64 kB a request takes 1.2 ms more."""
+from app.forms import PhotoForm
 
 
-class NamedFields(FormDataParser):
-    """Refuses a field without a name: no browser sends one, and Flask-WTF breaks on it."""
+class PhotoRequest(flask.Request):
+    """A request whose form is read as app.forms does."""
 
-    def parse(self, stream: Any, *arguments: Any, **named: Any) -> Any:
-        """As Werkzeug's own, which reads the name of such a field as None."""
-        ahead = BufferedReader(stream, READ_AT_ONCE)
-        stream, form, files = super().parse(ahead, *arguments, **named)
-        if None in form or None in files:
-            raise BadRequest("Expected a name for each field of the form.")
-        return stream, form, files
+    form_data_parser_class = PhotoForm
+    want_form_data_parsed = True  # Without a Content-Type, too: it is told that it has none.
 
 
-class MemoryRequest(flask.Request):
-    """A request whose uploads never touch the disk."""
+class OwnCookie(SecureCookieSessionInterface):
+    """The session's cookie: for this app alone, and Secure where the request was.
 
-    form_data_parser_class = NamedFields
-
-    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
-        # Werkzeug writes uploads over 500 kB to a temporary file; a photo must not be on a disk.
-        # MAX_CONTENT_LENGTH bounds the memory.
-        return BytesIO()
-
-
-class SecureWhenHttps(SecureCookieSessionInterface):
-    """Plain http on this machine must work too, so Secure follows the request."""
+    Plain http on this machine must work too, and below a path other apps may share the host.
+    """
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return flask.request.is_secure
 
+    def get_cookie_path(self, app: Flask) -> str:
+        return cookie_path()
+
+
+def cookie_path() -> str:
+    """Where the app is mounted: "/", or the sub-path that SCRIPT_NAME names."""
+    return flask.request.script_root or "/"
+
 
 def install(app: Flask) -> None:
-    app.request_class = MemoryRequest
-    app.session_interface = SecureWhenHttps()
+    app.request_class = PhotoRequest
+    app.session_interface = OwnCookie()

@@ -4,6 +4,8 @@ from babel import Locale
 from flask import Flask, Response, current_app, request, url_for
 from flask_babel import Babel
 
+from app.incoming import cookie_path
+
 COOKIE = "lang"
 _YEAR = 365 * 24 * 3600
 
@@ -61,6 +63,7 @@ def _remember(response: Response) -> Response:
             COOKIE,
             wish,
             max_age=_YEAR,
+            path=cookie_path(),
             secure=request.is_secure,
             httponly=True,
             samesite="Lax",

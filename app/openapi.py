@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from app.refusals import KINDS
+from app.openapi_schemas import COMPARED, COMPARISON, PREDICTED, PREDICTION, PROBLEM
 
 _PROBLEM_WORDS = {
-    400: "No photo, or more than one.",
+    400: "A photo is missing or one too many, a day is none, or the form cannot be read.",
     413: "The request is larger than the limit.",
     415: "The file is not a JPEG, PNG, WebP, AVIF or HEIC image.",
     422: "The image is empty, damaged, too large in pixels, or too small.",
@@ -15,6 +15,8 @@ _PROBLEM_WORDS = {
 _WAITS = (429, 503)
 
 _CURL = "curl -F photo=@lesion.jpg {base}/api/v1/predictions"
+_CURL_TWO = """curl -F earlier=@january.jpg -F later=@april.jpg -F earlier_taken=2026-01-12 \\
+  {base}/api/v1/comparisons"""
 _PYTHON = """import requests
 
 URL = "{base}/api/v1/predictions"
@@ -26,81 +28,6 @@ if prediction["status"] == "cannot_judge":
     print("cannot judge:", ", ".join(prediction["reasons"]))
 else:
     print(prediction["verdict"], prediction["probability"])"""
-
-_PREDICTION = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["verdict", "status", "reasons", "probability", "threshold", "model"],
-    "properties": {
-        "verdict": {
-            "type": ["string", "null"],
-            "enum": ["benign", "malignant", None],
-            "description": "null when the photo cannot be judged. benign is never an all-clear.",
-        },
-        "status": {
-            "type": "string",
-            "enum": ["ok", "cannot_judge"],
-            "description": "cannot_judge is an answer, not an error: reasons say why.",
-        },
-        "reasons": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Stable codes, such as blurred or not_a_lesion; empty if status is ok.",
-        },
-        "probability": {
-            "type": ["number", "null"],
-            "minimum": 0,
-            "maximum": 1,
-            "description": "p(malignant); null when the photo cannot be judged.",
-        },
-        "threshold": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1,
-            "description": "The verdict is malignant at and above it.",
-        },
-        "model": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["name", "sha256", "calibrated"],
-            "properties": {
-                "name": {"type": "string"},
-                "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-                "calibrated": {
-                    "type": "boolean",
-                    "description": "false: probability is a score, not a chance.",
-                },
-            },
-        },
-    },
-}
-
-_PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457 problem details.",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri-reference"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "One English sentence."},
-        "code": {
-            "type": "string",
-            "description": "Stable code of the refusal.",
-            "enum": sorted(KINDS),
-        },
-        "request_id": {"type": "string", "description": "The id of the request in our log."},
-    },
-}
-
-_EXAMPLE = {
-    "verdict": "malignant",
-    "status": "ok",
-    "reasons": [],
-    "probability": 0.62,
-    "threshold": 0.31,
-    "model": {"name": "cnn7", "sha256": "0" * 64, "calibrated": True},
-}
 
 
 def document(base: str) -> dict[str, Any]:
@@ -119,43 +46,85 @@ def document(base: str) -> dict[str, Any]:
         "servers": [{"url": base}],
         "paths": {
             "/api/v1/predictions": {"post": _predict(base)},
+            "/api/v1/comparisons": {"post": _compare(base)},
             "/api/openapi.json": {"get": _plain("openapi", "This document.", "application/json")},
             "/healthz": {"get": _plain("healthz", "The process is alive.", "application/json")},
             "/readyz": {"get": _ready()},
             "/metrics": {"get": _plain("metrics", "Metrics for Prometheus.", "text/plain")},
         },
-        "components": {"schemas": {"Prediction": _PREDICTION, "Problem": _PROBLEM}},
+        "components": {
+            "schemas": {
+                "Prediction": PREDICTION,
+                "Comparison": COMPARISON,
+                "Problem": PROBLEM,
+            }
+        },
     }
 
 
 def _predict(base: str) -> dict[str, Any]:
-    photo = {
-        "type": "string",
-        "contentMediaType": "application/octet-stream",
-        "description": "One JPEG, PNG, WebP, AVIF or HEIC file, at most 40 megapixels.",
-    }
-    form = {"type": "object", "required": ["photo"], "properties": {"photo": photo}}
-    success = {
-        "description": "The verdict, or that the photo cannot be judged and why.",
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/Prediction"},
-                "example": _EXAMPLE,
-            }
-        },
-    }
     return {
         "operationId": "predict",
         "summary": "Judge one photo of a skin lesion.",
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}},
-        "responses": {
-            "200": success,
-            **{str(status): _refusal(status) for status in _PROBLEM_WORDS},
-        },
+        "requestBody": _form({"photo": _photo("One")}, ["photo"]),
+        "responses": _answers(
+            "Prediction",
+            "The verdict, or that the photo cannot be judged and why.",
+            PREDICTED,
+        ),
         "x-codeSamples": [
             {"lang": "curl", "source": _CURL.format(base=base)},
             {"lang": "Python", "source": _PYTHON.format(base=base)},
         ],
+    }
+
+
+def _compare(base: str) -> dict[str, Any]:
+    fields = {
+        "earlier": _photo("The earlier photo, one"),
+        "later": _photo("The later photo of the same lesion, one"),
+        "earlier_taken": _day("earlier"),
+        "later_taken": _day("later"),
+    }
+    return {
+        "operationId": "compare",
+        "summary": "Judge two photos of one skin lesion, each by itself.",
+        "requestBody": _form(fields, ["earlier", "later"]),
+        "responses": _answers(
+            "Comparison",
+            "Both verdicts. Where both days are known, the earlier one is that of the earlier day.",
+            COMPARED,
+        ),
+        "x-codeSamples": [{"lang": "curl", "source": _CURL_TWO.format(base=base)}],
+    }
+
+
+def _photo(which: str) -> dict[str, Any]:
+    return {
+        "type": "string",
+        "contentMediaType": "application/octet-stream",
+        "description": f"{which} JPEG, PNG, WebP, AVIF or HEIC file, at most 40 megapixels.",
+    }
+
+
+def _day(field: str) -> dict[str, Any]:
+    return {
+        "type": "string",
+        "format": "date",
+        "description": f"The day on which {field} was taken; by default that of its EXIF data.",
+    }
+
+
+def _form(fields: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    schema = {"type": "object", "required": required, "properties": fields}
+    return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+
+
+def _answers(schema: str, words: str, example: dict[str, Any]) -> dict[str, Any]:
+    body = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
+    return {
+        "200": {"description": words, "content": {"application/json": body}},
+        **{str(status): _refusal(status) for status in _PROBLEM_WORDS},
     }
 
 

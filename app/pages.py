@@ -1,8 +1,10 @@
 """The pages people see: the form, a result, about the model, privacy."""
 
 import time
+from datetime import UTC, datetime
 from io import BytesIO
 
+import numpy as np
 from flask import (
     Blueprint,
     Response,
@@ -10,6 +12,7 @@ from flask import (
     flash,
     redirect,
     render_template,
+    request,
     send_file,
     url_for,
 )
@@ -22,10 +25,11 @@ from app.refusals import KINDS, Refused
 from app.result_text import advice
 from app.results import Result, StoreUnavailable
 from app.service import Service, current
-from app.uploads import judge_photo, sent_photos, stage
+from app.uploads import MAX_PHOTOS, judge_photo, sent_photos, stage
+from lens.verdict import Verdict
 
-MOST_PHOTOS = 10
-"""Photos judged at once, each with a result of its own."""
+MONTHS = ("1", "3", "6")
+"""After so many a reminder may come."""
 
 pages = Blueprint("pages", __name__)
 
@@ -44,8 +48,8 @@ def upload_address() -> ResponseReturnValue:
 @pages.post("/upload")
 def upload() -> ResponseReturnValue:
     photos = sent_photos()
-    if len(photos) > MOST_PHOTOS:
-        raise Refused("too_many_files", f"Expected at most {MOST_PHOTOS} files.")
+    if len(photos) > MAX_PHOTOS:
+        raise Refused("too_many_files", f"Expected at most {MAX_PHOTOS} files.")
     if len(photos) == 1:
         return redirect(url_for("pages.result", key=_judged(photos[0])), 303)
     items = ",".join(_judged_or_refused(photo) for photo in photos)
@@ -54,30 +58,35 @@ def upload() -> ResponseReturnValue:
 
 def _judged(photo: bytes) -> str:
     """Judge a photo and keep its result; the result's id."""
-    service = current()
-    pixels, verdict = judge_photo(service, photo)
+    pixels, verdict = judge_photo(current(), photo)
     with stage("store"):
-        heat_map = verdict.heat_map
-        result = Result(
-            status=verdict.status,
-            verdict=verdict.verdict,
-            probability=verdict.probability,
-            threshold=verdict.threshold,
-            reasons=tuple(str(reason) for reason in verdict.reasons),
-            photo=overlay.photo_jpeg(pixels),
-            heat_map=None if heat_map is None else overlay.heat_png(heat_map),
-            created=time.time(),
-            model=service.card.name,
-            sha256=service.sha256,
-            calibrated=service.card.calibrated,
-            sensitivity=_measured(service, "sensitivity"),
-            specificity=_measured(service, "specificity"),
-        )
-        return service.results.put(result)
+        return current().results.put(result_of(pixels, verdict))
 
 
-def _measured(service: Service, name: str) -> float | None:
-    figure = card_display.found(service.card.metrics, name)
+def result_of(pixels: np.ndarray, verdict: Verdict) -> Result:
+    """What is kept of a photo that was judged just now."""
+    service, heat_map = current(), verdict.heat_map
+    return Result(
+        status=verdict.status,
+        verdict=verdict.verdict,
+        probability=verdict.probability,
+        threshold=verdict.threshold,
+        kind=verdict.kind,
+        reasons=tuple(str(reason) for reason in verdict.reasons),
+        photo=overlay.photo_jpeg(pixels),
+        heat_map=None if heat_map is None else overlay.heat_png(heat_map),
+        created=time.time(),
+        model=service.card.name,
+        sha256=service.sha256,
+        calibrated=service.card.calibrated,
+        sensitivity=_measured(service, "sensitivity", verdict.kind),
+        specificity=_measured(service, "specificity", verdict.kind),
+        melanomas_found=card_display.melanomas_found(service.card.metrics, verdict.kind),
+    )
+
+
+def _measured(service: Service, name: str, kind: str | None) -> float | None:
+    figure = card_display.found(service.card.metrics, name, kind)
     return figure.value if figure else None
 
 
@@ -122,10 +131,11 @@ def delete_several(items: str) -> ResponseReturnValue:
 
 
 def _items(items: str) -> list[str]:
-    return items.split(",")[:MOST_PHOTOS]
+    return items.split(",")[:MAX_PHOTOS]
 
 
-def _kept(key: str) -> Result:
+def kept(key: str) -> Result:
+    """The result of that id, or a 404 where it is gone."""
     found = current().results.get(key)
     if found is None:
         abort(404)
@@ -134,7 +144,7 @@ def _kept(key: str) -> Result:
 
 @pages.get("/result/<key>")
 def result(key: str) -> ResponseReturnValue:
-    service, found = current(), _kept(key)
+    service, found = current(), kept(key)
     return render_template(
         "result.html",
         key=key,
@@ -146,12 +156,12 @@ def result(key: str) -> ResponseReturnValue:
 
 @pages.get("/result/<key>/photo.jpg")
 def photo(key: str) -> ResponseReturnValue:
-    return Response(_kept(key).photo, content_type="image/jpeg")
+    return Response(kept(key).photo, content_type="image/jpeg")
 
 
 @pages.get("/result/<key>/heatmap.png")
 def heat_map(key: str) -> ResponseReturnValue:
-    found = _kept(key).heat_map
+    found = kept(key).heat_map
     if found is None:
         abort(404)
     return Response(found, content_type="image/png")
@@ -162,8 +172,20 @@ def report_pdf(key: str) -> ResponseReturnValue:
     # Only here: fpdf and its font tools take 19 MB, and most workers never make a report.
     from app import report
 
-    pdf = report.pdf(_kept(key), chosen())
+    pdf = report.pdf(kept(key), chosen())
     return send_file(BytesIO(pdf), "application/pdf", True, "molelens-result.pdf")
+
+
+@pages.get("/reminder.ics")
+def reminder() -> ResponseReturnValue:
+    from app.reminder import calendar  # Late, too: icalendar takes 4 MB.
+
+    months = request.args.get("months", "3")
+    if months not in MONTHS:
+        abort(404)
+    today = datetime.now(UTC).date()
+    file = calendar(today, int(months), url_for("comparisons.form", _external=True))
+    return send_file(BytesIO(file), "text/calendar", True, "reminder.ics")
 
 
 @pages.post("/result/<key>/delete")
@@ -203,6 +225,8 @@ def _names() -> dict[str, object]:
         "fixed": card_display.fixed,
         "found": card_display.found,
         "source_name": card_display.source_name,
+        "kind_line": result_text.kind_line,
+        "benign_lead": result_text.benign_lead,
         "headline": result_text.headline,
-        "most_photos": MOST_PHOTOS,
+        "most_photos": MAX_PHOTOS,
     }

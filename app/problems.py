@@ -8,7 +8,7 @@ from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, SecurityError
 
-from app import metrics, uploads
+from app import comparisons, metrics, uploads
 from app.refusals import Refused
 from app.results import StoreUnavailable
 
@@ -44,11 +44,14 @@ def refused(error: Refused) -> Response:
     g.refused = error.code
     status = error.kind.status
     if for_programs():
-        return problem(status, error.kind.title, error.detail, error.code, error.retry_after)
+        detail = f"{error.field}: {error.detail}" if error.field else error.detail
+        return problem(status, error.kind.title, detail, error.code, error.retry_after)
     if request.endpoint == "pages.upload":
-        page = render_template("index.html", refusal=error.kind.words, code=error.code)
+        page = render_template("index.html", refusal=error.words, code=error.code)
+    elif request.endpoint == "comparisons.compare":
+        page = comparisons.form_again(error)
     else:
-        page = render_template("error.html", status=status, words=error.kind.words)
+        page = render_template("error.html", status=status, words=error.words)
     response = Response(page, status)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
@@ -70,7 +73,7 @@ def http_error(error: HTTPException) -> Response:
 
 
 def _words(error: HTTPException) -> str:
-    if isinstance(error, NotFound) and request.blueprint == "pages":
+    if isinstance(error, NotFound) and request.blueprint in ("pages", "comparisons"):
         return _(
             "This result is gone: it was deleted, or its time is over. "
             "Results are kept for a few minutes only."
@@ -83,7 +86,6 @@ def _words(error: HTTPException) -> str:
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    uploads.drain(request)
     most = (request.max_content_length or 0) // 1_000_000
     return refused(Refused("too_large", f"Expected at most {most} MB."))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from app import golden
 from app.settings import StartError
-from lens.artifact import Card
+from lens.card import Card
 from lens.engine import Engine, EngineError
 
 TOLERANCE = 5e-3

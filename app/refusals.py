@@ -1,9 +1,12 @@
 """Every way a photo or a request is turned down: its code, its status, and what to say."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask_babel import lazy_gettext as _
 
+from lens.formats import Family
 from lens.images import InvalidImage, UnsupportedImage
 
 
@@ -33,10 +36,23 @@ KINDS = {
         "More than one photo",
         _("More than one photo was sent. Send one photo at a time."),
     ),
+    "bad_date": Kind(
+        400,
+        "Not a day",
+        _(
+            "This date is not possible. "
+            "Choose the day on which the photo was taken, or leave it empty."
+        ),
+    ),
     "too_many_files": Kind(
         400,
         "Too many photos",
         _("Too many photos were sent at once. Send at most 10."),
+    ),
+    "malformed_form": Kind(
+        400,
+        "Form cannot be read",
+        _("The upload could not be read. Please send the photo again."),
     ),
     "form_expired": Kind(
         400,
@@ -53,7 +69,7 @@ KINDS = {
     ),
     "unsupported_format": Kind(
         415,
-        "Not an image",
+        "Unsupported format",
         _(
             "This file is not a photo we can read. "
             "Send a JPEG, PNG, WebP, AVIF or HEIC photo, as phones make them."
@@ -104,22 +120,66 @@ KINDS = {
 }
 
 
-class Refused(Exception):
-    """A request is turned down; ``code`` is a key of KINDS.
+NAMED = {
+    Family.PICTURE: lambda kind: _(
+        "This is a file of type %(kind)s, which we cannot read. "
+        "Open it in an image program, save it as a JPEG or PNG, and send that.",
+        kind=kind,
+    ),
+    Family.RAW: lambda kind: _(
+        "This is a file of type %(kind)s, which we cannot read. "
+        "Send the JPEG that the camera saved too, or export one.",
+        kind=kind,
+    ),
+    Family.DOCUMENT: lambda kind: _(
+        "This is a file of type %(kind)s, not a photo. "
+        "Send the photo itself, as a JPEG, PNG, WebP, AVIF or HEIC.",
+        kind=kind,
+    ),
+    Family.VIDEO: lambda kind: _(
+        "This is a video (%(kind)s), not a photo. Send a photo instead.", kind=kind
+    ),
+}
+"""What the person reads where the kind of an unsupported file is known."""
 
-    ``detail`` is one English sentence for programs; ``retry_after`` is in seconds.
+
+class Refused(Exception):
+    """A request is turned down.
+
+    Attributes:
+        code: a key of KINDS.
+        detail: one English sentence for programs.
+        retry_after: seconds, or None.
+        words: what the person reads; those of the code, where none are given.
+        field: the form field of the photo that is meant, where a form has several.
     """
 
-    def __init__(self, code: str, detail: str = "", retry_after: int | None = None) -> None:
+    field = ""
+
+    def __init__(
+        self, code: str, detail: str = "", retry_after: int | None = None, words: str = ""
+    ) -> None:
         self.code = code
         self.kind = KINDS[code]
         self.detail = detail or f"{self.kind.title}."
         self.retry_after = retry_after
+        self.words = words or self.kind.words
         super().__init__(self.detail)
+
+
+@contextmanager
+def concerning(field: str) -> Iterator[None]:
+    """What is refused within concerns the photo in form field ``field``."""
+    try:
+        yield
+    except Refused as error:
+        error.field = field
+        raise
 
 
 def of_image(error: InvalidImage) -> Refused:
     """The refusal for a file that lens.images cannot decode."""
-    known = error.reason in KINDS
-    fallback = "unsupported_format" if isinstance(error, UnsupportedImage) else "damaged"
-    return Refused(error.reason if known else fallback, str(error))
+    if isinstance(error, UnsupportedImage):
+        words = NAMED[error.kind.family](error.kind.name) if error.kind else ""
+        return Refused("unsupported_format", str(error), words=words)
+    return Refused(error.reason if error.reason in KINDS else "damaged", str(error))

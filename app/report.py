@@ -10,11 +10,11 @@ from fpdf.enums import WrapMode, XPos, YPos
 
 from app import overlay
 from app.card_display import fixed, of_100
-from app.result_text import advice, headline
+from app.result_text import advice, headline, kind_line
 from app.results import Result
 from app.settings import ROOT
 
-_PICTURE = 80
+PICTURE = 80
 
 CHINESE = ROOT / "app" / "fonts" / "chinese.ttf"
 """Holds the letters of the Chinese catalog; app/fonts/README.md says how it is made."""
@@ -34,7 +34,9 @@ PLAIN = str.maketrans(
 )
 
 
-class _Page(FPDF):
+class Page(FPDF):
+    """One A4 page in a language, with MoleLens and what it is at its top."""
+
     def __init__(self, language: str) -> None:
         super().__init__(format="A4")
         self.set_title("MoleLens")
@@ -44,8 +46,13 @@ class _Page(FPDF):
         if self._chinese:
             self.add_font("chinese", fname=CHINESE)
         self.add_page()
+        self.say("MoleLens", 20, "B", 0)
+        self.say(_("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4)
 
-    def say(self, text: str, size: int = 11, style: str = "", gap: float = 2) -> None:
+    def say(
+        self, text: str, size: int = 11, style: str = "", gap: float = 2, width: float = 0
+    ) -> None:
+        """Write a paragraph ``width`` mm wide (0: to the margin); ``gap`` mm stay free below."""
         if self._chinese:  # One weight, no spaces between words: size and place must do.
             self.set_font("chinese", size=size)
             wrap = WrapMode.CHAR
@@ -53,7 +60,7 @@ class _Page(FPDF):
             self.set_font("Helvetica", style, size)
             text = text.translate(PLAIN).encode("latin-1", "replace").decode("latin-1")
             wrap = WrapMode.WORD
-        self.multi_cell(0, size * 0.5, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT, wrapmode=wrap)
+        self.multi_cell(width, size * 0.5, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT, wrapmode=wrap)
         self.ln(gap)
 
 
@@ -64,35 +71,32 @@ def pdf(result: Result, language: str) -> bytes:
 
 
 def _pdf(result: Result, language: str) -> bytes:
-    page = _Page(language)
-    page.say("MoleLens", 20, "B", 0)
-    page.say(_("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4)
+    page = Page(language)
     _pictures(page, result)
     page.say(headline(result.verdict), 16, "B")
     for line in _lines(result):
         page.say(line)
     page.say(_("For the doctor"), 13, "B", 1)
-    for line in _details(result):
+    heat_map = _("Heat map: stronger colour marks what counted more towards malignant.")
+    for line in (*details(result), heat_map if result.heat_map else _("No heat map.")):
         page.say(line, 9, gap=0.5)
     return bytes(page.output())
 
 
-def _pictures(page: FPDF, result: Result) -> None:
+def _pictures(page: Page, result: Result) -> None:
     top = page.get_y()
-    page.image(
-        BytesIO(result.photo), page.l_margin, top, _PICTURE, _PICTURE, alt_text=_("The photo")
-    )
+    page.image(BytesIO(result.photo), page.l_margin, top, PICTURE, PICTURE, alt_text=_("The photo"))
     if result.heat_map is not None:
         blended = overlay.blended_jpeg(result.photo, result.heat_map)
         page.image(
             BytesIO(blended),
-            page.l_margin + _PICTURE + 8,
+            page.l_margin + PICTURE + 8,
             top,
-            _PICTURE,
-            _PICTURE,
+            PICTURE,
+            PICTURE,
             alt_text=_("The photo with the heat map"),
         )
-    page.set_y(top + _PICTURE + 6)
+    page.set_y(top + PICTURE + 6)
 
 
 def _lines(result: Result) -> list[str]:
@@ -110,25 +114,26 @@ def _lines(result: Result) -> list[str]:
         )
     else:
         lines.append(_("The model is uncalibrated: its score is not a chance."))
-    if result.verdict == "malignant":
-        lines.append(
-            _(
-                "Make an appointment with a doctor, ideally a dermatologist, for this week; sooner "
-                "if the spot bleeds, hurts or grows fast. Only an examination, sometimes a tissue "
-                "sample, can tell what it is."
-            )
-        )
-    else:
-        lines.append(
-            _(
-                "The model misses some malignant lesions. A spot that is new, changes, itches, "
-                "bleeds or worries you belongs in front of a doctor, whatever this page says."
-            )
-        )
+    lines.append(what_to_do(result.verdict == "malignant"))
     return lines
 
 
-def _details(result: Result) -> list[str]:
+def what_to_do(malignant: bool) -> str:
+    """What to do where there is a verdict."""
+    if malignant:
+        return _(
+            "Make an appointment with a doctor, ideally a dermatologist, for this week; sooner "
+            "if the spot bleeds, hurts or grows fast. Only an examination, sometimes a tissue "
+            "sample, can tell what it is."
+        )
+    return _(
+        "The model misses some malignant lesions. A spot that is new, changes, itches, "
+        "bleeds or worries you belongs in front of a doctor, whatever this page says."
+    )
+
+
+def details(result: Result) -> list[str]:
+    """What a doctor may want to know of a result, in small print."""
     when = format_datetime(datetime.fromtimestamp(result.created, UTC), "long")
     lines = [_("Judged: %(when)s", when=when)]
     if result.probability is not None:
@@ -148,10 +153,7 @@ def _details(result: Result) -> list[str]:
                 specificity=fixed(result.specificity),
             )
         )
+    if result.kind:
+        lines.append(kind_line(result.kind))
     lines.append(_("Model: %(name)s, SHA-256 %(sha256)s", name=result.model, sha256=result.sha256))
-    lines.append(
-        _("Heat map: stronger colour marks what counted more towards malignant.")
-        if result.heat_map
-        else _("No heat map.")
-    )
     return lines

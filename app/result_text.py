@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 
+from app.card_display import of_100
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -53,5 +55,39 @@ def headline(verdict: str | None) -> str:
     return gettext("The model cannot judge this photo.")
 
 
+def benign_lead(melanomas_found: float | None) -> str:
+    """What stands below a benign verdict.
+
+    Args:
+        melanomas_found: the share of melanomas found in tests on photos of this kind, 0-1; None if
+            it was not measured.
+    """
+    lead = gettext(
+        "The model sees this spot as benign. That is not an all-clear: the model misses some "
+        "malignant lesions."
+    )
+    if melanomas_found is None:
+        return lead
+    missed = of_100(1 - melanomas_found)
+    return " ".join(
+        [
+            lead,
+            gettext(
+                "In tests on photos of this kind it missed %(missed)s of 100 melanomas.",
+                missed=missed,
+            ),
+        ]
+    )
+
+
 def advice(reason: str) -> Advice:
     return REASONS.get(reason, _OTHER)
+
+
+def kind_line(kind: str | None) -> str:
+    """What the model took the photo for, in a sentence; empty if it does not say."""
+    if kind == "clinical":
+        return gettext("The model took this for a close-up by a phone or camera.")
+    if kind == "dermoscopic":
+        return gettext("The model took this for a photo through a dermatoscope.")
+    return ""

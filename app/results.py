@@ -3,7 +3,8 @@
 import secrets
 import time
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from datetime import date
+from typing import ClassVar, TypeVar
 
 from cachelib.base import BaseCache
 
@@ -25,6 +26,7 @@ class Result:
         verdict: "benign", "malignant", or None.
         probability: calibrated p(malignant) in [0, 1], or None.
         threshold: probability at and above which the verdict is "malignant".
+        kind: "clinical" or "dermoscopic", what the model took the photo for; None: it does not say.
         reasons: stable codes that say why the photo cannot be judged.
         photo: JPEG made from the decoded pixels, so that no EXIF is in it.
         heat_map: PNG with transparency to lay over the photo, or None.
@@ -33,14 +35,17 @@ class Result:
             model may be served where the result is shown.
         sha256: of that model's file, in hexadecimal.
         calibrated: whether ``probability`` is a chance; else it is only a score.
-        sensitivity: that model's, measured on test photos, in [0, 1]; None if it was not.
+        sensitivity: that model's, measured on test photos of this kind, in [0, 1]; None if it was
+            not.
         specificity: the same.
+        melanomas_found: the share of melanomas that it found there; the same.
     """
 
     status: str
     verdict: str | None
     probability: float | None
     threshold: float
+    kind: str | None
     reasons: tuple[str, ...]
     photo: bytes
     heat_map: bytes | None
@@ -50,6 +55,29 @@ class Result:
     calibrated: bool
     sensitivity: float | None
     specificity: float | None
+    melanomas_found: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results of one spot, by their ids, and the days on which their photos were taken.
+
+    Attributes:
+        earlier: id of the result of the earlier photo.
+        later: the same of the later one.
+        earlier_taken: the day of the earlier photo; None if it is not known.
+        later_taken: the same of the later one.
+        created: seconds since the epoch; that of the older result, with which it is gone.
+    """
+
+    earlier: str
+    later: str
+    earlier_taken: date | None
+    later_taken: date | None
+    created: float
+
+
+Kept = TypeVar("Kept", Result, Comparison)
 
 
 class Results:
@@ -62,7 +90,7 @@ class Results:
         self._cache = cache
         self.lifetime = lifetime
 
-    def put(self, result: Result) -> str:
+    def put(self, result: Result | Comparison) -> str:
         """Keep ``result`` and return its id (128 random bits).
 
         Raises:
@@ -80,12 +108,19 @@ class Results:
 
     def get(self, key: str) -> Result | None:
         """The result, or None when it is deleted, expired or never was."""
+        return self._get(key, Result)
+
+    def get_comparison(self, key: str) -> Comparison | None:
+        """The comparison, or None as above."""
+        return self._get(key, Comparison)
+
+    def _get(self, key: str, kind: type[Kept]) -> Kept | None:
         try:
             found = self._cache.get(key)
         except self.failures as error:
             raise StoreUnavailable(str(error)) from error
         try:
-            result = Result(**found)
+            result = kind(**found)
         except TypeError:  # None; or an entry of another version, or damaged: as good as none.
             return None
         return result if self.seconds_left(result) > 0 else None
@@ -98,7 +133,7 @@ class Results:
         except self.failures as error:
             raise StoreUnavailable(str(error)) from error
 
-    def seconds_left(self, result: Result) -> float:
+    def seconds_left(self, result: Result | Comparison) -> float:
         return result.created + self.lifetime - time.time()
 
     def check(self) -> None:
@@ -108,6 +143,7 @@ class Results:
             verdict=None,
             probability=None,
             threshold=0.5,
+            kind=None,
             reasons=(),
             photo=bytes(LARGE),
             heat_map=None,
@@ -117,6 +153,7 @@ class Results:
             calibrated=False,
             sensitivity=None,
             specificity=None,
+            melanomas_found=None,
         )
         key = self.put(probe)
         if self.get(key) != probe:

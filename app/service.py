@@ -11,6 +11,7 @@ from app.results import Results, Store
 from app.settings import Settings, StartError
 from app.stores import open_store
 from lens import artifact
+from lens.card import Card
 from lens.engine import Engine, EngineError, open_engine
 
 
@@ -18,7 +19,7 @@ from lens.engine import Engine, EngineError, open_engine
 class Service:
     settings: Settings
     engine: Engine
-    card: artifact.Card
+    card: Card
     sha256: str
     store: Store
     admission: Admission

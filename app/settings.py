@@ -71,7 +71,8 @@ def _secret(text: str) -> str:
 
 def _hosts(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
-    if not all(re.fullmatch(r"\.?[A-Za-z0-9.\-]+(:\d+)?", name) for name in names):
+    pattern = r"(\.?[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?"
+    if not all(re.fullmatch(pattern, name) for name in names):
         raise ValueError("host names separated by commas, like molelens.example,.example.org")
     return names
 
@@ -174,9 +175,10 @@ class Settings:
     rate_limit: str = field(
         default="30/minute",
         metadata=_about(
-            "photos per client address",
-            "Photos accepted from one client; beyond it 429. off turns it off. Counted in each "
-            "worker process unless MOLELENS_RESULTS is Redis.",
+            "photos per client",
+            "Photos accepted from one client; beyond it 429. off turns it off. A client is an IPv4 "
+            "address or an IPv6 /64, as a household or a server has it. Counted in each worker "
+            "process unless MOLELENS_RESULTS is Redis.",
             _rate,
         ),
     )
@@ -206,8 +208,9 @@ class Settings:
         default=(),
         metadata=_about(
             "names",
-            "Host names answered, separated by commas (a leading dot takes subdomains); "
-            "others are answered 400. Health checks must then send one of them.",
+            "Host names answered, separated by commas (a leading dot takes subdomains; [::1] is an "
+            "IPv6 address; letters' case, ports and a dot at the end do not matter); others are "
+            "answered 400. Health checks must then send one of them.",
             _hosts,
             shown="any",
         ),

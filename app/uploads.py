@@ -7,28 +7,27 @@ from io import BytesIO
 from typing import cast
 
 import numpy as np
-from flask import Flask, Request, Response, after_this_request, g, request
-from flask.globals import request_ctx
+from flask import Flask, g, request
 from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 
 from app import metrics, refusals
 from app.admission import Busy
+from app.clients import client
 from app.refusals import Refused
 from app.service import Service, current
 from lens import images
 from lens.verdict import Verdict, judge
 
-ROUTES = ("pages.upload", "api.predict")
+ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
 """Where photos are sent to."""
+
+_API_PHOTOS = {"api.predict": 1, "api.compare": 2}
+
+MAX_PHOTOS = 10
+"""Photos judged at once, each with a result of its own."""
 
 _LIMIT_SCOPE = "photos"
 """The form and the API share one budget."""
-
-MAX_DRAIN_BYTES = 200_000_000
-MAX_DRAIN_SECONDS = 60.0
-"""A phone at 1 Mbit/s sends a photo of 5 MB in 40 s."""
-_CHUNK_BYTES = 2**18
 
 
 def install(app: Flask) -> None:
@@ -42,36 +41,7 @@ def _expect() -> None:
         try:
             g.place = current().admission.expect()
         except Busy as busy:
-            after_this_request(_read_away)
             raise _refused(busy) from busy
-
-
-def _read_away(response: Response) -> Response:
-    """Once the answer is sent, read what was not worth waiting for: the client still sends it."""
-    unread = request_ctx.request
-    response.call_on_close(lambda: drain(unread))
-    return response
-
-
-def drain(request: Request) -> None:
-    """Read and drop what the client still sends, within a bound of bytes and of seconds.
-
-    A server that refuses a photo and closes while the client still sends makes the kernel reset
-    the connection; the browser then shows "connection reset" instead of the page that says why.
-    """
-    stream = request.environ["wsgi.input"]
-    # gunicorn's stream ends where the body does, also when its length was not told (from Apache).
-    ends = request.environ.get("wsgi.input_terminated")
-    left = MAX_DRAIN_BYTES if ends else min(request.content_length or 0, MAX_DRAIN_BYTES)
-    end = time.monotonic() + MAX_DRAIN_SECONDS
-    while left > 0 and time.monotonic() < end:
-        try:
-            chunk = stream.read(min(_CHUNK_BYTES, left))
-        except OSError:  # The client went away, or breaks off its chunks: nobody listens.
-            return
-        if not chunk:
-            return
-        left -= len(chunk)
 
 
 def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
@@ -79,7 +49,7 @@ def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
     if rate == "off":
         return
     limiter = Limiter(
-        get_remote_address,
+        client,
         app=app,
         storage_uri=storage_url,
         # Should Redis go away, each process counts by itself until it is back.
@@ -93,10 +63,11 @@ def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
 
 
 def _photos() -> int:
-    """Several photos in one form count as many. The API takes one, and its body is not read yet."""
-    if request.endpoint != "pages.upload":
-        return 1
-    return max(1, sum(bool(file.filename) for file in request.files.getlist("photo")))
+    """Several photos in one request count as many. The API's body is not read yet: it is known."""
+    if request.endpoint in _API_PHOTOS:
+        return _API_PHOTOS[request.endpoint]
+    sent = [file for files in request.files.listvalues() for file in files if file.filename]
+    return len(sent) if 1 <= len(sent) <= MAX_PHOTOS else 1  # None of too many is judged.
 
 
 def _leave(_error: BaseException | None) -> None:
@@ -121,20 +92,34 @@ def stage(name: str) -> Iterator[None]:
         stages[name] = stages.get(name, 0.0) + seconds
 
 
-def sent_photos() -> list[bytes]:
-    """The bytes of each form field ``photo``. A file's name and stated type are never looked at.
+def sent_photos(field: str = "photo") -> list[bytes]:
+    """The bytes of each form field ``field``. A file's name and stated type are never looked at.
 
     Raises:
         Refused: no file was sent.
     """
     # A form without JavaScript has a camera input and a file input; the unused one comes empty.
-    sent = [file for file in request.files.getlist("photo") if file.filename]
+    sent = [file for file in request.files.getlist(field) if file.filename]
     if not sent:
-        raise Refused("no_file", "Expected a file in the multipart form field 'photo'.")
-    return [_taken(cast(BytesIO, file.stream)) for file in sent]
+        others = ", ".join(repr(name) for name in sorted(request.files))
+        got = f", got files in {others}" if others else ""
+        raise Refused("no_file", f"Expected a file in the multipart form field '{field}'{got}.")
+    return [_contents(cast(BytesIO, file.stream)) for file in sent]
 
 
-def _taken(upload: BytesIO) -> bytes:
+def sent_photo(field: str = "photo") -> bytes:
+    """The bytes of the one photo in form field ``field``.
+
+    Raises:
+        Refused: no file was sent there, or several.
+    """
+    photos = sent_photos(field)
+    if len(photos) > 1:
+        raise Refused("several_files", f"Expected one file in '{field}', got {len(photos)}.")
+    return photos[0]
+
+
+def _contents(upload: BytesIO) -> bytes:
     """All its bytes, without the copy that reading makes: many photos may wait for their turn."""
     with upload:
         return upload.getvalue()

@@ -26,7 +26,7 @@ def _profile(report: dict[str, Any], photo: str) -> list[str]:
         f"{measured['cpu_ms'] + measured['client_cpu_ms']:.1f} ms together",
         *(f"    {name:20} {ms:6.1f} ms {ms / whole:4.0%}" for name, ms in stages.items()),
         f"    4 clients kept the cores {_busy(report, photo):.0%} busy; "
-        f"{goals.GAINS[photo]:g} times the peers' requests/s would leave "
+        f"{goals.gains(report)[photo]:g} times the peers' requests/s would leave "
         f"{_budget_ms(report, photo):.1f} ms for each",
     ]
 
@@ -42,5 +42,5 @@ def _busy(report: dict[str, Any], photo: str) -> float:
 def _budget_ms(report: dict[str, Any], photo: str) -> float:
     """CPU of a request, server and client, with which all cores together just reach the goal."""
     peers = goals.case(report, "peers' way", photo, 4)["answered_per_s"]
-    budget: float = 1000 * report["cores"] / (goals.GAINS[photo] * peers)
+    budget: float = 1000 * report["cores"] / (goals.gains(report)[photo] * peers)
     return budget

@@ -27,7 +27,9 @@ def credulous(model: Path, folder: Path) -> Path:
     """
     copy = folder / model.name
     shutil.copyfile(model, copy)
-    write_card(copy, replace(read_card(copy), lesion_threshold=None))
+    card = read_card(copy)
+    points = {k: replace(p, lesion_threshold=None) for k, p in card.operating_points.items()}
+    write_card(copy, replace(card, operating_points=points))
     return copy
 
 

@@ -23,6 +23,7 @@ from bench.machine import processor
 from bench.server import AFTER, ROOT, Server, gunicorn
 from lens import artifact, images
 from lens.engine import open_engine
+from lens.model_cache import precisions
 from lens.verdict import judge
 
 HERE = Path(__file__).resolve().parent
@@ -45,6 +46,7 @@ def main() -> None:
         "cores": machine.usable_cores(),
         "workers": workers,
         "model": arguments.model.name,
+        "precision": precisions()[0],
         "photos": {name: f"{len(data) / 1e6:.2f} MB" for name, data in jpegs.items()},
         "seconds": arguments.seconds,
         "servers": {},
@@ -74,7 +76,7 @@ def main() -> None:
     print("CPU of one request, 1 client", *budget.lines(report), sep="\n")
     print("Goals")
     for goal, limit, figure, reached in goals.table(report):
-        print(f"  {goal:58} {limit:7.1f}: {figure:7.1f}  {'reached' if reached else 'NOT REACHED'}")
+        print(f"  {goal:58} {limit:7.2f}: {figure:7.2f}  {'reached' if reached else 'NOT REACHED'}")
     (arguments.out / "serve.json").write_text(json.dumps(report, indent=1) + "\n")
     draw(report, arguments.out / "serve.png")
 

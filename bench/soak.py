@@ -24,7 +24,7 @@ from bench.server import ROOT, Server, gunicorn
 from bench.visits import Visits
 
 MOST_DRIFT = 5.0
-"""Percent by which memory may grow (issue 6)."""
+"""Percent by which memory may grow."""
 
 RESULT_LIVES = 30
 """Seconds a result lives here, so that results expire and are swept all the time."""

@@ -78,7 +78,7 @@ def _ratios(best: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 
 def _print(report: dict[str, Any]) -> None:
-    limits = {STEP: 0.9, TORCH: 3.0}  # issue 4
+    limits = {STEP: 0.9, TORCH: 3.0}
     print("\nThe pipeline over the others, best round of each")
     for size, measured in report["sizes"].items():
         for name, ratio in measured["ratios"].items():

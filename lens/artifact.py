@@ -5,18 +5,16 @@ which ``malignant`` (n, 1), a probability, is always there. TensorFlow is import
 ``save`` alone, so that a server which runs a converted model never pays for it.
 """
 
-import dataclasses
 import hashlib
 import json
-import math
 import os
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 
+from lens.card import Card, from_json, to_json
 from lens.images import SIZE
 
 if TYPE_CHECKING:
@@ -31,53 +29,9 @@ _CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLa
 # Where a file may ask Keras to find its classes; Keras says "builtins" of its own functions.
 _OWN_MODULES = ("keras", "builtins")
 
-LABELS = ("benign", "malignant")
-
 
 class InvalidModel(Exception):
     """A model file that cannot be served; ``str(error)`` says why and what to do, in one line."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a model file says of itself.
-
-    Attributes:
-        name: the network's name, ``cnn7`` for ours.
-        labels: words for probability 0 and 1.
-        input_size: side of the square input in pixels.
-        threshold: calibrated p(malignant) at and above which the verdict is "malignant", 0-1.
-        threshold_rule: how the threshold was chosen, in words.
-        temperature: the logits are divided by it before the sigmoid (Guo et al. 2017).
-        views: 1, or 8 for the mean logit over the eight flips and quarter turns.
-        margins: logits; a photo whose mean after two of eight views is further than the first from
-            the threshold, or after four than the second, is looked at no more. Empty: all are.
-        lesion_threshold: p(lesion) under which the verdict is "cannot judge"; None: not checked.
-        calibrated: whether threshold and temperature were fitted on a validation split.
-        training_data: images and malignant images per source and split.
-        split_hashes: SHA-256 of each split's sorted image names.
-        metrics: test figures with 95 % intervals, as ``training.evaluate`` wrote them.
-        versions: of Python and the libraries that made the file.
-        command: the command that made the file.
-        created: ISO date.
-    """
-
-    name: str
-    labels: tuple[str, str] = LABELS
-    input_size: int = SIZE
-    threshold: float = 0.5
-    threshold_rule: str = ""
-    temperature: float = 1.0
-    views: int = 1
-    margins: tuple[float, ...] = ()
-    lesion_threshold: float | None = None
-    calibrated: bool = False
-    training_data: dict[str, Any] = field(default_factory=dict)
-    split_hashes: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    command: str = ""
-    created: str = ""
 
 
 def sha256(path: str | Path) -> str:
@@ -101,42 +55,12 @@ def read_card(path: str | Path) -> Card:
     if text is None:
         return Card(name=path.stem)
     try:
-        fields = json.loads(text)
-        labels, margins = tuple(fields["labels"]), tuple(fields.get("margins", ()))
-        card = Card(**{**fields, "labels": labels, "margins": margins})
-        _check(path, card)
-    except (ValueError, TypeError, KeyError) as error:
+        return from_json(text)
+    except ValueError as error:
         raise InvalidModel(
-            f"{path}: the card inside is damaged ({error}); make the file again with "
+            f"{path}: the card inside cannot be used: {error}; make the file again with "
             "python -m training.train"
         ) from error
-    return card
-
-
-def _check(path: Path, card: Card) -> None:
-    """Refuse what would make a verdict of anything: not a number is below every threshold."""
-    if card.labels != LABELS:
-        raise InvalidModel(
-            f"{path}: expected the labels {LABELS} in this order in the card, got {card.labels}; "
-            "a verdict would be the other way round, or unknown to the page"
-        )
-    if card.lesion_threshold is not None and not 0 <= card.lesion_threshold <= 1:
-        raise InvalidModel(
-            f"{path}: expected a lesion_threshold between 0 and 1 in the card, or none, got "
-            f"{card.lesion_threshold}"
-        )
-    temperate = 0 < card.temperature < math.inf
-    if card.views not in (1, 8) or not 0 < card.threshold < 1 or not temperate:
-        raise InvalidModel(
-            f"{path}: expected views 1 or 8, a threshold between 0 and 1 and a positive "
-            f"temperature in the card, got {card.views}, {card.threshold}, {card.temperature}"
-        )
-    fits = not card.margins or (len(card.margins) == 2 and card.views == 8)
-    if not fits or not all(0 <= margin < math.inf for margin in card.margins):
-        raise InvalidModel(
-            f"{path}: expected no margins in the card, or two positive ones beside views 8, got "
-            f"{card.margins} beside views {card.views}"
-        )
 
 
 def write_card(path: str | Path, card: Card) -> None:
@@ -148,7 +72,7 @@ def write_card(path: str | Path, card: Card) -> None:
         with os.fdopen(handle, "wb") as copy:
             copy.write(path.read_bytes())
         with h5py.File(temporary, "r+") as file:
-            file.attrs[_CARD_ATTRIBUTE] = json.dumps(dataclasses.asdict(card))
+            file.attrs[_CARD_ATTRIBUTE] = to_json(card)
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
@@ -163,7 +87,7 @@ def save(model: "keras.Model", path: str | Path, card: Card) -> None:
     try:
         model.save(temporary, include_optimizer=False)
         with h5py.File(temporary, "r+") as file:
-            file.attrs[_CARD_ATTRIBUTE] = json.dumps(dataclasses.asdict(card))
+            file.attrs[_CARD_ATTRIBUTE] = to_json(card)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -176,7 +100,8 @@ def load(path: str | Path) -> tuple["keras.Model", Card]:
     does unless it scales by itself, and its output named ``malignant``.
 
     Returns:
-        The Keras model, raw pixels 0-255 (n, 500, 500, 3) to a dict with ``malignant`` (n, 1);
+        The Keras model, raw pixels 0-255 (n, 500, 500, 3) to a dict with ``malignant`` (n, 1), a
+        probability, and perhaps ``lesion`` (n, 1), ``kind`` (n, 1) and ``heat_map`` (n, h, w, 1);
         and the card.
 
     Raises:
@@ -196,6 +121,11 @@ def load(path: str | Path) -> tuple["keras.Model", Card]:
     # A Sequential, as the paper's, has no ``output`` until it is called; it has one output anyway.
     named = not isinstance(model, keras.Sequential) and isinstance(model.output, dict)
     if named and "malignant" in model.output:
+        if card.by_kind and "kind" not in model.output:
+            raise InvalidModel(
+                f"{path}: its card has an operating point for each kind of photo, but its network "
+                "has no output 'kind' that tells them apart"
+            )
         return model, card
     return _adapt(model, path), card
 

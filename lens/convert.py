@@ -107,8 +107,8 @@ def parity_images() -> np.ndarray:
 
 
 def _probabilities(outputs: Any) -> list[float]:
-    """Of one image: malignant, and lesion where the network has it."""
-    names = [name for name in ("malignant", "lesion") if name in outputs]
+    """Of one image: malignant, and lesion and kind where the network has them."""
+    names = [name for name in ("malignant", "lesion", "kind") if name in outputs]
     return [float(outputs[name][0, 0]) for name in names]
 
 

@@ -35,11 +35,14 @@ class Outputs:
         heat_map: float32 (n, h, w), raw class activation map (positive speaks for malignant), or
             None for a network without one.
         lesion: float32 (n,), probability 0-1 that the image shows a lesion at all, or None.
+        clinical: float32 (n,), probability 0-1 that the photo is a clinical close-up and not taken
+            through a dermatoscope (the network's output ``kind``), or None.
     """
 
     malignant: np.ndarray
     heat_map: np.ndarray | None
     lesion: np.ndarray | None
+    clinical: np.ndarray | None = None
 
 
 class Engine(Protocol):
@@ -79,7 +82,8 @@ def open_engine(
 
     Raises:
         artifact.InvalidModel: the file is missing, corrupt, or carries code.
-        EngineError: ``kind`` is unknown, or "openvino" was asked for and cannot run.
+        EngineError: ``kind`` is unknown, "openvino" was asked for and cannot run, or a signal
+            ended the process that converts the file.
     """
     if kind not in KINDS:
         raise EngineError(f"Expected an engine of {', '.join(KINDS)}, got {kind!r}.")
@@ -95,7 +99,8 @@ def open_engine(
     try:
         return OpenVinoEngine(model_cache.converted(path, cache_dir), threads)
     except model_cache.NotConvertedError as error:
-        if kind == "openvino" and not error.differs:
+        killed = isinstance(error, model_cache.ConverterKilledError)
+        if killed or (kind == "openvino" and not error.differs):
             raise EngineError(f"OpenVINO cannot run the model: {error}") from error
         log.warning("THE SLOW KERAS ENGINE SERVES %s, since %s", path, error)
         return KerasEngine(path, threads)
@@ -213,17 +218,18 @@ ROUNDING = 1e-3
 
 
 def _outputs(answer: dict[str, np.ndarray]) -> Outputs:
-    heat_map, lesion = answer.get("heat_map"), answer.get("lesion")
+    heat_map, lesion, kind = (answer.get(name) for name in ("heat_map", "lesion", "kind"))
     outputs = Outputs(
         malignant=answer["malignant"][:, 0].astype(np.float32),
         heat_map=None if heat_map is None else heat_map[..., 0].astype(np.float32),
         lesion=None if lesion is None else lesion[:, 0].astype(np.float32),
+        clinical=None if kind is None else kind[:, 0].astype(np.float32),
     )
     # A NaN is below every threshold, and so are most logits: left alone, they read as "benign".
-    for said in (outputs.malignant, outputs.lesion):
-        if said is not None and not ((said >= -ROUNDING) & (said <= 1 + ROUNDING)).all():
+    for values in (outputs.malignant, outputs.lesion, outputs.clinical):
+        if values is not None and not ((values >= -ROUNDING) & (values <= 1 + ROUNDING)).all():
             raise EngineError(
-                f"Expected probabilities from the network, 0 to 1, got {said}; its last layer "
+                f"Expected probabilities from the network, 0 to 1, got {values}; its last layer "
                 "may lack a sigmoid, or the model file be damaged."
             )
     return outputs

@@ -7,7 +7,6 @@ is made again. This module never imports TensorFlow.
 
 import contextlib
 import errno
-import fcntl
 import importlib
 import importlib.metadata
 import json
@@ -17,12 +16,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lens import artifact
+from lens import artifact, killed, locks
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +57,10 @@ class NotConvertedError(Exception):
     def __init__(self, message: str, differs: bool = False) -> None:
         super().__init__(message)
         self.differs = differs
+
+
+class ConverterKilledError(NotConvertedError):
+    """A signal ended the process that converts; TensorFlow would end this one too."""
 
 
 def converted(path: Path, cache_dir: str | Path | None = None) -> Converted:
@@ -160,7 +162,7 @@ def _found(entry: Path) -> Converted | None:
 
 def _made(path: Path, cache: Path, key: str) -> Converted:
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / f"{key}.lock"):
+    with locks.exclusive(cache / f"{key}.lock"):
         # Another process may have converted while this one waited for the lock.
         if entry := _found(cache / key):
             return entry
@@ -168,21 +170,23 @@ def _made(path: Path, cache: Path, key: str) -> Converted:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache))
         with tempfile.TemporaryDirectory(dir=cache, prefix=".converting-") as folder:
             _convert(path, Path(folder))
-            if (cache / key).exists():
-                shutil.rmtree(cache / key)
-            (Path(folder) / "entry").replace(cache / key)
+            _put(Path(folder) / "entry", cache / key)
     entry = _found(cache / key)
     if entry is None:
         raise NotConvertedError(f"the entry just written to {cache} cannot be read back")
     return entry
 
 
-@contextlib.contextmanager
-def _locked(lock: Path) -> Iterator[None]:
-    # flock is let go when its process ends, however it ends; a stale lock file blocks nobody.
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _put(entry: Path, place: Path) -> None:
+    """Move a finished entry to its place, in which a damaged one may lie."""
+    if place.exists():
+        shutil.rmtree(place)
+    try:
+        entry.replace(place)
+    except OSError:
+        # Without locks, another process may have converted at the same time, and was first.
+        if not place.exists():
+            raise
 
 
 def _convert(path: Path, folder: Path) -> None:
@@ -210,6 +214,12 @@ def _convert(path: Path, folder: Path) -> None:
         raise NotConvertedError(f"conversion did not run to its end: {error}") from error
     if child.returncode == INVALID_MODEL:
         raise artifact.InvalidModel(child.stdout.strip())
+    if child.returncode < 0:
+        raise ConverterKilledError(
+            f"the process that converts it was ended by {killed.by_signal(-child.returncode)}; "
+            "converting takes a processor with AVX and 1.1 GB of memory: serve the model on a "
+            "machine with both, or copy the converted model (MOLELENS_CACHE) from one"
+        )
     if child.returncode != 0:
         said = child.stderr.strip()
         log.warning("The conversion of %s failed:\n%s", path, said[-4000:])

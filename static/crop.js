@@ -1,5 +1,7 @@
 // A square over a picture: moved by mouse, touch and sliders. It knows no file and no form.
 
+import { SRGB, toJpeg } from "./canvas.js";
+
 const SMALLEST = 0.1; // of the picture's short side
 const SMALLEST_SIDE = 100; // px; the server refuses photos under 64
 const SENT_SIDE = 1536; // px; three times what the model sees, and a small upload
@@ -28,16 +30,17 @@ export class Crop {
     this.#place((bitmap.width - this.side) / 2, (bitmap.height - this.side) / 2);
   }
 
-  // The square as a JPEG; made from pixels alone, so place and time in the file stay behind.
+  // The square as a JPEG, or null where the browser gives none. It is made from pixels alone, so
+  // place and time in the file stay behind.
   toBlob() {
     const out = document.createElement("canvas");
     out.width = out.height = Math.round(Math.min(this.side, SENT_SIDE));
-    const pen = out.getContext("2d");
+    const pen = out.getContext("2d", SRGB);
     pen.imageSmoothingQuality = "high";
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, out.width, out.height);
     pen.drawImage(this.bitmap, this.left, this.top, this.side, this.side, 0, 0, out.width, out.height);
-    return new Promise((resolve) => out.toBlob(resolve, "image/jpeg", 0.95));
+    return toJpeg(out);
   }
 
   #place(left, top) {

@@ -1,59 +1,25 @@
-// Makes the form nicer: preview, crop, drop, paste, progress. Without it the form works as it is.
+// Makes a form of photos nicer: preview, crop, drop, paste, progress. Without it the form works as
+// it is.
 
-import { Crop } from "./crop.js";
+import { PhotoField } from "./photo-field.js";
+import { rememberDay, rememberedDay } from "./taken.js";
 
 const at = (id) => document.getElementById(id);
 const form = at("form");
-const inputs = [at("camera"), at("file")];
 const words = at("status").dataset;
-const crop = new Crop({
-  canvas: at("canvas"),
-  box: at("crop"),
-  corner: at("corner"),
-  size: at("crop-size"),
-  x: at("crop-x"),
-  y: at("crop-y"),
-});
+const fields = [...form.querySelectorAll(".photo-field")].map((part) => new PhotoField(part, chosen));
 const percent = new Intl.NumberFormat(document.documentElement.lang, { style: "percent" });
-let chosen = []; // the Files
-let cropped = false; // whether the square is sent instead of the whole file
 
-async function choose(files) {
+function chosen(field) {
   hideProblem();
-  const picked = [...files];
-  chosen = picked;
-  cropped = false;
-  at("choose").hidden = true;
-  at("preview").hidden = false;
-  const single = picked.length === 1;
-  let bitmap = null;
-  try {
-    if (single) bitmap = await createImageBitmap(picked[0]);
-  } catch {
-    // Not every browser reads HEIC, or has this function; and what is not a photo at all, the server
-    // says in words.
-  }
-  // Another photo was picked while this one was decoded: showing this one now would have it judged
-  // in the other's place.
-  if (chosen !== picked) return;
-  if (bitmap) crop.show(bitmap);
-  cropped = bitmap !== null;
-  at("stage").hidden = at("controls").hidden = !cropped;
-  at("no-preview").hidden = cropped || !single;
-  if (!single) say(words.several.replace("{count}", chosen.length));
-  else say(cropped ? words.ready : words.readyWhole);
+  const count = field.files.length;
+  if (!count) return say("");
+  if (count > 1) say(words.several.replace("{count}", count));
+  else say(field.cropped ? words.ready : words.readyWhole);
+  if (fields.some((other) => !other.files.length)) return field.at("other").focus({ preventScroll: true });
   at("send").focus({ preventScroll: true });
   // The least that brings the button into view: the photo above it stays there too.
   at("send").scrollIntoView({ block: "nearest", behavior: "instant" });
-}
-
-function forget() {
-  chosen = [];
-  for (const input of inputs) input.value = "";
-  at("choose").hidden = false;
-  at("preview").hidden = true;
-  say("");
-  at("file").focus();
 }
 
 function say(text) {
@@ -79,16 +45,21 @@ function busy(on) {
 
 async function send(event) {
   event.preventDefault();
-  if (!chosen.length) return showProblem(words.none);
+  if (fields.some((field) => !field.files.length)) return showProblem(words.none);
   hideProblem();
   busy(true); // Before anything is waited for: a second tap must not send it twice.
-  const photos = cropped ? [await crop.toBlob()] : chosen;
-  const size = photos.reduce((sum, photo) => sum + photo.size, 0);
-  if (size > form.dataset.most) return failed(words.tooLarge);
   const body = new FormData();
-  body.append("csrf_token", form.elements.csrf_token.value);
-  // Its name on the phone is nobody's business.
-  for (const photo of photos) body.append("photo", photo, "photo");
+  for (const { name, value, type } of form.elements) {
+    if (name && type !== "file") body.append(name, value);
+  }
+  let size = 0;
+  for (const field of fields) {
+    for (const photo of await field.photos()) {
+      size += photo.size;
+      body.append(field.name, photo, "photo"); // Its name on the phone is nobody's business.
+    }
+  }
+  if (size > form.dataset.most) return failed(words.tooLarge);
   const request = new XMLHttpRequest();
   sent(0);
   request.upload.addEventListener("progress", (e) => sent(e.loaded / e.total));
@@ -109,6 +80,7 @@ function sent(share) {
 // fetches that page itself.
 function opened(request) {
   if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED || request.status >= 400) return;
+  rememberDay(new URL(request.responseURL).pathname, fields[0].day);
   location.assign(request.responseURL);
   request.abort();
 }
@@ -127,12 +99,13 @@ function failed(text) {
   showProblem(text);
 }
 
-for (const input of inputs) {
-  input.addEventListener("change", () => input.files[0] && choose(input.files));
+// The field that something was dropped on; else the first that has no photo yet.
+function fieldFor(target) {
+  const empty = fields.find((field) => !field.files.length) ?? fields[0];
+  return fields.find((field) => field.element.contains(target)) ?? empty;
 }
-at("other").addEventListener("click", forget);
-form.addEventListener("submit", send);
 
+form.addEventListener("submit", send);
 form.addEventListener("dragover", (event) => {
   event.preventDefault();
   form.classList.add("dropping");
@@ -141,18 +114,18 @@ form.addEventListener("dragleave", () => form.classList.remove("dropping"));
 form.addEventListener("drop", (event) => {
   event.preventDefault();
   form.classList.remove("dropping");
-  if (event.dataTransfer.files[0]) choose(event.dataTransfer.files);
+  const { files } = event.dataTransfer;
+  if (files[0]) fieldFor(event.target).choose(files);
 });
 document.addEventListener("paste", (event) => {
-  if (event.clipboardData.files[0]) choose(event.clipboardData.files);
-});
-
-at("controls").addEventListener("focusin", (event) => {
-  if (event.target.closest(".by-keys")) at("controls").classList.add("reached");
+  const { files } = event.clipboardData;
+  if (files[0]) fieldFor(event.target).choose(files);
 });
 
 // A page kept by the browser may come back in the middle of sending, or with a file in its input.
 addEventListener("pageshow", () => busy(false));
-const kept = inputs.find((input) => input.files[0]);
-if (kept) choose(kept.files);
+for (const field of fields) field.restore();
+for (const input of form.querySelectorAll("[data-result]")) {
+  input.value ||= rememberedDay(input.dataset.result);
+}
 if (!at("problem").hidden) at("problem").focus();

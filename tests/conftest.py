@@ -25,7 +25,8 @@ def tiny_model(pytestconfig: pytest.Config) -> Path:
     what they are made from changes.
     """
     script = ROOT / "tests" / "tiny_model.py"
-    sources = script.read_bytes() + (ROOT / "lens" / "artifact.py").read_bytes()
+    made_from = (script, ROOT / "lens" / "artifact.py", ROOT / "lens" / "card.py")
+    sources = b"".join(path.read_bytes() for path in made_from)
     folder = pytestconfig.cache.mkdir(f"tiny-model-{hashlib.sha256(sources).hexdigest()[:12]}")
     path = folder / "tiny.h5"
     if not path.exists():

@@ -113,8 +113,11 @@ class Gunicorn:
 
 
 @contextmanager
-def gunicorn(settings: dict[str, str], log: Path) -> Iterator[Gunicorn]:
-    """Run it until the block ends; its log is printed, for pytest to show where a test fails."""
+def gunicorn(settings: dict[str, str], log: Path, below: str = "") -> Iterator[Gunicorn]:
+    """Run it until the block ends; its log is printed, for pytest to show where a test fails.
+
+    ``below`` is the path that SCRIPT_NAME names.
+    """
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}"]
     environment = {
@@ -123,7 +126,7 @@ def gunicorn(settings: dict[str, str], log: Path) -> Iterator[Gunicorn]:
     }
     with open(log, "wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
-    server = Gunicorn(f"http://127.0.0.1:{port}", process, log)
+    server = Gunicorn(f"http://127.0.0.1:{port}{below}", process, log)
     try:
         start = time.monotonic()
         wait_until_ready(process, server.url)

@@ -39,7 +39,15 @@ def test_a_lesion_gets_a_verdict_with_exactly_the_contracts_keys(client, photo, 
     response = send(client, painter.encoded(photo))
     body = response.get_json()
     assert response.status_code == 200
-    assert list(body) == ["verdict", "status", "reasons", "probability", "threshold", "model"]
+    assert list(body) == [
+        "verdict",
+        "status",
+        "reasons",
+        "probability",
+        "threshold",
+        "kind",
+        "model",
+    ]
     assert (body["verdict"], body["status"], body["reasons"]) == (verdict, "ok", [])
     assert (body["probability"] >= body["threshold"]) == (verdict == "malignant")
     assert list(body["model"]) == ["name", "sha256", "calibrated"]
@@ -161,6 +169,59 @@ def test_the_api_needs_and_sets_no_cookie(client):
     assert "Set-Cookie" not in response.headers
 
 
+# Two photos of one lesion.
+
+COMPARE = "/api/v1/comparisons"
+DARK, LIGHT = painter.encoded(painter.lesion()), painter.encoded(painter.lesion(0, painter.PALE))
+
+
+def send_two(client, earlier: bytes | None, later: bytes | None, **days: str):
+    files = {"earlier": earlier, "later": later}
+    form = {name: (io.BytesIO(data), "x") for name, data in files.items() if data is not None}
+    return client.post(COMPARE, data={**form, **days})
+
+
+def test_two_photos_get_a_verdict_each_with_the_contracts_keys(client):
+    body = send_two(client, LIGHT, DARK, earlier_taken="2026-01-12").get_json()
+    assert list(body) == ["earlier", "later", "notice"]
+    assert [body[name]["taken"] for name in ("earlier", "later")] == ["2026-01-12", None]
+    assert body["earlier"]["prediction"] == send(client, LIGHT).get_json()
+    assert body["later"]["prediction"] == send(client, DARK).get_json()
+    assert body["notice"].startswith("Any visible change is a reason to see a doctor")
+
+
+def test_two_photos_are_put_in_the_order_of_their_days(client):
+    days = {"earlier_taken": "2026-04-15", "later_taken": "2026-01-12"}
+    body = send_two(client, DARK, LIGHT, **days).get_json()
+    assert body["earlier"]["taken"] == "2026-01-12"
+    assert body["earlier"]["prediction"]["verdict"] == "benign"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "days", "status", "code", "field"),
+    [
+        (None, DARK, {}, 400, "no_file", "'earlier'"),
+        (DARK, None, {}, 400, "no_file", "'later'"),
+        (DARK, DARK, {"later_taken": "May"}, 400, "bad_date", "'later_taken'"),
+        (DARK, b"text", {}, 415, "unsupported_format", "later: "),
+        (b"", DARK, {}, 422, "empty", "earlier: "),
+    ],
+)
+def test_a_problem_with_one_of_two_photos_names_its_field(
+    client, earlier, later, days, status, code, field
+):
+    response = send_two(client, earlier, later, **days)
+    assert response.status_code == status
+    assert problem(response)["code"] == code
+    assert field in problem(response)["detail"]
+
+
+def test_two_photos_count_as_two_towards_the_rate(make_app):
+    client = make_app(RATE_LIMIT="3/minute").test_client()
+    assert send_two(client, DARK, LIGHT).status_code == 200
+    assert problem(send_two(client, DARK, LIGHT))["code"] == "rate_limit"
+
+
 # The contract.
 
 
@@ -182,8 +243,9 @@ def test_the_contract_lists_exactly_the_routes_for_programs(app, contract):
     assert documented == served
 
 
-def test_the_contract_names_every_status_that_a_refusal_has(contract):
-    answers = contract["paths"][PATH]["post"]["responses"]
+@pytest.mark.parametrize("path", [PATH, COMPARE])
+def test_the_contract_names_every_status_that_a_refusal_has(contract, path):
+    answers = contract["paths"][path]["post"]["responses"]
     statuses = {str(kind.status) for code, kind in KINDS.items() if code != "form_expired"}
     assert set(answers) == statuses | {"200"}
 
@@ -196,9 +258,11 @@ def test_the_contract_describes_the_answer_that_is_given(client, contract):
     assert list(body["model"]) == schema["properties"]["model"]["required"]
 
 
-def test_the_contracts_example_keeps_to_its_own_schema(contract):
-    answer = contract["paths"][PATH]["post"]["responses"]["200"]["content"]["application/json"]
-    assert list(answer["example"]) == contract["components"]["schemas"]["Prediction"]["required"]
+@pytest.mark.parametrize(("path", "schema"), [(PATH, "Prediction"), (COMPARE, "Comparison")])
+def test_the_contracts_example_keeps_to_its_own_schema(contract, path, schema):
+    answer = contract["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]
+    assert answer["schema"]["$ref"].endswith(schema)
+    assert list(answer["example"]) == contract["components"]["schemas"][schema]["required"]
 
 
 def test_the_docs_page_shows_every_path_and_code(client, contract):

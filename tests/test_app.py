@@ -1,5 +1,7 @@
 """The pages as a browser without JavaScript meets them."""
 
+import dataclasses
+import html
 import io
 import json
 import re
@@ -15,7 +17,7 @@ from pypdf import PdfReader
 from app import card_display, results
 from app.result_text import REASONS
 from app.results import Results, StoreUnavailable
-from lens import artifact
+from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.verdict import Reason
 
 PHOTO = painter.encoded(painter.lesion())
@@ -41,7 +43,7 @@ def result_address(client, data: bytes = PHOTO) -> str:
 def text(response) -> str:
     """The words of a page, as a person reads them."""
     words = re.sub(r"<(svg|head).*?</\1>|<[^>]+>", " ", response.get_data(as_text=True), flags=re.S)
-    return re.sub(r"\s+", " ", words)
+    return re.sub(r"\s+", " ", html.unescape(words))
 
 
 def test_the_form_posts_one_photo_with_a_token(client):
@@ -98,7 +100,7 @@ def test_the_probability_is_told_as_a_natural_frequency(client):
 
 def test_an_uncalibrated_model_is_marked_and_gives_no_chance(app):
     service = app.extensions["molelens"]
-    object.__setattr__(service, "card", artifact.Card(name="foreign"))
+    object.__setattr__(service, "card", Card(name="foreign"))
     client = app.test_client()
     address = result_address(client)
     page = text(client.get(address))
@@ -111,7 +113,7 @@ def test_an_uncalibrated_model_is_marked_and_gives_no_chance(app):
 def test_a_result_tells_of_the_model_that_judged_it_whichever_serves_it(app):
     service, client = app.extensions["molelens"], app.test_client()
     card, sha256 = service.card, service.sha256
-    object.__setattr__(service, "card", artifact.Card(name="foreign"))
+    object.__setattr__(service, "card", Card(name="foreign"))
     address = result_address(client)
     object.__setattr__(service, "card", card)
     object.__setattr__(service, "sha256", "f" * 64)
@@ -165,6 +167,22 @@ def test_a_bad_file_is_refused_on_the_form_in_words(client, name, data, status, 
     assert f'data-code="{code}"' in response.get_data(as_text=True)
     assert "The photo was not judged." in text(response)
     assert "Your photo" in text(response)  # The form is there to try again.
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "advice"),
+    [
+        ("TIFF", painter.encoded(painter.lesion(), "TIFF"), "save it as a JPEG or PNG"),
+        ("RAW", b"\0\0\0\x18ftypcrx " + bytes(90), "the JPEG that the camera saved too"),
+        ("PDF", b"%PDF-1.7", "Send the photo itself"),
+        ("MP4", b"\0\0\0\x18ftypisom" + bytes(90), "Send a photo instead"),
+    ],
+)
+def test_a_file_of_a_known_type_is_named_with_what_to_do(client, name, data, advice):
+    page = text(upload(client, data))
+    assert name in page
+    assert advice in page
+    assert "damaged" not in page
 
 
 def test_no_photo_is_refused_on_the_form_in_words(client):
@@ -415,12 +433,22 @@ def test_the_about_page_shows_the_cards_figures_with_intervals(client):
     assert "tiny" in page
 
 
+def test_the_about_page_shows_the_threshold_of_each_kind_of_photo(app):
+    clinical = OperatingPoint(threshold=0.25, threshold_rule="a rule")
+    points = {"clinical": clinical, "dermoscopic": OperatingPoint(threshold=0.125)}
+    card = Card(name="two", operating_points=points)
+    object.__setattr__(app.extensions["molelens"], "card", card)
+    page = " ".join(text(app.test_client().get("/about")).split())
+    assert "0.250 (clinical photos; a rule)" in page
+    assert "0.125 (dermoscopic photos)" in page
+
+
 @pytest.mark.parametrize(
     "card",
     [
-        artifact.Card(name="empty"),
-        artifact.Card(name="odd", metrics={"test": None, "auc": "?"}, training_data={"n": 3}),
-        artifact.Card(name="odd", training_data={"ham10000": {"train": {"images": 3}}}),
+        Card(name="empty"),
+        Card(name="odd", metrics={"test": None, "auc": "?"}, training_data={"n": 3}),
+        Card(name="odd", training_data={"ham10000": {"train": {"images": 3}}}),
     ],
     ids=["nothing", "odd values", "nested counts"],
 )
@@ -488,7 +516,8 @@ def test_delete_all_deletes_every_result_of_the_overview(client):
 def test_an_overview_says_once_that_a_verdict_is_an_uncalibrated_models(
     app, calibrated, photos, notes
 ):
-    card = artifact.Card(name="any", calibrated=calibrated, lesion_threshold=0.5)
+    points = for_all_kinds(OperatingPoint(lesion_threshold=0.5))
+    card = Card(name="any", calibrated=calibrated, operating_points=points)
     object.__setattr__(app.extensions["molelens"], "card", card)
     client = app.test_client()
     overview = client.get(send_all(client, photos).headers["Location"])
@@ -532,3 +561,35 @@ def test_the_manifest_and_its_icons_are_served_and_start_at_the_form(client):
         if icon["type"] == "image/png":
             width, height = Image.open(io.BytesIO(served.data)).size
             assert icon["sizes"] == f"{width}x{height}"
+
+
+BY_KIND = {
+    "test": {"pooled": {"sensitivity": 0.9}, "clinical": {"sensitivity": [0.8, 0.7, 0.9]}},
+    "melanomas": {"pooled": {"found": [0.95, 0.9, 1.0]}, "clinical": {"n": 40, "found": 0.75}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sensitivity", "melanomas"),
+    [("clinical", 0.8, 0.75), ("dermoscopic", 0.9, 0.95), (None, 0.9, 0.95)],
+)
+def test_figures_are_those_of_the_kind_of_photo_or_of_all(kind, sensitivity, melanomas):
+    found = card_display.found(BY_KIND, "sensitivity", kind)
+    assert found is not None and found.value == sensitivity
+    assert card_display.melanomas_found(BY_KIND, kind) == melanomas
+
+
+def test_a_card_without_figures_tells_of_no_melanomas():
+    assert card_display.melanomas_found({}, "clinical") is None
+
+
+def test_a_benign_result_names_the_kind_of_photo_and_the_melanomas_missed_there(app):
+    service, client = app.extensions["molelens"], app.test_client()
+    judged = service.results.get(result_address(client).rsplit("/", 1)[-1])
+    told = dataclasses.replace(judged, verdict="benign", kind="clinical", melanomas_found=0.75)
+    key = service.results.put(told)
+    page = " ".join(text(client.get(f"/result/{key}")).split())
+    assert "In tests on photos of this kind it missed about 25 of 100 melanomas." in page
+    assert "The model took this for a close-up by a phone or camera." in page
+    report = PdfReader(io.BytesIO(client.get(f"/result/{key}/report.pdf").data))
+    assert "a close-up by a phone or camera" in report.pages[0].extract_text()

@@ -14,11 +14,19 @@ import pytest
 from keras import layers
 
 from lens import artifact
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card, OperatingPoint, for_all_kinds
 
-REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS = ROOT / "requirements.txt"
+SHIPPED = sorted(ROOT.glob("models/**/*.h5"))
+POINT = OperatingPoint(threshold=0.31, threshold_rule="a test's", temperature=1.2, offset=-0.4)
 CARD = Card(
-    name="small", threshold=0.31, temperature=1.2, views=8, margins=(0.6, 0.2), calibrated=True
+    name="small",
+    operating_points=for_all_kinds(POINT),
+    views=8,
+    margins=(0.6, 0.2),
+    calibrated=True,
 )
 
 
@@ -61,11 +69,26 @@ def test_writing_a_card_leaves_the_weights_as_they_are(tmp_path: Path, image: np
     path = tmp_path / "m.h5"
     artifact.save(small(), path, CARD)
     before = artifact.load(path)[0](image)["malignant"]
-    artifact.write_card(path, dataclasses.replace(CARD, threshold=0.9))
+    changed = dataclasses.replace(CARD, created="2026-11-26")
+    artifact.write_card(path, changed)
     loaded, card = artifact.load(path)
-    assert card.threshold == 0.9
+    assert card == changed
     assert np.array_equal(loaded(image)["malignant"], before)
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.h5"]
+
+
+def test_a_card_with_one_threshold_for_all_photos_is_read_as_an_operating_point_of_each_kind(
+    tmp_path: Path,
+) -> None:
+    as_version_0_1(tmp_path / "m.h5")
+    assert artifact.read_card(tmp_path / "m.h5") == CARD
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_the_shipped_files_have_calibrated_cards(path: Path) -> None:
+    card = artifact.read_card(path)
+    assert card.calibrated
+    assert card.point(None) != OperatingPoint()
 
 
 def test_a_paper_style_file_is_served_uncalibrated_with_pixels_scaled_to_one(
@@ -74,7 +97,7 @@ def test_a_paper_style_file_is_served_uncalibrated_with_pixels_scaled_to_one(
     model = paper_style(side=500)
     model.save(tmp_path / "foreign.h5")
     loaded, card = artifact.load(tmp_path / "foreign.h5")
-    assert (card.name, card.threshold, card.calibrated) == ("foreign", 0.5, False)
+    assert (card.name, card.point(None).threshold, card.calibrated) == ("foreign", 0.5, False)
     assert np.allclose(loaded(image)["malignant"], model(image / 255), atol=1e-6)
 
 
@@ -158,14 +181,33 @@ def with_a_broken_card(path: Path) -> None:
         file.attrs["molelens_card"] = "{"
 
 
-def with_in_its_card(**fields: object) -> Callable[[Path], None]:
-    def make(path: Path) -> None:
-        artifact.save(small(), path, CARD)
-        with h5py.File(path, "r+") as file:
-            card = json.loads(file.attrs["molelens_card"])
-            file.attrs["molelens_card"] = json.dumps({**card, **fields})
+def change_card(path: Path, change: Callable[[dict], None]) -> None:
+    """Save a model and change the JSON of its card."""
+    artifact.save(small(), path, CARD)
+    with h5py.File(path, "r+") as file:
+        card = json.loads(file.attrs["molelens_card"])
+        change(card)
+        file.attrs["molelens_card"] = json.dumps(card)
 
-    return make
+
+def with_in_its_card(**fields: object) -> Callable[[Path], None]:
+    return lambda path: change_card(path, lambda card: card.update(fields))
+
+
+def with_for_clinical_photos(**fields: object) -> Callable[[Path], None]:
+    def change(card: dict) -> None:
+        card["operating_points"]["clinical"].update(fields)
+
+    return lambda path: change_card(path, change)
+
+
+def without_a_point_for_dermoscopic_photos(path: Path) -> None:
+    change_card(path, lambda card: card["operating_points"].pop("dermoscopic"))
+
+
+def as_version_0_1(path: Path) -> None:
+    """A card with one threshold and temperature for photos of every kind."""
+    change_card(path, lambda card: card.update(card.pop("operating_points")["clinical"]))
 
 
 @pytest.mark.filterwarnings("ignore:You are saving")
@@ -181,17 +223,23 @@ def with_in_its_card(**fields: object) -> Callable[[Path], None]:
         (with_an_unknown_layer, "Unheard"),
         (asking_for_a_module, r"code outside Keras \(os\)"),
         (of_ten_classes, "expected one image input"),
-        (with_a_broken_card, "card inside is damaged"),
-        (with_in_its_card(threshold=2), "threshold between 0 and 1"),
-        (with_in_its_card(threshold=math.nan), "threshold between 0 and 1"),
-        (with_in_its_card(threshold="0.5"), "card inside is damaged"),
-        (with_in_its_card(temperature=math.nan), "positive temperature"),
-        (with_in_its_card(temperature=math.inf), "positive temperature"),
+        (with_a_broken_card, "card inside cannot be used"),
+        (with_in_its_card(operating_points=3), "it is damaged"),
+        (with_in_its_card(operating_points={}), "an operating point for each of"),
+        (without_a_point_for_dermoscopic_photos, "an operating point for each of"),
+        (with_for_clinical_photos(threshold=2), "threshold between 0 and 1"),
+        (with_for_clinical_photos(threshold=math.nan), "threshold between 0 and 1"),
+        (with_for_clinical_photos(threshold="0.5"), "it is damaged"),
+        (with_for_clinical_photos(threshold=0.4), "no output 'kind'"),
+        (with_for_clinical_photos(temperature=math.nan), "positive temperature"),
+        (with_for_clinical_photos(temperature=math.inf), "positive temperature"),
+        (with_for_clinical_photos(offset=math.inf), "finite offset"),
         (with_in_its_card(labels=["malignant", "benign"]), "expected the labels"),
         (with_in_its_card(labels=["naevus", "melanoma"]), "expected the labels"),
-        (with_in_its_card(lesion_threshold=-1), "a lesion_threshold between 0 and 1"),
-        (with_in_its_card(lesion_threshold=math.nan), "a lesion_threshold between 0 and 1"),
-        (with_in_its_card(views=1), r"two positive ones beside views 8, got \(0.6, 0.2\) beside"),
+        (with_for_clinical_photos(lesion_threshold=-1), "a lesion_threshold between 0 and 1"),
+        (with_for_clinical_photos(lesion_threshold=math.nan), "a lesion_threshold between 0 and"),
+        (with_in_its_card(views=3), "1 or 8 views, got 3"),
+        (with_in_its_card(views=1), r"two positive ones beside 8 views, got \(0.6, 0.2\) beside"),
         (with_in_its_card(margins=[0.5]), "two positive ones"),
         (with_in_its_card(margins=[math.nan, 0.2]), "two positive ones"),
         (with_in_its_card(margins=[0.6, -0.2]), "two positive ones"),

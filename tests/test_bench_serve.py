@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from bench import budget
+import pytest
+
+from bench import budget, goals
 
 
 def load(clients: int, per_s: float) -> dict[str, Any]:
@@ -16,6 +18,7 @@ def load(clients: int, per_s: float) -> dict[str, Any]:
 
 
 REPORT = {
+    "precision": "bf16",
     "cores": 2,
     "servers": {
         "MoleLens": {"cases": [load(1, 9.0), load(4, 18.0)]},
@@ -33,3 +36,25 @@ def test_it_tells_where_the_cpu_goes_how_busy_the_cores_were_and_what_the_goal_l
     assert "8 x 10.0" in network
     assert "the cores 90% busy" in limit  # 18 a second, 100 ms each, on two cores.
     assert "would leave 50.0 ms" in limit  # 8 x 5 a second on two cores.
+
+
+@pytest.mark.parametrize(("precision", "reached"), [("f32", True), ("bf16", False)])
+def test_more_is_asked_of_a_processor_that_computes_in_bfloat16(
+    precision: str, reached: bool
+) -> None:
+    assert goal("0.8 MP, 4 clients, at least", precision=precision)[3] is reached
+
+
+@pytest.mark.parametrize(("cpu_ms", "reached"), [(112.0, True), (113.0, False)])
+def test_a_request_may_take_a_quarter_more_than_its_parts(cpu_ms: float, reached: bool) -> None:
+    assert goal("CPU over decode and views, 0.8 MP", cpu_ms=cpu_ms)[3] is reached
+
+
+def goal(name: str, precision: str = "f32", cpu_ms: float = 99.0) -> tuple[str, float, float, bool]:
+    """The row of a goal, of a server that is 5 times as fast as the peers."""
+    held = {"worker_pss_mb": [1.0], "most_pss_mb": 1.0, "warm_start_s": 1.0, "first_start_s": 1.0}
+    cases = [{**load(1, 9.0), "cpu_ms": cpu_ms, "p50_ms": 1.0}]
+    ratios = {f"{photo}, 4 clients": {"peers' way": 5.0} for photo in ("0.8 MP", "12 MP")}
+    servers = {"MoleLens": {**held, "cases": cases}}
+    report = {**REPORT, "precision": precision, "workers": 2, "servers": servers, "ratios": ratios}
+    return next(row for row in goals.table(report) if name in row[0])

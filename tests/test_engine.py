@@ -14,6 +14,7 @@ import pytest
 from serving import fill, small_disk
 
 from lens import artifact, model_cache
+from lens.card import Card
 from lens.engine import Engine, EngineError, KerasEngine, open_engine
 from lens.images import SIZE
 
@@ -35,7 +36,9 @@ def small_network(filters: int = 4):
     malignant = layers.Activation("sigmoid", dtype="float32", name="malignant")(logit)
     pooled = layers.GlobalAveragePooling2D(dtype="float32")(x)
     lesion = layers.Dense(1, activation="sigmoid", dtype="float32", name="lesion")(pooled)
-    return keras.Model(pixels, {"malignant": malignant, "heat_map": heat_map, "lesion": lesion})
+    kind = layers.Dense(1, activation="sigmoid", dtype="float32", name="kind")(pooled)
+    outputs = {"malignant": malignant, "heat_map": heat_map, "lesion": lesion, "kind": kind}
+    return keras.Model(pixels, outputs)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.utils.set_random_seed(3)
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        artifact.save(small_network(), path, artifact.Card(name="small"))
+        artifact.save(small_network(), path, Card(name="small"))
     finally:
         keras.mixed_precision.set_dtype_policy(policy)
     return path
@@ -97,7 +100,7 @@ def test_openvino_and_keras_give_the_same_answers(
     assert ours.malignant.dtype == np.float32
     assert ours.malignant.shape == (8,)
     assert np.ptp(theirs.malignant) > 1e-5  # The images do differ in their answers.
-    for name in ("malignant", "lesion"):
+    for name in ("malignant", "lesion", "clinical"):
         difference = np.abs(getattr(ours, name) - getattr(theirs, name)).max()
         assert difference <= model_cache.MAX_DIFFERENCE, name
     assert ours.heat_map is not None
@@ -325,7 +328,7 @@ def test_an_answer_that_is_not_a_number_is_an_error_not_a_verdict(
     broken = keras.models.load_model(model, compile=False)
     broken.get_layer("heat_map").bias.assign([float("nan")])
     path = tmp_path / "nan.h5"
-    artifact.save(broken, path, artifact.Card(name="nan"))
+    artifact.save(broken, path, Card(name="nan"))
     with pytest.raises(EngineError, match=r"Expected probabilities .* got \[nan\]"):
         KerasEngine(path).run(np.zeros((1, *SHAPE), np.uint8))
 
@@ -345,7 +348,7 @@ def test_an_answer_that_is_no_probability_is_an_error_not_a_verdict(
         KerasEngine(path).run(np.zeros((1, *SHAPE), np.uint8))
 
 
-def test_a_network_with_one_output_has_neither_heat_map_nor_lesion(tmp_path: Path) -> None:
+def test_a_network_with_one_output_has_neither_heat_map_nor_lesion_nor_kind(tmp_path: Path) -> None:
     import keras
     from keras import layers
 
@@ -357,6 +360,7 @@ def test_a_network_with_one_output_has_neither_heat_map_nor_lesion(tmp_path: Pat
     assert outputs.malignant.shape == (2,)
     assert outputs.heat_map is None
     assert outputs.lesion is None
+    assert outputs.clinical is None
 
 
 def test_a_file_the_child_refuses_is_an_invalid_model_not_a_reason_to_try_keras(

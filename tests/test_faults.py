@@ -23,7 +23,7 @@ from app.stores.files import SPARE_BYTES
 from lens import artifact, model_cache
 
 READY_AGAIN = 5.0
-"""Seconds in which the service must be ready again by itself (issue 6)."""
+"""Seconds in which the service must be ready again by itself."""
 NO_ROOM = "MoleLens cannot keep results just now"
 
 

@@ -157,7 +157,8 @@ def test_figures_are_written_as_the_language_writes_them(client, code, figure):
 @pytest.mark.parametrize("code", [code for code in CODES if code != "zh_Hans"])
 def test_the_reports_font_has_every_letter_of_the_languages_it_speaks(code, spoken):
     said = catalog(code)
-    for words in spoken["app/report.py"] | spoken["app/words.py"]:
+    files = ("report", "comparison_report", "result_text")
+    for words in set().union(*(spoken[f"app/{name}.py"] for name in files)):
         said[words].string.translate(report.PLAIN).encode("latin-1")
 
 

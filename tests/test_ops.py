@@ -21,7 +21,7 @@ from app import create_app, golden
 from app.logs import JsonLines
 from app.readiness import Readiness
 from app.settings import ROOT, StartError
-from lens import artifact
+from lens.card import Card
 from lens.engine import Outputs
 
 GOLDEN_SUM = 126_634_826
@@ -83,7 +83,7 @@ def test_readyz_turns_red_when_results_cannot_be_kept(app, memory_folder):
 
 def test_a_golden_answer_in_the_card_that_the_engine_does_not_give_stops_the_start(app):
     served = app.extensions["molelens"]
-    card = artifact.Card(name="tiny", metrics={"golden": served.readiness.known + 0.1})
+    card = Card(name="tiny", metrics={"golden": served.readiness.known + 0.1})
     with pytest.raises(StartError, match="test image"):
         Readiness(served.engine, card)
 

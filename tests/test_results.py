@@ -35,6 +35,8 @@ def a_result(**changes) -> Result:
         "model": "tiny",
         "sha256": "0" * 64,
         "calibrated": True,
+        "kind": "clinical",
+        "melanomas_found": 0.9,
         "sensitivity": 0.88,
         "specificity": None,
     }

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy.special import expit, logit
 
-from lens.artifact import Card
+from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.engine import Outputs
 from lens.images import decode
 from lens.verdict import Reason, judge, measure, photo_faults
@@ -21,6 +21,7 @@ class Instrument:
     malignant: float = 0.2
     lesion: float | None = 0.9
     heat_map: np.ndarray | None = None
+    clinical: float | None = None
     name: str = "instrument"
     seen: list[np.ndarray] = field(default_factory=list)
 
@@ -29,12 +30,26 @@ class Instrument:
         count = len(images)
         heat_map = None if self.heat_map is None else np.stack([self.heat_map] * count)
         lesion = None if self.lesion is None else np.full(count, self.lesion, np.float32)
-        return Outputs(np.full(count, self.malignant, np.float32), heat_map, lesion)
+        kind = None if self.clinical is None else np.full(count, self.clinical, np.float32)
+        return Outputs(np.full(count, self.malignant, np.float32), heat_map, lesion, kind)
 
 
-CARD = Card(name="test", threshold=0.3, calibrated=True, lesion_threshold=0.5)
+def with_point(card: Card, **fields: float) -> Card:
+    """The card with its operating point for all kinds of photo changed."""
+    point = replace(card.point(None), **fields)
+    return replace(card, operating_points=for_all_kinds(point))
+
+
+CARD = with_point(Card(name="test", calibrated=True), threshold=0.3, lesion_threshold=0.5)
 EIGHT = Card(name="test", views=8)
 SPARING = replace(CARD, views=8, margins=(1.0, 0.5))
+BY_KIND = replace(
+    SPARING,
+    operating_points={
+        "clinical": OperatingPoint(threshold=0.2, temperature=2.0, lesion_threshold=0.4),
+        "dermoscopic": OperatingPoint(threshold=0.6, offset=1.0, lesion_threshold=0.8),
+    },
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +69,11 @@ def test_the_threshold_divides_benign_from_malignant(
 
 
 def test_a_probability_at_the_threshold_is_malignant(photo: np.ndarray) -> None:
-    assert judge(photo, Instrument(0.5), Card(name="test", threshold=0.5)).verdict == "malignant"
+    assert judge(photo, Instrument(0.5), with_point(CARD, threshold=0.5)).verdict == "malignant"
 
 
 def test_a_higher_temperature_brings_the_probability_nearer_to_one_half(photo: np.ndarray) -> None:
-    warm = judge(photo, Instrument(0.9), Card(name="test", temperature=2.0)).probability
+    warm = judge(photo, Instrument(0.9), with_point(CARD, temperature=2.0)).probability
     assert warm == pytest.approx(0.75, abs=1e-4)  # sqrt(9) : 1 odds
 
 
@@ -67,6 +82,35 @@ def test_what_may_be_no_lesion_gets_no_verdict(photo: np.ndarray, lesion: float 
     answer = judge(photo, Instrument(0.01, lesion), CARD)
     assert (answer.status, answer.verdict, answer.probability) == ("cannot_judge", None, None)
     assert answer.reasons == (Reason.NOT_A_LESION,)
+
+
+@pytest.mark.parametrize(
+    ("clinical", "kind", "threshold", "probability"),
+    [
+        (0.9, "clinical", 0.2, expit(logit(0.4) / 2)),
+        (0.5, "clinical", 0.2, expit(logit(0.4) / 2)),
+        (0.4, "dermoscopic", 0.6, expit(logit(0.4) + 1)),
+        (None, None, 0.2, expit(logit(0.4) / 2)),
+    ],
+)
+def test_the_operating_point_is_that_of_the_kind_the_network_takes_the_photo_for(
+    photo: np.ndarray,
+    clinical: float | None,
+    kind: str | None,
+    threshold: float,
+    probability: float,
+) -> None:
+    answer = judge(photo, Instrument(0.4, clinical=clinical), BY_KIND)
+    assert (answer.kind, answer.threshold) == (kind, threshold)
+    assert answer.probability == pytest.approx(probability, abs=1e-5)
+
+
+@pytest.mark.parametrize(("clinical", "status"), [(0.9, "ok"), (0.1, "cannot_judge")])
+def test_a_lesion_threshold_holds_for_its_kind_of_photo(
+    photo: np.ndarray, clinical: float, status: str
+) -> None:
+    answer = judge(photo, Instrument(0.4, 0.6, clinical=clinical), BY_KIND)
+    assert (answer.status, answer.kind) == (status, "clinical" if clinical > 0.5 else "dermoscopic")
 
 
 def blurred() -> np.ndarray:
@@ -141,10 +185,28 @@ def test_one_view_that_is_no_lesion_is_doubt(photo: np.ndarray) -> None:
     assert judge(photo, Divided(0.99), SPARING).views == 8
 
 
+def test_views_that_disagree_about_the_kind_of_photo_are_doubt(photo: np.ndarray) -> None:
+    class Divided(Instrument):
+        def run(self, images: np.ndarray) -> Outputs:
+            outputs = super().run(images)
+            outputs.clinical[0] = 0.2
+            return outputs
+
+    assert judge(photo, Instrument(0.99, clinical=0.9), BY_KIND).views == 2
+    assert judge(photo, Divided(0.99, clinical=0.9), BY_KIND).views == 8
+
+
+def test_an_offset_moves_the_doubt(photo: np.ndarray) -> None:
+    shifted = with_point(SPARING, offset=2.0)
+    at = logit(0.3) - 2.0
+    looked = [judge(photo, Instrument(expit(at + d)), shifted).views for d in (0.4, 0.9, 1.1)]
+    assert looked == [8, 4, 2]
+
+
 def test_a_temperature_does_not_move_the_doubt(photo: np.ndarray) -> None:
     # At temperature 2 a logit of 2 x logit(0.3) stands at the threshold.
     at = 2 * logit(0.3)
-    warm = replace(SPARING, temperature=2.0)
+    warm = with_point(SPARING, temperature=2.0)
     looked = [judge(photo, Instrument(expit(at + d)), warm).views for d in (0.4, 0.9, 1.1)]
     assert looked == [8, 4, 2]
 

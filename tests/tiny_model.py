@@ -53,12 +53,14 @@ def build() -> "keras.Model":  # noqa: F821
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     from lens import artifact
+    from lens.card import Card, OperatingPoint, for_all_kinds
 
-    card = artifact.Card(
+    card = Card(
         name="tiny",
         calibrated=True,
-        lesion_threshold=0.5,
-        threshold_rule="a test's",
+        operating_points=for_all_kinds(
+            OperatingPoint(lesion_threshold=0.5, threshold_rule="a test's")
+        ),
         training_data={
             "images_and_malignant": {
                 "painted": {"train": [70, 20], "val": [15, 5], "test": [15, 5]}

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from lens import artifact
-from lens.artifact import Card, InvalidModel
+from lens.artifact import InvalidModel
+from lens.card import Card
 from lens.engine import EngineError, open_engine
 from training.cli import positive
 from training.datasets.demographics import describe_patients
@@ -98,7 +99,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     shown = {name: answers.part(part) for name, part in parts.items()}
     plots.plot_roc(shown, options.out / "roc.png")
     plots.plot_confusion(shown, options.out / "confusion.png")
-    plots.plot_reliability(answers, card.threshold, options.out / "reliability.png")
+    plots.plot_reliability(answers, card, options.out / "reliability.png")
     draw_mistakes(rows, answers, options.out / "mistakes")
     return report
 
@@ -120,8 +121,8 @@ def _verdict_figures(
 def _describe(judge_of: Judge) -> dict[str, Any]:
     """The card's fields that decide a verdict, and the engine."""
     fields = dataclasses.asdict(judge_of.card)
-    kept = ("name", "calibrated", "threshold", "threshold_rule", "temperature", "lesion_threshold")
-    return {name: fields[name] for name in (*kept, "views")} | {"engine": judge_of.engine.name}
+    kept = ("name", "calibrated", "operating_points", "views")
+    return {name: fields[name] for name in kept} | {"engine": judge_of.engine.name}
 
 
 def _split_as_trained(rows: list[Row], card: Card) -> bool | None:

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Any
 
-from app.server import metrics_dir
+from app.server import dead_starts, metrics_dir
 from app.server.worker import limit_heaps, trim_heap
 
 RELOAD_TRIAL_SECONDS = 660
@@ -22,6 +22,12 @@ def on_starting(_server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
+    """Before the first worker, in gunicorn's parent process."""
+    dead_starts.watch(server)
+    _try_before_reload(server)
+
+
+def _try_before_reload(server: Any) -> None:
     """Let SIGHUP replace the workers only where new ones could start.
 
     gunicorn stops the old workers at once, and itself when a new one cannot start: a reload with a

@@ -3,9 +3,11 @@
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -20,6 +22,9 @@ _MEMORY = {"tmpfs", "ramfs"}
 _RESULTS = "results"
 _DYING_SECONDS = 1.0
 """How long a worker that was killed may still seem to serve."""
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - the system's own, and memory
+_RAM_DISK = "on tmpfs (on macOS: sudo mount_tmpfs /a/folder)"
 
 SPARE_BYTES = 4_000_000
 """Room to leave in the folder's file system: a result is 60 kB, noise at most 400, and several are
@@ -72,12 +77,17 @@ class FileResults(Results):
 
 def open_files(settings: Settings) -> Store:
     folder = _folder(settings.results)
+    if folder.parent == MEMORY and not MEMORY.is_dir():
+        raise StartError(
+            f"MOLELENS_RESULTS: there is no {MEMORY} here, and photos are never written to disk. "
+            f"Set it to redis://host:port/0, or to file:///a/folder {_RAM_DISK}."
+        )
     private_folder(folder)
     kind = file_system(folder)
     if kind not in _MEMORY:
         raise StartError(
             f"MOLELENS_RESULTS: {folder} is on {kind}, and photos are never written to disk. "
-            "Give a folder on tmpfs (like /dev/shm/molelens) or redis://host:port/0."
+            f"Give redis://host:port/0, or file:///a/folder {_RAM_DISK}."
         )
     private_folder(folder / _RESULTS)
     results = FileResults(folder / _RESULTS, settings.results_seconds, settings.results_max)
@@ -132,19 +142,33 @@ def private_folder(folder: Path) -> None:
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """Type of the file system that holds ``folder``, as Linux names it ("tmpfs", "ext4" ...)."""
+    """Type of the file system that holds ``folder``, as the system names it ("tmpfs", "ext4")."""
     best, kind = "", "an unknown file system"
     target = str(folder.resolve())
-    try:
-        lines = mounts.read_text().splitlines()
-    except OSError:
-        return kind
-    for line in lines:
-        _, point, name, *_ = line.split(" ")
-        point = point.replace("\\040", " ")
+    for point, name in _mounted(mounts):
         if (target + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best):
             best, kind = point, name
     return kind
+
+
+def _mounted(mounts: Path) -> list[tuple[str, str]]:
+    """Each place where a file system is mounted, and its type."""
+    if not mounts.exists():
+        return mounted_on_macos(_what_mount_says())
+    lines = [line.split(" ") for line in mounts.read_text().splitlines()]
+    return [(point.replace("\\040", " "), kind) for _, point, kind, *_ in lines]
+
+
+def _what_mount_says() -> str:
+    try:
+        return subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return ""
+
+
+def mounted_on_macos(text: str) -> list[tuple[str, str]]:
+    """The same, of what ``mount`` says on macOS."""
+    return re.findall(r"^.+? on (/.*) \((\w+)[,)]", text, re.MULTILINE)
 
 
 def _shared_secret(path: Path) -> str:

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-PAGES = ["/", "/about", "/privacy", "/api/docs", "/nothing"]
+PAGES = ["/", "/compare", "/about", "/privacy", "/api/docs", "/nothing"]
 STATES = [
     "malignant",
     "benign",
@@ -15,6 +15,10 @@ STATES = [
     "cropping",
     "sending",
     "several",
+    "comparing",
+    "comparing a result",
+    "compared, malignant",
+    "compared, benign",
     "deleted",
     "gone",
 ]
@@ -27,6 +31,9 @@ def bring_to(page: Page, state: str, photos) -> None:
         page.set_input_files("#file", [photos["dark.jpg"], photos["text.jpg"], photos["sea.jpg"]])
         page.get_by_role("button", name="Check this photo").click()
         expect(page).to_have_url(re.compile("/results/"))
+        return
+    if state.startswith("compar") and state != "comparing a result":
+        bring_to_comparison(page, state, photos)
         return
     page.set_input_files("#file", photos[FILES.get(state, "dark.jpg")])
     if state == "refused":
@@ -45,11 +52,26 @@ def bring_to(page: Page, state: str, photos) -> None:
         return
     expect(page).to_have_url(re.compile("/result/"))
     address = page.url
+    if state == "comparing a result":
+        page.get_by_role("link", name="Compare with an earlier photo", exact=True).click()
+        expect(page.locator("#later-taken")).to_be_visible()
     if state in ("deleted", "gone"):
         page.get_by_role("button", name="Delete now").click()
         expect(page.get_by_role("status").first).to_contain_text("are deleted")
     if state == "gone":
         page.goto(address)
+
+
+def bring_to_comparison(page: Page, state: str, photos) -> None:
+    page.goto("/compare")
+    later = "dark.jpg" if state == "compared, malignant" else "pale.jpg"
+    for field, name in (("earlier", "pale.jpg"), ("later", later)):
+        page.set_input_files(f"#{field}-file", photos[name])
+        expect(page.locator(f"#{field}-stage")).to_be_visible()
+    if state == "comparing":
+        return
+    page.get_by_role("button", name="Compare these photos").click()
+    expect(page.locator("#slide")).to_be_visible()
 
 
 def faults(page: Page) -> list[str]:
@@ -100,8 +122,9 @@ def test_no_state_scrolls_sideways_at_320_pixels(open_page, photos, state):
     assert overflow(page) <= 0
 
 
-def test_the_form_without_javascript_fits_320_pixels(open_page):
-    page = open_page(viewport={"width": 320, "height": 640}, java_script_enabled=False)
+@pytest.mark.parametrize("address", ["/", "/compare"])
+def test_the_form_without_javascript_fits_320_pixels(open_page, address):
+    page = open_page(address, viewport={"width": 320, "height": 640}, java_script_enabled=False)
     assert overflow(page) <= 0
 
 
@@ -148,8 +171,8 @@ def test_the_first_page_is_light_and_asks_nobody_else(open_page, served):
     context.close()
     assert all(url.startswith(served) for url, _ in got)
     assert sum(size for _, size in got) < FIRST_PAGE_BYTES
-    # The page, its style, its two scripts, the logo; the manifest and an icon to install.
-    assert len(got) <= 7
+    # The page, its style, its five scripts, the logo; the manifest and an icon to install.
+    assert len(got) <= 10
 
 
 def test_nothing_moves_after_it_is_shown(open_page):
@@ -166,9 +189,10 @@ def test_nothing_moves_after_it_is_shown(open_page):
     assert shift == 0
 
 
-def test_every_result_in_print_keeps_its_verdict_and_drops_the_buttons(open_page, photos):
+@pytest.mark.parametrize("state", ["malignant", "compared, malignant"])
+def test_every_result_in_print_keeps_its_verdict_and_drops_the_buttons(open_page, photos, state):
     page = open_page(viewport={"width": 800, "height": 1100}, is_mobile=False)
-    bring_to(page, "malignant", photos)
+    bring_to(page, state, photos)
     page.emulate_media(media="print")
     expect(page.locator(".verdict h1")).to_be_visible()
     expect(page.get_by_text("Delete now")).to_be_hidden()

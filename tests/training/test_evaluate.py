@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from lens import artifact
+from lens.card import Card
 from lens.images import decode
 from training import evaluate
 from training.datasets.demographics import describe_patients
@@ -68,7 +69,7 @@ def paint_split(folder: Path) -> Path:
 @dataclass(frozen=True)
 class Run:
     model: Path
-    before: artifact.Card
+    before: Card
     output: str
     errors: str
     report: dict[str, Any]
@@ -195,8 +196,9 @@ def test_patients_are_told_apart_by_the_sets_own_tables(run):
 
 
 def test_the_threshold_is_the_cards_own(run):
-    assert run.report["model"]["threshold"] == run.before.threshold
-    assert artifact.read_card(run.model).threshold == run.before.threshold
+    reported = run.report["model"]["operating_points"]["clinical"]["threshold"]
+    assert reported == run.before.point(None).threshold
+    assert artifact.read_card(run.model).operating_points == run.before.operating_points
 
 
 def test_the_card_in_the_model_file_holds_the_figures_as_the_web_page_reads_them(run):

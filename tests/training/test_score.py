@@ -10,7 +10,8 @@ import bad_files
 import painter
 import pytest
 
-from training.score import COLUMNS, main
+from training.score import main
+from training.scoring.workers import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -188,11 +189,11 @@ def test_wrong_arguments_exit_2(tiny_model, tmp_path, name, arguments):
     assert stopped.value.code == 2
 
 
-def test_a_model_that_cannot_be_used_exits_2_and_leaves_the_older_table(photos, tmp_path, capsys):
+def test_a_model_that_cannot_be_used_exits_1_and_leaves_the_older_table(photos, tmp_path, capsys):
     out, model = tmp_path / "scores.csv", tmp_path / "model.h5"
     out.write_text("older")
     model.write_bytes(b"not HDF5")
-    assert main(["--model", str(model), "--out", str(out), str(photos)]) == 2
+    assert main(["--model", str(model), "--out", str(out), str(photos)]) == 1
     assert "not an HDF5 file" in capsys.readouterr().err
     assert out.read_text() == "older"
 

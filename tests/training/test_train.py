@@ -11,8 +11,8 @@ import pytest
 from serving import small_disk
 
 from lens import artifact, images
+from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
-from lens.verdict import Measurement
 from training import networks, recalibrate, train
 from training.datasets.manifest import COLUMNS, HEADER, ManifestError, Row, read_manifest
 from training.fit import batches, calibration, lesion_head, recipes, run
@@ -66,8 +66,8 @@ def test_training_writes_a_calibrated_model_with_its_card_and_curves(
     assert train.main(["--manifest", str(manifest), "--out", str(out), "--epochs", "2"]) == 0
     card = artifact.read_card(out)
     assert card.calibrated
-    assert 0 < card.threshold < 1
-    assert card.lesion_threshold is not None
+    assert 0 < card.point("clinical").threshold < 1
+    assert card.point("clinical").lesion_threshold is not None
     assert card.training_data["images_and_malignant"]["painted"]["train"] == [32, 16]
     assert len(card.split_hashes["test"]) == 64
     assert (tmp_path / "m_curves.png").stat().st_size > 10_000
@@ -81,10 +81,9 @@ def test_a_run_that_never_finished_an_epoch_cannot_be_resumed(
     assert "no finished epoch to resume" in capsys.readouterr().err
 
 
-def test_the_card_of_a_resumed_run_names_the_whole_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["train.py", "--seed", "3", "--resume"])
-    card = run._card(train.parse(["--seed", "3", "--resume"]), [])
-    assert card.command == "python -m training.train --seed 3"
+def test_a_resumed_run_is_told_by_the_command_of_an_unbroken_one() -> None:
+    options = train.parse(["--seed", "3", "--resume"])
+    assert options.command == "python -m training.train --seed 3"
 
 
 def test_the_papers_recipe_trains_the_papers_network(manifest: Path, tmp_path: Path) -> None:
@@ -120,7 +119,7 @@ def test_a_disk_without_room_is_told_before_training(
     with small_disk(tmp_path / "small", 4_000_000) as folder:
         for source in manifest.parent.glob("*.[cj]*"):
             (folder / source.name).write_bytes(source.read_bytes())
-        assert train.main(["--manifest", str(folder / "manifest.csv"), "--epochs", "1"]) == 2
+        assert train.main(["--manifest", str(folder / "manifest.csv"), "--epochs", "1"]) == 1
         said = capsys.readouterr().err
         assert "cache: expected 24 MB of room" in said
         assert not list(folder.glob("cache/*.npy"))
@@ -149,6 +148,29 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path:
     assert np.array_equal(first, batch(0, 0, 0))
     for other in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
         assert not np.array_equal(first, batch(*other))
+
+
+def test_the_kind_of_a_lesion_is_learned_and_that_of_other_photos_is_not(tmp_path: Path) -> None:
+    kinds = ["clinical", "dermoscopic"]
+    rows = [Row("", "one", "nevus", 0, "", "train", kind) for kind in kinds]
+    photos = np.full((2, 500, 500, 3), 200, np.uint8)
+    made = batches.Batches(
+        batches.Examples(photos, rows, photos[:1], None),
+        weights=np.array([0.5, 0.5]),
+        outputs=("malignant", "lesion", "kind"),
+        augmentation=recipes.DEFAULT.augmentation,
+        size=64,
+        batch=64,
+        steps=1,
+        other_share=0.5,
+        graft_share=0.0,
+        seed=0,
+        epoch=0,
+    )
+    _, targets, weights = made[0]
+    lesions = targets["lesion"].ravel() == 1
+    assert set(targets["kind"][lesions].ravel()) == {0, 1}
+    assert (weights["kind"] == lesions).all()
 
 
 def test_each_source_is_drawn_alike_in_both_classes_and_small_ones_more_than_their_share() -> None:
@@ -243,7 +265,7 @@ def test_a_fine_tuned_teacher_teaches_ours(
 @pytest.mark.usefixtures("quick")
 def test_training_can_start_from_a_model(manifest: Path, tmp_path: Path) -> None:
     first = tmp_path / "first.h5"
-    artifact.save(networks.cnn7(), first, artifact.Card("cnn7"))
+    artifact.save(networks.cnn7(), first, Card("cnn7"))
     network = networks.cnn7(None)
     run._start_from(first, network)
     for mine, given in zip(
@@ -258,8 +280,8 @@ def test_training_starts_from_no_model_of_another_network(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.h5"
-    artifact.save(networks.efficientnet_lite0(), other, artifact.Card("efficientnet_lite0"))
-    assert train.main(["--manifest", str(manifest), "--start", str(other)]) == 2
+    artifact.save(networks.efficientnet_lite0(), other, Card("efficientnet_lite0"))
+    assert train.main(["--manifest", str(manifest), "--start", str(other)]) == 1
     assert "expected cnn7 to start from, got efficientnet_lite0" in capsys.readouterr().err
 
 
@@ -273,7 +295,9 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
     manifest: Path, tmp_path: Path
 ) -> None:
     before, after = tmp_path / "before.h5", tmp_path / "after.h5"
-    card = artifact.Card("cnn7", threshold=0.123, command="python -m training.train --seed 9")
+    points = for_all_kinds(OperatingPoint(threshold=0.123))
+    command = "python -m training.train --seed 9"
+    card = Card("cnn7", operating_points=points, command=command)
     artifact.save(networks.cnn7(), before, card)
     arguments = [str(before), "--out", str(after), "--manifest", str(manifest)]
     assert recalibrate.main(arguments) == 0
@@ -288,7 +312,7 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
     kernels = [model.get_layer("heat_map").get_weights()[0] for model in (old, new)]
     assert np.array_equal(*kernels)
     assert (card.calibrated, card.views, len(card.margins)) == (True, 8, 2)
-    assert card.threshold != 0.123
+    assert card.operating_points != points
     assert card.command.splitlines()[0] == "python -m training.train --seed 9"
     assert "training.recalibrate" in card.command.splitlines()[1]
 
@@ -299,7 +323,7 @@ def test_recalibrating_without_other_photographs_keeps_what_was_learned_of_them(
     alone = tmp_path / "manifest.csv"
     alone.write_text(manifest.read_text().replace("lesion", f"{manifest.parent}/lesion"))
     before, after = tmp_path / "before.h5", tmp_path / "after.h5"
-    artifact.save(networks.cnn7(), before, artifact.Card("cnn7"))
+    artifact.save(networks.cnn7(), before, Card("cnn7"))
     arguments = [str(before), "--out", str(after), "--manifest", str(alone)]
     assert recalibrate.main(arguments) == 0
     (old, _), (new, card) = artifact.load(before), artifact.load(after)
@@ -314,8 +338,8 @@ def test_a_test_split_that_a_parent_may_have_learned_from_is_not_called_set_asid
     rows = read_manifest(manifest)
     alike, other = tmp_path / "alike.h5", tmp_path / "other.h5"
     for path, hashes in ((alike, run.set_aside(rows, [])), (other, {"test": "0" * 64})):
-        artifact.save(networks.cnn7(), path, artifact.Card("cnn7", split_hashes=hashes))
-    assert set(run.set_aside(rows, [None, alike])) == {"train", "val", "test"}
+        artifact.save(networks.cnn7(), path, Card("cnn7", split_hashes=hashes))
+    assert set(run.set_aside(rows, [alike])) == {"train", "val", "test"}
     assert not capsys.readouterr().err
     assert set(run.set_aside(rows, [alike, other])) == {"train", "val"}
     assert f"WARNING: {other} was trained beside another test split" in capsys.readouterr().err
@@ -325,9 +349,9 @@ def test_a_model_of_another_kind_is_not_recalibrated(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.h5"
-    artifact.save(networks.cnn7(), path, artifact.Card("own"))
+    artifact.save(networks.cnn7(), path, Card("own"))
     arguments = [str(path), "--out", str(tmp_path / "n.h5"), "--manifest", str(manifest)]
-    assert recalibrate.main(arguments) == 2
+    assert recalibrate.main(arguments) == 1
     assert "expected a network of training.train (cnn_v1," in capsys.readouterr().err
 
 
@@ -345,69 +369,12 @@ def test_half_the_size_is_the_mean_of_boxes_as_in_validation() -> None:
     assert np.abs(small - image.reshape(250, 2, 250, 2, 3).mean(axis=(1, 3))).max() <= 0.5
 
 
-def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, 20_000)
-    labels = (rng.random(20_000) < 1 / (1 + np.exp(-(logits - 1) / 0.5))).astype(int)
-    temperature, offset = calibration.fit_platt(logits, labels)
-    assert temperature == pytest.approx(0.5, abs=0.05)
-    assert offset == pytest.approx(-1, abs=0.1)
-
-
-def test_a_perfect_separation_still_has_a_temperature() -> None:
-    logits, labels = np.array([-3.0, -2, 2, 3]), np.array([0, 0, 1, 1])
-    temperature, _ = calibration.fit_platt(logits, labels)
-    assert 0.5 < temperature < 10
-
-
-def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:
-    labels = np.array([1] * 40 + [0] * 60)
-    probabilities = np.linspace(0, 1, 100)[::-1]
-    threshold = calibration.threshold_at(probabilities, labels, 0.95)
-    assert (probabilities[labels == 1] >= threshold).mean() == pytest.approx(0.95)
-
-
-@pytest.mark.usefixtures("quick")
-def test_the_threshold_is_below_the_lesion_that_sets_it_and_counts_refused_ones_as_missed(
-    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = read_manifest(manifest)[:40]
-    logits = np.linspace(-2, 2, 40)
-    # Of 20 malignant lesions one may be missed; the second highest of all is refused.
-    lesions = np.where(np.arange(40) == 37, 0.1, 0.9)
-    said = [
-        Measurement(np.full(8, logit), np.full(8, lesion), None)
-        for logit, lesion in zip(logits, lesions, strict=True)
-    ]
-    monkeypatch.setattr(calibration, "measure_all", lambda *_: said)
-    monkeypatch.setattr(calibration, "fit_platt", lambda *_: (1.0, 0.0))
-    monkeypatch.setattr(calibration, "FALSE_REFUSALS", {"dermoscopic": 0.05, "clinical": 0.05})
-    images = batches.open_images(rows, tmp_path / "cache")
-    card = artifact.Card("cnn7")
-    card = calibration.calibrate(networks.cnn7(), card, tmp_path / "m.h5", images, rows)
-    lowest = logits[[row.malignant == 1 for row in rows]].min()
-    assert np.log(card.threshold / (1 - card.threshold)) == pytest.approx(
-        lowest - calibration.ROUNDING
-    )
-
-
 def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() -> None:
     logits = np.random.default_rng(0).normal(0, 1, (10_000, 8))
     margins = calibration.margins(logits)
     # Of a mean of k among 8 alike: the difference has the variance 1 / k - 1 / 8.
     assert margins == pytest.approx([2.576 * np.sqrt(1 / k - 1 / 8) for k in (2, 4)], rel=0.05)
     assert calibration.margins(logits[:, :1]) == ()
-
-
-def test_a_few_photos_of_another_kind_are_refused_no_more_than_the_many() -> None:
-    said = {"ham10000": np.linspace(0.9, 1, 1000), "pad_ufes": np.linspace(0.6, 1, 50)}
-    measured = [
-        Measurement(np.zeros(1), np.array([one]), None) for share in said.values() for one in share
-    ]
-    rows = [Row("", source, "", 0, "", "val") for source in said for _ in said[source]]
-    threshold = calibration._lesion_threshold(measured, rows)
-    refused = {source: (share < threshold).mean() for source, share in said.items()}
-    assert refused == {"ham10000": 0, "pad_ufes": 0.02}
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte order mark"])
@@ -453,13 +420,13 @@ def test_each_unfit_manifest_is_refused_in_words(
         path.write_text(text)
     with pytest.raises(ManifestError, match=words):
         run.train(train.parse(["--manifest", str(path)]))
-    assert train.main(["--manifest", str(path)]) == 2
+    assert train.main(["--manifest", str(path)]) == 1
     assert words in capsys.readouterr().err
 
 
-def test_training_without_data_says_in_two_lines_how_to_get_some(
+def test_training_without_data_says_in_one_line_how_to_get_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert train.main([]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert train.main([]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1

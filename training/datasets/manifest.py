@@ -5,6 +5,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.cli import CommandError
+
 HEADER = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
 COLUMNS = tuple(name for name in HEADER if name != "kind")
 """What a manifest must have: older ones have no column ``kind``."""
@@ -18,7 +20,7 @@ _DERMOSCOPIC_SOURCES = frozenset({"ham10000", "isic2019", "siim2020"})
 """Where a manifest of before there was a column ``kind`` has dermoscopic photos."""
 
 
-class ManifestError(Exception):
+class ManifestError(CommandError):
     """A manifest that cannot be used; the message says what was expected and what came."""
 
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from training.cli import CommandError
 
-class PrepareError(Exception):
+
+class PrepareError(CommandError):
     """Input that cannot be prepared; the message is one line: what it is, what was expected."""
 
 

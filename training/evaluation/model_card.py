@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card
 from lens.verdict import PARTS
 from training.evaluation import tables
 from training.evaluation.metrics import FEWEST
@@ -75,13 +75,27 @@ Written by `python -m training.evaluate`, not by hand. SHA-256 `{artifact.sha256
 {calibrated}
 `{card.name}` looks at one photo of a skin lesion, 500 x 500 pixels, and gives the probability
 that it is malignant: melanoma, basal cell carcinoma, squamous cell carcinoma, or actinic keratosis
-and Bowen's disease. At {card.threshold:.3f} and above the verdict is malignant{_rule(card)}.
+and Bowen's disease. {_thresholds(card)}
 Photos that are too dark, too bright, flat, blurred, or of what it takes for no lesion get no
 verdict."""
 
 
-def _rule(card: Card) -> str:
-    return f" ({card.threshold_rule})" if card.threshold_rule else ""
+def _thresholds(card: Card) -> str:
+    sentences = []
+    for kind, point in card.distinct_points().items():
+        photos = "" if kind == "any" else f" for {kind} photos"
+        rule = f" ({point.threshold_rule})" if point.threshold_rule else ""
+        sentences.append(
+            f"At {point.threshold:.3f} and above the verdict is malignant{photos}{rule}."
+        )
+    return "\n".join(sentences)
+
+
+def _temperatures(card: Card) -> str:
+    return ", ".join(
+        f"{point.temperature:.3f}" + ("" if kind == "any" else f" for {kind} photos")
+        for kind, point in card.distinct_points().items()
+    )
 
 
 _USE = """## Intended use
@@ -229,7 +243,7 @@ def _file(card: Card) -> str:
     else:
         lines += ["The model file does not say which command made it.", ""]
     lines.append(
-        f"Temperature {card.temperature:.3f}; {_views(card)} averaged"
+        f"Temperature {_temperatures(card)}; {_views(card)} averaged"
         + (f"; made with {versions}" if versions else "")
         + (f"; made on {card.created}" if card.created else "")
         + ". `docs/experiments.md` tells what was tried."

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from sklearn.metrics import roc_curve
 
+from lens.card import Card
 from training.evaluation.metrics import (
     BENIGN,
     BINS,
@@ -100,7 +101,7 @@ def plot_confusion(parts: dict[str, Answers], path: Path) -> None:
     plt.close(figure)
 
 
-def plot_reliability(answers: Answers, threshold: float, path: Path) -> None:
+def plot_reliability(answers: Answers, card: Card, path: Path) -> None:
     """Share of malignant lesions in each bin of the probability, and how many lesions it holds."""
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(6, 6.6), layout="constrained", height_ratios=(3, 1), sharex=True
@@ -122,10 +123,13 @@ def plot_reliability(answers: Answers, threshold: float, path: Path) -> None:
     edges = np.arange(BINS) / BINS
     bottom.bar(edges, counts, 1 / BINS, align="edge", color=PALE, edgecolor="white")
     bottom.set(xlim=(0, 1), xlabel="calibrated probability of malignant", ylabel="lesions")
+    for row, (kind, point) in enumerate(card.distinct_points().items()):
+        for axis in (top, bottom):
+            axis.axvline(point.threshold, color=INK, linewidth=1, linestyle=":")
+        label = f"threshold {point.threshold:.3f}" + ("" if kind == "any" else f", {kind}")
+        top.text(point.threshold + 0.012, 0.97 - 0.06 * row, label, color=INK, va="top")
     for axis in (top, bottom):
-        axis.axvline(threshold, color=INK, linewidth=1, linestyle=":")
         _calm(axis)
-    top.text(threshold + 0.012, 0.97, f"threshold {threshold:.3f}", color=INK, va="top")
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

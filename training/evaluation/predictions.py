@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
 from tqdm import tqdm
 
-from lens.artifact import Card
+from lens.card import Card
 from lens.engine import Engine
 from lens.images import InvalidImage, decode
-from lens.verdict import Verdict, judge, measure
+from lens.verdict import Measurement, Verdict, judge, measure
 from training.datasets.manifest import ManifestError, Row
 from training.evaluation.metrics import BENIGN, MALIGNANT, REFUSED, Answers
 
@@ -29,11 +28,11 @@ class Judge:
 
     def probability(self, image: np.ndarray) -> float:
         """Calibrated p(malignant), whether or not a verdict would be refused."""
-        return self.calibrated(measure(image, self.engine, self.card).logit)
+        return self.calibrated(measure(image, self.engine, self.card))
 
-    def calibrated(self, logit: float) -> float:
-        """p(malignant) of a mean logit."""
-        return float(expit(logit / self.card.temperature))
+    def calibrated(self, measured: Measurement) -> float:
+        """p(malignant) at the operating point of the kind that the network took the photo for."""
+        return self.card.point(measured.kind).probability(measured.logit)
 
     def call(self, verdict: Verdict) -> int:
         """MALIGNANT, BENIGN or REFUSED."""

@@ -102,7 +102,7 @@ def heat_map_check(rows: list[Row], judge_of: Judge, seed: int) -> dict[str, Any
         measured = measure(image, judge_of.engine, judge_of.card)
         if measured.heat_map is None:
             return None
-        before = judge_of.calibrated(measured.logit)
+        before = judge_of.calibrated(measured)
         tenths = [perturbations.hottest_tenth(measured.heat_map)] + [
             perturbations.random_tenth(measured.heat_map, rng) for _ in range(RANDOM_TENTHS)
         ]

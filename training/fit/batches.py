@@ -17,7 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from lens.images import SIZE, InvalidImage, decode, decoder
-from training.datasets.manifest import ManifestError, Row
+from training.cli import CommandError
+from training.datasets.manifest import CLINICAL, ManifestError, Row
 from training.fit.augmentation import Augmentation, graft
 from training.fit.distillation import Lessons
 from training.fit.negatives import cut_skin, paint_nonsense
@@ -30,7 +31,7 @@ PHOTOGRAPHS, SKIN = 0.6, 0.2
 the photo they are given. The rest is painted nonsense, and so is what finds none."""
 
 
-class DiskFull(Exception):
+class DiskFull(CommandError):
     """There is no room for the decoded images; ``str(error)`` says how much they need."""
 
 
@@ -245,14 +246,21 @@ class Batches(keras.utils.PyDataset):
     def _lesion(self, index: int) -> tuple[np.ndarray, dict, dict]:
         row = self.examples.rows[index]
         diagnosis = np.array([row.diagnosis == name for name in DIAGNOSES], np.float32)
-        target = {"malignant": [row.malignant], "lesion": [1], "diagnosis": diagnosis}
+        clinical = float(row.kind == CLINICAL)
+        target = {
+            "malignant": [row.malignant],
+            "lesion": [1],
+            "kind": [clinical],
+            "diagnosis": diagnosis,
+        }
         weight = {"diagnosis": float(diagnosis.any())}
         return self.examples.images[index], target, weight
 
     def _other(self, rng: np.random.Generator) -> tuple[np.ndarray, dict, dict]:
         count = len(self.examples.others)
-        target = {"malignant": [0], "lesion": [0], "diagnosis": np.zeros(len(DIAGNOSES))}
-        weight = {"malignant": 0.0, "diagnosis": 0.0, "opinion": 0.0}
+        nothing = np.zeros(len(DIAGNOSES))
+        target = {"malignant": [0], "lesion": [0], "kind": [0], "diagnosis": nothing}
+        weight = {"malignant": 0.0, "kind": 0.0, "diagnosis": 0.0, "opinion": 0.0}
         kind = rng.random()
         if count and kind < PHOTOGRAPHS:
             return self.examples.others[rng.integers(count)], target, weight

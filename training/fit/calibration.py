@@ -1,38 +1,20 @@
-"""Fit what turns logits into verdicts, on the validation split alone."""
+"""Calibrate a finished network on the validation split alone, and write the model file."""
 
 import dataclasses
-import math
+import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card
 from lens.engine import Engine, open_engine
 from lens.verdict import PARTS, Measurement, measure, photo_faults
-from training.datasets.manifest import CLINICAL, DERMOSCOPIC, Row
-
-TARGET_SENSITIVITY = 0.95
-"""Sensitivity on validation that sets the threshold: at most one malignant lesion in 20 missed."""
-
-FALSE_REFUSALS = {DERMOSCOPIC: 0.005, CLINICAL: 0.015}
-"""Share of validation lesions that the lesion output may refuse, of each kind of photo: half of
-what is borne (1 % and 3 %), for the next photos are never quite the same. One share of all of them
-was spent on smartphone photos: 6.6 % of these were refused, and 0.5 % of dermoscopy."""
-
-
-ROUNDING = 1e-3
-"""Logits by which the threshold stands below the lesion that sets it. The file's bias is rounded to
-float32 after that lesion was measured, and left on the threshold it fell below in half of 400
-simulated runs; bfloat16 rounds more."""
-
-REFUSED_PROBABILITY = 1e-6
-"""Stands for p(malignant) of a lesion that is refused; where more than one malignant in 20 is, all
-that are not are called malignant."""
+from training.datasets.manifest import Row
+from training.fit.operating_points import Measured, fit_operating_points
 
 CERTAIN = 0.99
 """Share of validation photos whose mean logit over some views is within the margin of the mean over
@@ -40,22 +22,21 @@ all. A verdict differs only where a photo at the margin is among the others: wit
 none of 1,947 did."""
 
 
-def measure_all(images: np.ndarray, engine: Engine, card: Card) -> list[Measurement]:
+def measure_all(images: NDArray[np.uint8], engine: Engine, card: Card) -> list[Measurement]:
     """``lens.verdict.measure`` of many images, uint8 (n, 500, 500, 3), with a progress bar."""
     return [measure(np.asarray(i), engine, card) for i in tqdm(images, "judging", unit="image")]
 
 
 def calibrate(
-    model: keras.Model, card: Card, path: Path, images: np.ndarray, rows: list[Row]
+    model: keras.Model, card: Card, path: Path, images: NDArray[np.uint8], rows: list[Row]
 ) -> Card:
     """Calibrate a model on validation images and write it with its card.
 
-    Platt scaling (Platt 1999): the slope becomes the card's temperature; the offset, which undoes
-    the balanced sampling of training, is added to the network's own bias, so that the file's
-    p(malignant) is honest for a program that never reads the card.
+    What is fitted goes into the card, and the network stays as it is. ``path`` is replaced once, by
+    the finished file: a run that is stopped leaves there what there was.
 
     Args:
-        model: the trained network; its bias is changed in place.
+        model: the trained network.
         card: what is known so far.
         path: where the ``.h5`` goes.
         images: uint8 (n, 500, 500, 3).
@@ -64,51 +45,20 @@ def calibrate(
     Returns:
         The card written.
     """
-    labels = np.array([row.malignant for row in rows])
     card = dataclasses.replace(card, margins=())  # Every view of every photo is asked for.
-    artifact.save(model, path, card)
-    measured = measure_all(images, open_engine(path), card)
-    logits = np.array([m.logit for m in measured])
-    temperature, offset = fit_platt(logits, labels)
-    bias = _bias(model)
-    bias.assign(bias + offset)
-    lesion_threshold = _lesion_threshold(measured, rows)
-    answered = _answered(measured, images, lesion_threshold)
-    probabilities = np.where(
-        answered, expit((logits + offset - ROUNDING) / temperature), REFUSED_PROBABILITY
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        uncalibrated = Path(folder) / "uncalibrated.h5"
+        artifact.save(model, uncalibrated, card)
+        measurements = measure_all(images, open_engine(uncalibrated), card)
+    judged = np.array([not photo_faults(np.asarray(image)) for image in images])
     card = dataclasses.replace(
         card,
-        temperature=temperature,
-        threshold=threshold_at(probabilities, labels, TARGET_SENSITIVITY),
-        threshold_rule=f"highest with {TARGET_SENSITIVITY:.0%} sensitivity on the validation split",
-        lesion_threshold=lesion_threshold,
-        margins=margins(np.array([m.logits for m in measured])),
+        operating_points=fit_operating_points(Measured.of(measurements, judged, rows)),
+        margins=margins(np.array([one.logits for one in measurements])),
         calibrated=True,
     )
     artifact.save(model, path, card)
     return card
-
-
-def _answered(
-    measured: list[Measurement], images: np.ndarray, lesion_threshold: float | None
-) -> np.ndarray:
-    """Which images get a verdict, bool (n,): a malignant lesion that is refused is not found."""
-    is_lesion = [
-        lesion_threshold is None or (one.lesion is not None and one.lesion >= lesion_threshold)
-        for one in measured
-    ]
-    plain = [not photo_faults(np.asarray(image)) for image in images]
-    return np.array(is_lesion) & np.array(plain)
-
-
-def _lesion_threshold(measured: list[Measurement], rows: list[Row]) -> float | None:
-    kinds: dict[str, list[float]] = {}
-    for one, row in zip(measured, rows, strict=True):
-        if one.lesion is not None:
-            kinds.setdefault(row.kind, []).append(one.lesion)
-    quantiles = [float(np.quantile(said, FALSE_REFUSALS[kind])) for kind, said in kinds.items()]
-    return min(quantiles, default=None)
 
 
 def margins(logits: np.ndarray) -> tuple[float, ...]:
@@ -125,35 +75,3 @@ def margins(logits: np.ndarray) -> tuple[float, ...]:
     partial = np.stack([logits[:, :views].mean(axis=1) for views in PARTS])
     distances = np.abs(partial - logits.mean(axis=1))
     return tuple(np.quantile(distances, CERTAIN, axis=1).tolist())
-
-
-def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Temperature and offset that minimise the log loss of ``expit((logits + offset) / T)``.
-
-    The targets are Platt's smoothed ones, a little inside 0 and 1: with plain labels the best
-    temperature for a perfect separation would be zero.
-    """
-    malignant = int(labels.sum())
-    targets = np.where(
-        labels == 1, (malignant + 1) / (malignant + 2), 1 / (len(labels) - malignant + 2)
-    )
-
-    def loss(parameters: np.ndarray) -> float:
-        scaled = (logits + parameters[1]) / math.exp(parameters[0])
-        return float(np.mean(np.logaddexp(0, scaled) - targets * scaled))
-
-    found = minimize(loss, np.zeros(2), method="Nelder-Mead")
-    return math.exp(found.x[0]), float(found.x[1])
-
-
-def threshold_at(probabilities: np.ndarray, labels: np.ndarray, sensitivity: float) -> float:
-    """The highest threshold at which at least ``sensitivity`` of the malignant are found."""
-    malignant = np.sort(probabilities[labels == 1])
-    missed = math.floor((1 - sensitivity) * len(malignant))
-    return float(malignant[missed])
-
-
-def _bias(model: keras.Model) -> keras.Variable:
-    """The bias added to every logit: of ``heat_map`` in cnn7, of ``malignant`` in the paper's."""
-    name = "heat_map" if "heat_map" in model.output else "malignant"
-    return model.get_layer(name).bias

@@ -1,7 +1,10 @@
 """The refusal output, fitted once more on what the finished network makes of lesions and others."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -41,8 +44,7 @@ def refit_refusal(model: keras.Model, examples: Examples, seed: int) -> None:
     )
     painted = [paint_nonsense(rng) for _ in range(NONSENSE)]
     painted += [corner for corner in corners if corner is not None]
-    network = keras.Model(model.input, model.get_layer("embedding").output)
-    embeddings = _embed(network, [*lesions, *examples.others, *painted])
+    embeddings = embed(model, [*lesions, *examples.others, *painted])
     shows_lesion = np.arange(len(embeddings)) < len(lesions)
     scale, fitted = make_pipeline(
         StandardScaler(), LogisticRegression(C=PENALTY, class_weight="balanced", max_iter=2000)
@@ -52,11 +54,17 @@ def refit_refusal(model: keras.Model, examples: Examples, seed: int) -> None:
     model.get_layer("lesion").set_weights([kernel[:, None], bias])
 
 
-def _embed(network: keras.Model, images: list[np.ndarray]) -> np.ndarray:
+def embed(
+    model: keras.Model, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """The layer ``embedding`` of images, uint8 (500, 500, 3) each: float32 (n, channels)."""
+    network = keras.Model(model.input, model.get_layer("embedding").output)
     batches = range(0, len(images), _BATCH)
     return np.concatenate(
         [
-            network.predict_on_batch(np.stack(images[start : start + _BATCH]).astype(np.float32))
-            for start in tqdm(batches, "fitting the refusal", unit="batch")
+            network.predict_on_batch(
+                np.stack(list(images[start : start + _BATCH])).astype(np.float32)
+            )
+            for start in tqdm(batches, "embedding", unit="batch")
         ]
     )

@@ -10,7 +10,7 @@ from lens import artifact
 from training import networks
 from training.datasets.manifest import read_manifest
 from training.fit import run
-from training.fit.loop import TrainingError
+from training.fit.callbacks import TrainingError
 from training.prepare import main
 
 LESIONS = 20

@@ -8,7 +8,7 @@ import painter
 import pytest
 
 from lens import artifact
-from lens.artifact import Card
+from lens.card import Card
 from training.datasets.manifest import Row
 from training.fit import distillation
 from training.fit.augmentation import Augmentation

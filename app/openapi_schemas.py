@@ -1,0 +1,126 @@
+"""The JSON of the API's answers: the schema of each, and an example."""
+
+from app.refusals import KINDS
+
+PREDICTION = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["verdict", "status", "reasons", "probability", "threshold", "kind", "model"],
+    "properties": {
+        "verdict": {
+            "type": ["string", "null"],
+            "enum": ["benign", "malignant", None],
+            "description": "null when the photo cannot be judged. benign is never an all-clear.",
+        },
+        "status": {
+            "type": "string",
+            "enum": ["ok", "cannot_judge"],
+            "description": "cannot_judge is an answer, not an error: reasons say why.",
+        },
+        "reasons": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Stable codes, such as blurred or not_a_lesion; empty if status is ok.",
+        },
+        "probability": {
+            "type": ["number", "null"],
+            "minimum": 0,
+            "maximum": 1,
+            "description": "p(malignant); null when the photo cannot be judged.",
+        },
+        "threshold": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "The verdict is malignant at and above it.",
+        },
+        "kind": {
+            "type": ["string", "null"],
+            "enum": ["clinical", "dermoscopic", None],
+            "description": "What the photo was taken for, which chose the threshold.",
+        },
+        "model": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["name", "sha256", "calibrated"],
+            "properties": {
+                "name": {"type": "string"},
+                "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+                "calibrated": {
+                    "type": "boolean",
+                    "description": "false: probability is a score, not a chance.",
+                },
+            },
+        },
+    },
+}
+
+NOTICE = (
+    "Any visible change is a reason to see a doctor, whatever both verdicts say. "
+    "A benign verdict on one photo never outweighs a malignant one on the other."
+)
+
+_COMPARED = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["taken", "prediction"],
+    "properties": {
+        "taken": {
+            "type": ["string", "null"],
+            "format": "date",
+            "description": "The day it was taken: as sent, else from its EXIF data, else null.",
+        },
+        "prediction": {"$ref": "#/components/schemas/Prediction"},
+    },
+}
+
+COMPARISON = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["earlier", "later", "notice"],
+    "properties": {
+        "earlier": _COMPARED,
+        "later": _COMPARED,
+        "notice": {
+            "type": "string",
+            "description": "Show it with the verdicts. Nothing here measures change.",
+        },
+    },
+}
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "One English sentence."},
+        "code": {
+            "type": "string",
+            "description": "Stable code of the refusal.",
+            "enum": sorted(KINDS),
+        },
+        "request_id": {"type": "string", "description": "The id of the request in our log."},
+    },
+}
+
+PREDICTED = {
+    "verdict": "malignant",
+    "status": "ok",
+    "reasons": [],
+    "probability": 0.62,
+    "threshold": 0.31,
+    "kind": "clinical",
+    "model": {"name": "cnn7", "sha256": "0" * 64, "calibrated": True},
+}
+
+COMPARED = {
+    "earlier": {
+        "taken": "2026-01-12",
+        "prediction": {**PREDICTED, "verdict": "benign", "probability": 0.04},
+    },
+    "later": {"taken": "2026-04-15", "prediction": PREDICTED},
+    "notice": NOTICE,
+}

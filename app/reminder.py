@@ -1,0 +1,44 @@
+"""A calendar file that reminds a person to take a photo again. It tells nothing of any spot."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
+
+from dateutil.relativedelta import relativedelta
+from flask_babel import gettext as _
+from icalendar import Alarm, Calendar, Event
+from icalendar.enums import CLASS, TRANSP
+
+_MORNING = timedelta(hours=9)
+"""After midnight, when the calendar speaks up. Conventional value; not tuned."""
+
+
+def calendar(today: date, months: int, address: str) -> bytes:
+    """An iCalendar file (RFC 5545) with one whole day, ``months`` after ``today``.
+
+    Others may see a calendar: the title names no skin, and the entry is marked private.
+
+    Args:
+        today: from when the months count; a month without that day gives its last one.
+        months: how many.
+        address: of the page that compares two photos.
+    """
+    title = _("Time for a new photo")
+    alarm = Alarm.new(description=title)
+    alarm.add("action", "DISPLAY")
+    alarm.add("trigger", _MORNING)
+    event = Event.new(
+        summary=title,
+        description=_(
+            "Take it in the same light and from the same distance as the last one, and put both "
+            "side by side: %(address)s",
+            address=address,
+        ),
+        start=today + relativedelta(months=months),
+        stamp=datetime.now(UTC),
+        uid=uuid4(),
+        classification=CLASS.PRIVATE,
+        transparency=TRANSP.TRANSPARENT,
+        subcomponents=[alarm],
+    )
+    file: bytes = Calendar.new(prodid="-//MoleLens//EN", subcomponents=[event]).to_ical()
+    return file

@@ -1,0 +1,101 @@
+// One photo of a form: chosen, shown, and cropped where the browser can. It sends nothing.
+
+import { canBeRead, orNull } from "./canvas.js";
+import { Crop } from "./crop.js";
+import { dayTaken } from "./taken.js";
+
+const DECODE_MS = 15_000; // 48 megapixels on an old phone; after it the photo is sent whole
+
+export class PhotoField {
+  // element: holds the parts, whose ids begin with its data-prefix. changed: called with this field
+  // once a choice has been looked at, or was taken back.
+  constructor(element, changed) {
+    this.element = element;
+    this.changed = changed;
+    this.at = (id) => document.getElementById(element.dataset.prefix + id);
+    this.inputs = [...element.querySelectorAll("[type=file]")];
+    this.name = this.inputs[0].name;
+    this.several = this.inputs.some((input) => input.multiple);
+    this.crop = new Crop({
+      canvas: this.at("canvas"),
+      box: this.at("crop"),
+      corner: this.at("corner"),
+      size: this.at("crop-size"),
+      x: this.at("crop-x"),
+      y: this.at("crop-y"),
+    });
+    this.files = [];
+    this.cropped = false; // whether the square is sent instead of the whole file
+    this.day = ""; // on which the photo was taken, if the file says so
+    for (const input of this.inputs) {
+      input.addEventListener("change", () => input.files[0] && this.choose(input.files));
+    }
+    this.at("other").addEventListener("click", () => this.#forget());
+    this.at("controls").addEventListener("focusin", (event) => {
+      if (event.target.closest(".by-keys")) this.at("controls").classList.add("reached");
+    });
+  }
+
+  async choose(files) {
+    const picked = this.several ? [...files] : [files[0]];
+    this.files = picked;
+    this.cropped = false;
+    this.at("choose").hidden = true;
+    this.at("preview").hidden = false;
+    const single = picked.length === 1;
+    const [bitmap, readable, day] = single ? await look(picked[0]) : [];
+    // Another photo was picked while this one was decoded: showing this one now would have it
+    // judged in the other's place.
+    if (this.files !== picked) return;
+    if (bitmap) this.crop.show(bitmap);
+    this.#show(Boolean(bitmap), Boolean(readable), single);
+    this.#date(day ?? "");
+    this.changed(this);
+  }
+
+  // What is to be sent: the square; or all files as they are.
+  async photos() {
+    if (!this.cropped) return this.files;
+    const square = await this.crop.toBlob();
+    if (square) return [square];
+    this.#show(true, false, true); // It says that the photo goes whole.
+    return this.files;
+  }
+
+  // A page kept by the browser comes back with a file in its input.
+  restore() {
+    const kept = this.inputs.find((input) => input.files[0]);
+    if (kept) this.choose(kept.files);
+  }
+
+  #show(decoded, readable, single) {
+    this.cropped = decoded && readable;
+    this.at("stage").hidden = this.at("controls").hidden = !this.cropped;
+    this.at("no-preview").hidden = decoded || !single;
+    this.at("no-crop").hidden = !decoded || readable;
+  }
+
+  #date(day) {
+    const input = this.at("taken");
+    // A day that the person typed stays, unless the new file has one of its own.
+    if (input && (day || input.value === this.day)) input.value = day;
+    this.day = day;
+  }
+
+  #forget() {
+    this.files = [];
+    for (const input of this.inputs) input.value = "";
+    this.at("choose").hidden = false;
+    this.at("preview").hidden = true;
+    this.#date("");
+    this.changed(this);
+    this.at("file").focus();
+  }
+}
+
+// The picture (null: this browser cannot decode it), whether it can be read back, its day.
+// Not every browser reads HEIC; what is no photo at all, the server says in words.
+function look(file) {
+  const decoded = (async () => createImageBitmap(file))();
+  return Promise.all([orNull(decoded, DECODE_MS), canBeRead(), orNull(dayTaken(file))]);
+}

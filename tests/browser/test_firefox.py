@@ -1,0 +1,198 @@
+"""Debian's Firefox: upload, crop, result and comparison, also where it resists fingerprinting.
+
+Driven by Mozilla's own Marionette client: Playwright drives only a Firefox of its own making, which
+no package registry has.
+"""
+
+import io
+import re
+import shutil
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import painter
+import pillow_heif
+import pytest
+from marionette_driver import By, Wait
+from marionette_driver.keys import Keys
+from marionette_driver.marionette import ActionSequence, Marionette, WebElement
+from PIL import Image
+from serving import free_port
+
+from lens import images
+
+pillow_heif.register_heif_opener()
+
+PHONE = (360, 740)
+
+
+class Firefox:
+    """One window of a Firefox with a profile of its own."""
+
+    def __init__(self, site: str, driver: Marionette) -> None:
+        self._site = site
+        self.driver = driver
+
+    def open(self, path: str) -> None:
+        self.driver.navigate(self._site + path)
+
+    def part(self, selector: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def sees(self, selector: str) -> bool:
+        return self.part(selector).is_displayed()
+
+    def wait_for(self, condition: Callable[["Firefox"], object]) -> None:
+        Wait(self.driver, timeout=60).until(lambda _driver: condition(self))
+
+    def choose(self, field: str, path: Path) -> None:
+        self.part(f"#{field}").send_keys(str(path))
+        self.wait_for(lambda firefox: "Photo chosen" in firefox.part("#status").text)
+
+    def send(self, page: str) -> None:
+        self.part("#send").click()
+        self.wait_for(lambda firefox: re.search(page, firefox.driver.get_url()))
+        self.wait_for(lambda firefox: firefox.sees("h1"))
+
+    def drag(self, selector: str, start: float, end: float, by: str = "mouse") -> None:
+        """Across an element, from one share of its width to another."""
+        element = self.part(selector)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", [element])
+        width = element.rect["width"]
+        pointer = ActionSequence(self.driver, "pointer", by, {"pointerType": by})
+        for share in (start, (start + end) / 2, end):
+            pointer.pointer_move(round((share - 0.5) * width), 0, origin=element)
+            if share == start:
+                pointer.pointer_down()
+        pointer.pointer_up()
+        pointer.perform()
+
+    def photo(self) -> np.ndarray:
+        """The photo of the result that is shown, as the server decoded it."""
+        with urllib.request.urlopen(f"{self.driver.get_url()}/photo.jpg", timeout=30) as answer:
+            return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
+
+    def line(self) -> float:
+        """Where the line between two photos stands, from 0 (left) to 1."""
+        pair, edge = self.part("#pair").rect, self.part(".edge").rect
+        return (edge["x"] + edge["width"] / 2 - pair["x"]) / pair["width"]
+
+
+@pytest.fixture(scope="module")
+def firefox(
+    request: pytest.FixtureRequest, served: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Firefox]:
+    """A test may give preferences as its parameter; those that give the same share a Firefox."""
+    program = shutil.which("firefox-esr")
+    if not program:
+        pytest.skip("firefox-esr is not installed")
+    preferences = getattr(request, "param", {})
+    log = str(tmp_path_factory.mktemp("firefox") / "log")
+    driver = Marionette(
+        bin=program, port=free_port(), headless=True, prefs=preferences, gecko_log=log
+    )
+    driver.start_session()
+    try:
+        driver.set_window_rect(width=PHONE[0], height=PHONE[1])
+        yield Firefox(served, driver)
+    finally:
+        driver.quit()
+        driver.cleanup()
+
+
+RESISTING = pytest.mark.parametrize(
+    "firefox", [{"privacy.resistFingerprinting": True}], indirect=True, ids=["resisting"]
+)
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean, in grey levels."""
+    return float(np.abs(one.astype(float) - other.astype(float)).mean())
+
+
+def test_a_photo_is_cropped_by_mouse_and_keys_and_judged(firefox, photos):
+    firefox.open("/")
+    firefox.choose("file", photos["wide.jpg"])
+    assert firefox.sees("#stage")
+    assert not firefox.sees("#no-crop")
+    before = firefox.part("#crop").rect["x"]
+    firefox.drag("#crop", 0.5, 0.7)
+    assert firefox.part("#crop").rect["x"] > before + 10
+    firefox.part("#crop-size").send_keys(Keys.HOME)
+    firefox.part("#crop-x").send_keys(Keys.HOME)
+    firefox.send(r"/result/[\w-]{22}$")
+    assert firefox.photo()[:50].mean() > 180  # A corner of bare skin, without the dark spot.
+
+
+def test_the_square_is_what_is_judged(firefox, photos):
+    firefox.open("/")
+    firefox.choose("file", photos["wide.jpg"])
+    firefox.send(r"/result/[\w-]{22}$")
+    middle = Image.open(photos["wide.jpg"]).crop((150, 0, 750, 600))
+    square = images.decode(painter.encoded(np.asarray(middle), "PNG"))
+    assert difference(firefox.photo(), square) < 4
+    assert firefox.part(".verdict").get_attribute("data-verdict") == "malignant"
+
+
+@RESISTING
+def test_where_it_gives_noise_for_a_canvas_the_photo_goes_whole(firefox, photos):
+    firefox.open("/")
+    firefox.choose("file", photos["wide.jpg"])
+    assert firefox.sees("#no-crop")
+    assert not firefox.sees("#stage")
+    firefox.send(r"/result/[\w-]{22}$")
+    whole = images.decode(photos["wide.jpg"].read_bytes())
+    assert difference(firefox.photo(), whole) < 4
+
+
+def test_heic_goes_whole(firefox, photos, tmp_path):
+    heic = tmp_path / "photo.heic"
+    Image.open(photos["wide.jpg"]).save(heic, "HEIF", quality=95)
+    firefox.open("/")
+    firefox.choose("file", heic)
+    assert firefox.sees("#no-preview")
+    firefox.send(r"/result/[\w-]{22}$")
+    whole = images.decode(photos["wide.jpg"].read_bytes())
+    assert difference(firefox.photo(), whole) < 4
+
+
+def compare(firefox: Firefox, photos: dict[str, Path]) -> None:
+    firefox.open("/compare")
+    firefox.choose("earlier-file", photos["pale.jpg"])
+    firefox.choose("later-file", photos["dark.jpg"])
+    firefox.driver.execute_script("arguments[0].value = ''", [firefox.part("#later-taken")])
+    firefox.part("#later-taken").send_keys("2026-04-15")
+    firefox.send(r"/comparison/[\w-]{22}$")
+
+
+def test_two_photos_are_compared_and_the_line_follows_mouse_touch_and_keys(firefox, photos):
+    compare(firefox, photos)
+    cards = firefox.driver.find_elements(By.CSS_SELECTOR, "[data-outcome]")
+    outcomes = [card.get_attribute("data-outcome") for card in cards]
+    assert outcomes == ["benign", "malignant"]
+    assert "April 15, 2026" in firefox.part("main").text
+    assert firefox.line() == pytest.approx(0.5, abs=0.02)
+    firefox.drag("#pair", 0.5, 0.2)
+    assert firefox.line() == pytest.approx(0.2, abs=0.02)
+    firefox.drag("#pair", 0.2, 0.8, by="touch")
+    assert firefox.line() == pytest.approx(0.8, abs=0.02)
+    firefox.part("#slide").send_keys(Keys.HOME)
+    assert firefox.line() == pytest.approx(0, abs=0.02)
+    firefox.part("#slide").send_keys(Keys.ARROW_RIGHT)
+    assert firefox.line() == pytest.approx(0.01, abs=0.01)
+
+
+@RESISTING
+def test_two_photos_are_compared_whole_where_a_canvas_gives_noise(firefox, photos):
+    compare(firefox, photos)
+    cards = firefox.driver.find_elements(By.CSS_SELECTOR, "[data-outcome]")
+    assert [card.get_attribute("data-outcome") for card in cards] == ["benign", "malignant"]
+
+
+def test_no_page_scrolls_sideways_on_a_small_phone(firefox):
+    wider = "return document.documentElement.scrollWidth - window.innerWidth"
+    for path in ("/", "/compare", "/about", "/privacy"):
+        firefox.open(path)
+        assert firefox.driver.execute_script(wider) <= 0
