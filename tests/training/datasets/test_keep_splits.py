@@ -66,6 +66,17 @@ def test_a_new_photo_of_a_lesion_goes_where_the_lesion_is(tmp_path: Path, first:
         assert after[f"ISIC_{100 * lesion + 1:07}"] == before[f"ISIC_{100 * lesion:07}"]
 
 
+def test_a_lesion_keeps_its_split_when_its_photo_is_replaced_by_another(
+    tmp_path: Path, first: Path
+) -> None:
+    before = splits(by_name(first.parent))
+    folder = ham(tmp_path / "ham", range(LESIONS), photos=2)
+    for lesion in range(LESIONS):
+        (folder / "images" / f"ISIC_{100 * lesion:07}.jpg").unlink()
+    after = splits(prepare(tmp_path / "out", folder, "--keep-splits", str(first), "--seed", "9"))
+    assert after == {f"{name[:-1]}1": split for name, split in before.items()}
+
+
 def test_images_that_moved_to_another_folder_are_known(tmp_path: Path, first: Path) -> None:
     before = splits(by_name(first.parent))
     moved = (tmp_path / "ham").rename(tmp_path / "elsewhere")
@@ -156,6 +167,18 @@ def test_a_model_of_the_manifest_before_is_a_starting_point_where_no_test_image_
     capsys.readouterr()
     assert set(run.set_aside(read_manifest(grown), [model], grown)) == {"train", "val", "test"}
     assert not capsys.readouterr().err
+
+
+def test_of_a_model_of_an_unknown_manifest_the_test_split_is_not_called_set_aside(
+    tmp_path: Path, first: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(tmp_path / "out", tmp_path / "ham", "--keep-splits", str(first))
+    grown = tmp_path / "out" / "manifest.csv"
+    stranger = tmp_path / "stranger.h5"
+    hashes = {"train": "1" * 64, "val": "2" * 64, "test": "3" * 64}
+    artifact.save(networks.cnn7(), stranger, artifact.Card("cnn7", split_hashes=hashes))
+    assert set(run.set_aside(read_manifest(grown), [stranger], grown)) == {"train", "val"}
+    assert f"WARNING: {stranger}" in capsys.readouterr().err
 
 
 def test_a_model_that_has_learned_from_a_present_test_image_is_refused(
