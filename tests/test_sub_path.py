@@ -118,7 +118,7 @@ def test_the_api_tells_its_true_address(site: str) -> None:
     document = json.loads(person.ask(f"{BELOW}/api/openapi.json")[1])
     assert document["servers"] == [{"url": base}]
     examples = set(re.findall(r"http://[^ \"<&]+", person.ask(f"{BELOW}/api/docs")[1].decode()))
-    assert examples == {f"{base}/api/v1/predictions"}
+    assert examples == {f"{base}/api/v1/predictions", f"{base}/api/v1/comparisons"}
 
 
 def test_problems_point_to_the_documentation(site: str) -> None:
