@@ -5,42 +5,23 @@ stores them in the model file's card, and writes the model card, README.md, besi
 """
 
 import argparse
-import dataclasses
-import json
 import sys
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from lens import artifact
-from lens.artifact import InvalidModel
-from lens.card import Card
-from lens.engine import EngineError, open_engine
-from training.cli import positive
-from training.datasets.demographics import describe_patients
-from training.datasets.manifest import KINDS, ManifestError, Row, read_manifest, split_hash
-from training.evaluation import plots, robustness, tables
-from training.evaluation.metrics import REFUSED, RESAMPLES, Answers, figures, proportion
-from training.evaluation.mistakes import draw_mistakes
-from training.evaluation.model_card import write_model_card
-from training.evaluation.predictions import Judge, judge_all
+from training import cli
+from training.evaluation.options import EvaluateOptions
 
 SUBSET = 200
+"""Lesions on which changed photos are tried: 13 judgements each, some minutes in all."""
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m training.evaluate", description=__doc__)
-    parser.add_argument("model", type=Path, metavar="MODEL.h5")
-    parser.add_argument(
-        "--manifest",
-        type=Path,
-        default=Path("data/manifest.csv"),
-        metavar="FILE",
-        help="its test split is measured, and that of not_lesion.csv beside it "
-        "(default data/manifest.csv)",
+def parse(arguments: list[str] | None) -> EvaluateOptions:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        "python -m training.evaluate", description=__doc__, allow_abbrev=False
     )
+    parser.add_argument("model", type=Path, metavar="MODEL.h5")
+    cli.add_manifest(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -49,208 +30,34 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--subset",
-        type=positive,
+        type=cli.positive,
         default=SUBSET,
         metavar="N",
         help="lesions, drawn from the test split, on which changed photos and the heat map are "
         f"tried: 13 judgements each (default {SUBSET})",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the subset and the intervals")
-    options = parser.parse_args(arguments)
-    stem = options.model.stem
-    options.out = options.out or options.model.with_name(f"{stem}_evaluation")
-    return options
-
-
-def evaluate(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything; return the report that figures.json holds, and draw its pictures."""
-    card = artifact.read_card(options.model)
-    rows, others = _test_rows(options.manifest)
-    judge_of = Judge(open_engine(options.model), card)
-    print(
-        f"{len(rows)} lesions and {len(others)} other photographs of the test split; "
-        f"engine {judge_of.engine.name}",
-        flush=True,
-    )
-    options.out.mkdir(parents=True, exist_ok=True)  # Not after ten minutes of work.
-    answers, verdicts = judge_all(rows, judge_of, "lesions")
-    views = float(np.mean([verdict.views for verdict in verdicts]))
-    print(f"of {card.views} views a photo {views:.2f} were looked at", flush=True)
-    parts = _parts(rows)
-    report = {
-        "model": _describe(judge_of) | {"views_looked_at": round(views, 2)},
-        "split_as_trained": _split_as_trained(rows, card),
-        "resamples": RESAMPLES,
-        "seed": options.seed,
-        **_verdict_figures(rows, parts, answers, options.seed),
-        "reasons": dict(Counter(str(r) for verdict in verdicts for r in verdict.reasons)),
-    }
-    if others:
-        refused, _ = judge_all(others, judge_of, "other photographs")
-        for source in sorted({row.source for row in others}):
-            chosen = np.array([row.source == source for row in others])
-            report["refused"][source] = _share_refused(refused.part(chosen), options.seed)
-    pooled = {name: chosen for name, chosen in parts.items() if name in ("pooled", *KINDS)}
-    report["lesion_masked"] = robustness.masked_auc(rows, pooled, judge_of, options.seed)
-    some = _subset(len(rows), options.subset, options.seed)
-    tried, before = [rows[i] for i in some], [verdicts[i] for i in some]
-    report["verdict_changes"] = robustness.verdict_changes(tried, before, judge_of, options.seed)
-    report["heat_map"] = robustness.heat_map_check(tried, judge_of, options.seed)
-    shown = {name: answers.part(part) for name, part in parts.items()}
-    plots.plot_roc(shown, options.out / "roc.png")
-    plots.plot_confusion(shown, options.out / "confusion.png")
-    plots.plot_reliability(answers, card, options.out / "reliability.png")
-    draw_mistakes(rows, answers, options.out / "mistakes")
-    return report
-
-
-def _verdict_figures(
-    rows: list[Row], parts: dict[str, np.ndarray], answers: Answers, seed: int
-) -> dict[str, Any]:
-    """What the verdicts on the photos as they are tell: per part, diagnosis and patient."""
-    shown = {name: answers.part(chosen) for name, chosen in parts.items()}
-    return {
-        "test": {name: figures(part, seed) for name, part in shown.items()},
-        "melanomas": _melanomas(rows, parts, answers, seed),
-        "diagnoses": _diagnoses(rows, answers),
-        "patients": _patients(rows, answers, seed),
-        "refused": {name: _share_refused(part, seed) for name, part in shown.items()},
-    }
-
-
-def _describe(judge_of: Judge) -> dict[str, Any]:
-    """The card's fields that decide a verdict, and the engine."""
-    fields = dataclasses.asdict(judge_of.card)
-    kept = ("name", "calibrated", "operating_points", "views")
-    return {name: fields[name] for name in kept} | {"engine": judge_of.engine.name}
-
-
-def _split_as_trained(rows: list[Row], card: Card) -> bool | None:
-    """Whether the test split is the one set aside in training; None if the card does not say."""
-    if "test" not in card.split_hashes:
-        return None
-    same = split_hash(rows) == card.split_hashes["test"]
-    if not same:
-        print(
-            "WARNING: the manifest has another test split than the model was trained beside; the "
-            "model may have learned from these very images.",
-            file=sys.stderr,
-        )
-    return same
-
-
-def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
-    rows = [row for row in read_manifest(manifest) if row.split == "test"]
-    if not rows:
-        raise ManifestError(f"{manifest}: expected images in the test split, found none")
-    beside = manifest.with_name("not_lesion.csv")
-    others = read_manifest(beside) if beside.exists() else []
-    return rows, [row for row in others if row.split == "test"]
-
-
-def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
-    """Which rows, bool (n,), belong to each part of the report: all, each kind, each source.
-
-    A source of both kinds has a part for each.
-    """
-    sources, kinds = np.array([row.source for row in rows]), np.array([row.kind for row in rows])
-    parts = {"pooled": np.ones(len(rows), bool)}
-    parts |= {kind: kinds == kind for kind in KINDS}
-    for name in dict.fromkeys(sources.tolist()):
-        own = [kind for kind in KINDS if (kinds[sources == name] == kind).any()]
-        parts |= {
-            f"{name} {kind}" if len(own) > 1 else name: (sources == name) & (kinds == kind)
-            for kind in own
-        }
-    return {name: chosen for name, chosen in parts.items() if chosen.any()}
-
-
-def _melanomas(
-    rows: list[Row], parts: dict[str, np.ndarray], answers: Answers, seed: int
-) -> dict[str, dict[str, Any]]:
-    """Of each part with melanomas their number, and the share found (value, low, high)."""
-    melanoma = np.array([row.diagnosis == "melanoma" for row in rows])
-    found = {}
-    for name, chosen in parts.items():
-        part = answers.part(chosen & melanoma)
-        if len(part.labels):
-            share = proportion(part.calls == part.labels, part.groups, seed)
-            found[name] = {"n": len(part.labels), "found": share}
-    return found
-
-
-def _diagnoses(rows: list[Row], answers: Answers) -> dict[str, list[int]]:
-    """Right and total of each diagnosis, the malignant first."""
-    found: dict[str, list[int]] = {}
-    order = sorted(range(len(rows)), key=lambda i: (-rows[i].malignant, rows[i].diagnosis))
-    for index in order:
-        row = rows[index]
-        name = f"{row.diagnosis} ({'malignant' if row.malignant else 'benign'})"
-        counts = found.setdefault(name, [0, 0])
-        counts[0] += int(answers.calls[index] == row.malignant)
-        counts[1] += 1
-    return found
-
-
-def _patients(rows: list[Row], answers: Answers, seed: int) -> dict[str, dict[str, Any]]:
-    described = describe_patients(rows)
-    found: dict[str, dict[str, Any]] = {}
-    for kind in ("age", "sex", "region", "skin tone"):
-        values = np.array([one.get(kind, "") for one in described])
-        for value in sorted({*values.tolist()} - {""}, key=tables.patient_order):
-            found.setdefault(kind, {})[value] = figures(answers.part(values == value), seed)
-    return found
-
-
-def _share_refused(answers: Answers, seed: int) -> list[float] | None:
-    return proportion(answers.calls == REFUSED, answers.groups, seed)
-
-
-def _subset(count: int, size: int, seed: int) -> list[int]:
-    """Places of a random subset, in order."""
-    chosen = np.random.default_rng(seed).choice(count, min(size, count), replace=False)
-    return sorted(chosen.tolist())
-
-
-def card_metrics(report: dict[str, Any]) -> dict[str, Any]:
-    """The part of the report that the model file's card keeps, and the web page shows."""
-    kept = ("auc", "sensitivity", "specificity", "accuracy")
-    return {
-        "test": {
-            name: {"n": part["n"], "malignant": part["malignant"]}
-            | {key: part[key] for key in kept}
-            for name, part in report["test"].items()
-        },
-        "melanomas": report["melanomas"],
-        "ece": report["test"]["pooled"]["ece"],
-        "brier": report["test"]["pooled"]["brier"],
-        "refused": report["refused"],
-        "lesion_masked_auc": report["lesion_masked"],
-        "verdict_changes": {k: v["changed"] for k, v in report["verdict_changes"].items()},
-        "heat_map": report["heat_map"],
-    }
+    cli.add_seed(parser, "of the subset and the intervals")
+    parsed = parser.parse_args(arguments)
+    parsed.out = parsed.out or parsed.model.with_name(f"{parsed.model.stem}_evaluation")
+    return EvaluateOptions(**vars(parsed))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    try:
-        report = evaluate(options)
-        print("\n" + tables.everything(report))
-        card = artifact.read_card(options.model)
-        # What others stored there, such as the golden answer, stays.
-        card = dataclasses.replace(card, metrics={**card.metrics, **card_metrics(report)})
-        artifact.write_card(options.model, card)
-        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
-        (options.out / "figures.json").write_text(text + "\n", encoding="utf-8")
-        readme = write_model_card(options.model, card, report, options.out)
-    except (ManifestError, InvalidModel, EngineError, OSError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nevaluate: stopped", file=sys.stderr)
-        return 130
+    """Run the command; its exit code."""
+    return cli.run(
+        "evaluate",
+        lambda: _evaluate(parse(arguments)),
+        stopped="the model file and its card are unchanged",
+    )
+
+
+def _evaluate(options: EvaluateOptions) -> None:
+    from training.evaluation import measure, tables
+
+    report = measure.measure(options)
+    print("\n" + tables.everything(report))
+    readme = measure.write(report, options)
     print(f"wrote {options.out}/ (figures.json, *.png), {readme}, and the card in {options.model}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from serving import ROOT
 from lens.artifact import InvalidModel
 from training import cli
 
-COMMANDS = ("train", "recalibrate", "tune", "score", "reproduce")
+COMMANDS = ("prepare", "train", "recalibrate", "tune", "evaluate", "score", "reproduce")
 
 
 def failing(error: BaseException) -> int:

@@ -20,11 +20,10 @@ from PIL import Image
 from lens import artifact
 from lens.card import Card
 from lens.images import decode
-from training import evaluate
 from training.datasets.demographics import describe_patients
 from training.datasets.manifest import Row
 from training.evaluate import main
-from training.evaluation import model_card, perturbations
+from training.evaluation import measure, model_card, perturbations
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
@@ -126,7 +125,7 @@ def test_a_source_of_both_kinds_is_told_apart_by_them():
             ("own", "dermoscopic"),
         )
     ]
-    parts = {name: chosen.tolist() for name, chosen in evaluate._parts(rows).items()}
+    parts = {name: chosen.tolist() for name, chosen in measure._parts(rows).items()}
     assert parts == {
         "pooled": [True, True, True],
         "clinical": [True, False, False],
@@ -206,7 +205,7 @@ def test_the_card_in_the_model_file_holds_the_figures_as_the_web_page_reads_them
     from app.card_display import Figure, found
 
     card = artifact.read_card(run.model)
-    assert card.metrics["refused"] == run.report["refused"]
+    assert card.metrics["ece"] == run.report["test"]["pooled"]["ece"]
     for name in ("auc", "sensitivity", "specificity", "accuracy"):
         assert found(card.metrics, name) == Figure(*run.report["test"]["pooled"][name]), name
 
@@ -251,7 +250,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "arguments", "said"), WRONG, ids=[name for name, *_ in WRONG])
-def test_wrong_input_exits_2_with_one_line_and_writes_nothing(
+def test_wrong_input_exits_1_with_one_line_and_writes_nothing(
     tiny_model, tmp_path, monkeypatch, capsys, name, arguments, said
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
@@ -262,7 +261,7 @@ def test_wrong_input_exits_2_with_one_line_and_writes_nothing(
     write_manifest(tmp_path / "train.csv", [(*gone, "train")])
     write_manifest(tmp_path / "manifest.csv", [(*gone, "test")])
     paths = {name: tmp_path / f"{name}.csv" for name in ("gone", "train", "manifest")}
-    assert main([a.format(model=model, **paths) for a in arguments]) == 2
+    assert main([a.format(model=model, **paths) for a in arguments]) == 1
     assert said in capsys.readouterr().err
     assert artifact.sha256(model) == artifact.sha256(tiny_model)
     assert not (tmp_path / "README.md").exists()

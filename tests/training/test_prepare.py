@@ -121,7 +121,7 @@ def test_two_folders_of_one_name_are_told_apart_by_no_manifest(
     put(tmp_path / "other" / "folders" / "benign" / "1.jpg", 950)
     put(tmp_path / "other" / "folders" / "malignant" / "1.jpg", 951)
     own = ["--folders", str(tmp_path / "other" / "folders")]
-    assert main([*command(data, out, "folders"), *own]) == 2
+    assert main([*command(data, out, "folders"), *own]) == 1
     assert "sources of different names, found 2 named folders" in capsys.readouterr().err
 
 
@@ -443,7 +443,7 @@ def test_wrong_input_is_named_in_one_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     break_it(data / source)
-    assert main(command(data, out, source)) == 2
+    assert main(command(data, out, source)) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("prepare: ") and words in line and "expected" in line
     assert str(data / source) in line
@@ -454,7 +454,7 @@ def test_a_folder_with_none_of_the_listed_images_is_wrong(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "siim2020" / "jpeg").rename(data / "elsewhere")
-    assert main(command(data, out, "siim2020")) == 2
+    assert main(command(data, out, "siim2020")) == 1
     assert "none of the 3 images its table lists" in capsys.readouterr().err
 
 
@@ -475,7 +475,7 @@ def test_an_unreadable_image_stops_the_run_and_is_named(
 ) -> None:
     bad = data / "folders" / "benign" / "bad.jpg"
     put(bad, content)
-    assert main(command(data, out, "folders")) == 2
+    assert main(command(data, out, "folders")) == 1
     message = capsys.readouterr().err.splitlines()[-1]
     assert f"{bad} ({code.replace('_', ' ')})" in message and "expected whole JPEG" in message
     assert not (out / "manifest.csv").exists()
@@ -516,7 +516,7 @@ def test_a_file_name_that_no_manifest_can_hold_is_named(
     os.rename(
         data / "folders" / "benign" / "a.jpg", os.fsencode(data) + b"/folders/benign/\xe9.jpg"
     )
-    assert main(command(data, out, "folders")) == 2
+    assert main(command(data, out, "folders")) == 1
     assert "\\xe9.jpg: expected a file name in UTF-8" in capsys.readouterr().err
 
 
@@ -524,7 +524,7 @@ def test_a_failed_run_leaves_the_manifest_that_was_there(data: Path, out: Path) 
     main(command(data, out, "folders"))
     before = (out / "manifest.csv").read_bytes()
     put(data / "folders" / "benign" / "bad.jpg", "no photo")
-    assert main(command(data, out, "folders")) == 2
+    assert main(command(data, out, "folders")) == 1
     assert (out / "manifest.csv").read_bytes() == before
     assert {path.name for path in out.iterdir()} == {"manifest.csv", "manifest.html"}
 

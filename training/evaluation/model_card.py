@@ -2,14 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from lens import artifact
 from lens.card import Card
+from lens.files import replacing
 from lens.verdict import PARTS
 from training.evaluation import tables
 from training.evaluation.metrics import FEWEST
-from training.evaluation.targets import goals
+from training.evaluation.results import Report
 
 _SETS = {
     "ham10000": ("HAM10000: dermoscopy, Vienna and Queensland", "CC BY-NC 4.0"),
@@ -26,7 +26,7 @@ _SETS = {
 }
 
 
-def write_model_card(model: Path, card: Card, report: dict[str, Any], pictures: Path) -> Path:
+def write_model_card(model: Path, card: Card, report: Report, pictures: Path) -> Path:
     """Write the model card beside a model file.
 
     Args:
@@ -48,7 +48,8 @@ def write_model_card(model: Path, card: Card, report: dict[str, Any], pictures: 
         _limits(report),
         _file(card),
     ]
-    path.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    with replacing(path) as partial:
+        partial.write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     return path
 
 
@@ -109,7 +110,7 @@ owner should be seen by a dermatologist whatever the verdict. It is not for scre
 insurance, nor for photos taken without consent."""
 
 
-def _figures(report: dict[str, Any], card: Card, where: str) -> str:
+def _figures(report: Report, card: Card, where: str) -> str:
     fitted = ", and the threshold comes from validation" if card.calibrated else ""
     unseen = {
         True: "The test images are those set aside when the model was trained.",
@@ -173,11 +174,7 @@ The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma al
 From the sets' own tables, where they say. Few record the skin tone: PAD-UFES-20 by eye, MILK10k on
 a scale of its own.
 
-{tables.patients(report)}
-
-### Goals
-
-{tables.reached(report)}"""
+{tables.patients(report)}"""
 
 
 def _data(card: Card) -> str:
@@ -200,7 +197,7 @@ Photos of one lesion or one patient, duplicates and near-duplicates are in one s
 file is for non-commercial use, as the terms of its data are."""
 
 
-def _limits(report: dict[str, Any]) -> str:
+def _limits(report: Report) -> str:
     return f"""## Limits and known failures
 
 - The photos come from specialist clinics, which see other lesions than people photograph at home:
@@ -214,7 +211,7 @@ def _limits(report: dict[str, Any]) -> str:
 {_failures(report)}"""
 
 
-def _failures(report: dict[str, Any]) -> str:
+def _failures(report: Report) -> str:
     """What the test split itself shows to go wrong."""
     lines = []
     for name, (right, total) in report["diagnoses"].items():
@@ -225,10 +222,6 @@ def _failures(report: dict[str, Any]) -> str:
         if part["malignant"] < _FEW:
             held = f"{tables.NAMES.get(name, name)} holds {part['malignant']} malignant test photos"
             lines.append(f"- {held}: its figures say little; read the interval.")
-    for goal in goals(report):
-        if not goal.reached:
-            what, measured, wanted = tables.describe(goal)
-            lines.append(f"- Goal missed: {what} is {measured}; {wanted} was wanted.")
     return "\n".join(lines)
 
 

@@ -70,7 +70,7 @@ def photos(rows: list[Row], doing: str) -> Iterator[np.ndarray]:
             raise ManifestError(f"{row.path}: {error}") from error
 
 
-def judge_all(rows: list[Row], judge_of: Judge, doing: str) -> tuple[Answers, list[Verdict]]:
+def judge_all(rows: list[Row], model: Judge, doing: str) -> tuple[Answers, list[Verdict]]:
     """Judge the photos of the rows, in their order.
 
     A refused lesion has no probability in its verdict; it is measured once more without the
@@ -78,14 +78,14 @@ def judge_all(rows: list[Row], judge_of: Judge, doing: str) -> tuple[Answers, li
     """
     verdicts, probabilities = [], []
     for image in photos(rows, doing):
-        verdict = judge_of.verdict(image)
+        verdict = model.verdict(image)
         probability = verdict.probability
         verdicts.append(verdict)
-        probabilities.append(judge_of.probability(image) if probability is None else probability)
+        probabilities.append(model.probability(image) if probability is None else probability)
     answers = Answers(
         labels=np.array([row.malignant for row in rows], int),
         probabilities=np.array(probabilities, float),
-        calls=np.array([judge_of.call(verdict) for verdict in verdicts], int),
+        calls=np.array([model.call(verdict) for verdict in verdicts], int),
         groups=np.array([row.group for row in rows]),
     )
     return answers, verdicts

@@ -1,7 +1,6 @@
 """What verdicts do when the photo changes, the lesion is hidden, or the heat map's places are."""
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -9,22 +8,29 @@ from tqdm import tqdm
 from lens.verdict import Verdict, measure
 from training.datasets.manifest import Row
 from training.evaluation import perturbations
-from training.evaluation.metrics import Answers, area_under_curve, curve_interval, proportion
+from training.evaluation.metrics import (
+    Answers,
+    Interval,
+    area_under_curve,
+    curve_interval,
+    proportion,
+)
 from training.evaluation.predictions import Judge, photos, read_photo
+from training.evaluation.results import HeatMapCheck, VerdictChange
 
 RANDOM_TENTHS = 3
 """Random tenths covered for each photo; their mean is compared with the hottest tenth."""
 
 
 def verdict_changes(
-    rows: list[Row], verdicts: list[Verdict], judge_of: Judge, seed: int
-) -> dict[str, dict[str, Any]]:
+    rows: list[Row], verdicts: list[Verdict], judge: Judge, seed: int
+) -> dict[str, VerdictChange]:
     """How often the verdict changes with the photo, "cannot judge" counting as a verdict.
 
     Args:
         rows: lesions to try.
         verdicts: of their photos as they are.
-        judge_of: the model.
+        judge: the model.
         seed: of the intervals' resampling.
 
     Returns:
@@ -35,10 +41,10 @@ def verdict_changes(
     after: dict[str, list[str]] = {}
     for row in tqdm(rows, "changed photos", unit="photo"):
         for name, image in perturbations.changes(read_photo(row)):
-            verdict = None if image is None else judge_of.verdict(image).verdict
+            verdict = None if image is None else judge.verdict(image).verdict
             after.setdefault(name, []).append(verdict or "cannot_judge")
     groups = np.array([row.group for row in rows])
-    benign, malignant = judge_of.card.labels
+    benign, malignant = judge.card.labels
     return {
         name: {
             "photos": len(rows),
@@ -53,14 +59,14 @@ def verdict_changes(
 
 
 def masked_auc(
-    rows: list[Row], parts: dict[str, np.ndarray], judge_of: Judge, seed: int
-) -> dict[str, Any]:
+    rows: list[Row], parts: dict[str, np.ndarray], judge: Judge, seed: int
+) -> dict[str, Interval | None]:
     """AUC with the lesion hidden: near 0.5 for a network that looks at the lesion.
 
     Args:
         rows: n lesions.
         parts: bool (n,) of each part to report.
-        judge_of: the model.
+        judge: the model.
         seed: of the intervals' resampling.
 
     Returns:
@@ -70,7 +76,7 @@ def masked_auc(
     groups = np.array([row.group for row in rows])
     probabilities = np.array(
         [
-            judge_of.probability(perturbations.mask_lesion(image))
+            judge.probability(perturbations.mask_lesion(image))
             for image in photos(rows, "lesion masked")
         ]
     )
@@ -81,12 +87,12 @@ def masked_auc(
     }
 
 
-def heat_map_check(rows: list[Row], judge_of: Judge, seed: int) -> dict[str, Any] | None:
+def heat_map_check(rows: list[Row], judge: Judge, seed: int) -> HeatMapCheck | None:
     """Does covering the heat map's hottest tenth change p(malignant) more than a random tenth?
 
     Args:
         rows: lesions to try.
-        judge_of: the model.
+        judge: the model.
         seed: of the random tenths and of the interval.
 
     Returns:
@@ -96,19 +102,18 @@ def heat_map_check(rows: list[Row], judge_of: Judge, seed: int) -> dict[str, Any
     """
     rng = np.random.default_rng(seed)
     # Every view, so that no change comes from having looked fewer times.
-    judge_of = dataclasses.replace(judge_of, card=dataclasses.replace(judge_of.card, margins=()))
+    judge = dataclasses.replace(judge, card=dataclasses.replace(judge.card, margins=()))
     hottest, random = [], []
     for image in photos(rows, "heat map"):
-        measured = measure(image, judge_of.engine, judge_of.card)
+        measured = measure(image, judge.engine, judge.card)
         if measured.heat_map is None:
             return None
-        before = judge_of.calibrated(measured)
+        before = judge.calibrated(measured)
         tenths = [perturbations.hottest_tenth(measured.heat_map)] + [
             perturbations.random_tenth(measured.heat_map, rng) for _ in range(RANDOM_TENTHS)
         ]
         first, *others = [
-            abs(judge_of.probability(perturbations.cover(image, tenth)) - before)
-            for tenth in tenths
+            abs(judge.probability(perturbations.cover(image, tenth)) - before) for tenth in tenths
         ]
         hottest.append(first)
         random.append(np.mean(others))

@@ -1,7 +1,9 @@
 """The report of ``training.evaluate`` as Markdown tables, which read well in a terminal too."""
 
-from typing import Any
+from collections.abc import Mapping
 
+from training.evaluation.metrics import Figures
+from training.evaluation.results import Report
 from training.evaluation.targets import Goal, goals
 
 PAPER = {"benign": 85.99, "malignant": 70.38, "overall": 85.72}
@@ -17,7 +19,7 @@ NAMES = {
 }
 
 
-def everything(report: dict[str, Any]) -> str:
+def everything(report: Report) -> str:
     """All tables, each under its heading."""
     sections = {
         "Right verdicts, beside the paper's": paper(report),
@@ -34,7 +36,7 @@ def everything(report: dict[str, Any]) -> str:
     return "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items()) + "\n"
 
 
-def paper(report: dict[str, Any]) -> str:
+def paper(report: Report) -> str:
     """The paper's table: right and total of benign, of malignant and of all."""
     shown = [name for name in ("dermoscopic", "clinical", "pooled") if name in report["test"]]
     rows = []
@@ -54,12 +56,12 @@ def of(right: int, total: int) -> str:
     return f"{right} / {total} ({right / total:.1%})".replace("%", " %") if total else "-"
 
 
-def parts(report: dict[str, Any]) -> str:
+def parts(report: Report) -> str:
     """AUC, sensitivity and specificity: of all, by kind of photo, then by source."""
     return _figures({NAMES.get(name, name): part for name, part in report["test"].items()})
 
 
-def melanomas(report: dict[str, Any]) -> str:
+def melanomas(report: Report) -> str:
     """Share of the melanomas called malignant, likewise."""
     rows = [
         [NAMES.get(name, name), str(part["n"]), percent(part["found"])]
@@ -68,7 +70,7 @@ def melanomas(report: dict[str, Any]) -> str:
     return markdown(["", "melanomas", "found"], rows) if rows else "No melanoma among them."
 
 
-def patients(report: dict[str, Any]) -> str:
+def patients(report: Report) -> str:
     """The same per age band, sex, region of the body and skin tone."""
     flat = {
         f"{kind}: {value}": part
@@ -78,7 +80,7 @@ def patients(report: dict[str, Any]) -> str:
     return _figures(flat) if flat else "The tables of the sets are not beside the images."
 
 
-def _figures(named: dict[str, dict[str, Any]]) -> str:
+def _figures(named: Mapping[str, Figures]) -> str:
     header = ["", "photos (malignant)", "AUC", "sensitivity", "specificity", "specificity at 95 %"]
     rows = [
         [
@@ -94,7 +96,7 @@ def _figures(named: dict[str, dict[str, Any]]) -> str:
     return markdown(header, rows)
 
 
-def calibration(report: dict[str, Any]) -> str:
+def calibration(report: Report) -> str:
     """Expected calibration error and Brier score."""
     rows = [
         [NAMES.get(name, name), f"{part['ece']:.3f}", number(part["brier"])]
@@ -103,13 +105,13 @@ def calibration(report: dict[str, Any]) -> str:
     return markdown(["", "calibration error (15 bins)", "Brier score"], rows)
 
 
-def refused(report: dict[str, Any]) -> str:
+def refused(report: Report) -> str:
     """Share of photos that got no verdict."""
     rows = [[NAMES.get(name, name), percent(share)] for name, share in report["refused"].items()]
     return markdown(["photos", "refused"], rows)
 
 
-def changes(report: dict[str, Any]) -> str:
+def changes(report: Report) -> str:
     """Share of photos whose verdict changes when the photo does."""
     rows = [
         [
@@ -130,7 +132,7 @@ def changes(report: dict[str, Any]) -> str:
     return markdown(header, rows)
 
 
-def looking(report: dict[str, Any]) -> str:
+def looking(report: Report) -> str:
     """AUC with the lesion masked out, and the check of the heat map."""
     masked = [f"{NAMES[name]}: {number(auc)}" for name, auc in report["lesion_masked"].items()]
     text = (
@@ -147,13 +149,13 @@ def looking(report: dict[str, Any]) -> str:
     )
 
 
-def diagnoses(report: dict[str, Any]) -> str:
+def diagnoses(report: Report) -> str:
     """Right and total of each diagnosis."""
     rows = [[name, of(*counts)] for name, counts in report["diagnoses"].items()]
     return markdown(["diagnosis", "right / total"], rows)
 
 
-def reached(report: dict[str, Any]) -> str:
+def reached(report: Report) -> str:
     """The project's goals, and whether the test split reached them."""
     rows = [[*describe(goal), "yes" if goal.reached else "NO"] for goal in goals(report)]
     return markdown(["figure", "measured", "goal", "reached"], rows)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from training.evaluation.results import Report
+
 AUC = {"dermoscopic": 0.92, "clinical": 0.88, "ham10000": 0.93, "isic2019": 0.88}
 """The first shipped model reached 0.88 on dermoscopy, and 0.76 on clinical photos of a source that
 it had not seen."""
@@ -42,7 +44,7 @@ class Goal:
         return value >= self.bound if self.at_least else value <= self.bound
 
 
-def goals(report: dict[str, Any]) -> list[Goal]:
+def goals(report: Report) -> list[Goal]:
     """Every goal that the report of ``training.evaluate`` has a figure for."""
     test, refused = report["test"], report["refused"]
     found: list[tuple[str, str, Any, float, bool]] = []
@@ -51,10 +53,12 @@ def goals(report: dict[str, Any]) -> list[Goal]:
         ("specificity at 95 % sensitivity", "specificity_at_95_sensitivity", SPECIFICITY_AT_95),
         ("specificity", "specificity", SPECIFICITY),
     ):
-        found += [(figure, p, test.get(p, {}).get(key), goal, True) for p, goal in wanted.items()]
+        parts: dict[str, Any] = {part: dict(test[part]) for part in wanted if part in test}
+        found += [(figure, part, parts[part][key], wanted[part], True) for part in parts]
     found += [
-        ("melanomas found", part, report["melanomas"].get(part, {}).get("found"), goal, True)
+        ("melanomas found", part, report["melanomas"][part]["found"], goal, True)
         for part, goal in MELANOMAS_FOUND.items()
+        if part in report["melanomas"]
     ]
     found += [
         ("calibration error", part, [test[part]["ece"]], goal, False)

@@ -115,7 +115,7 @@ def test_a_file_that_is_no_colour_photograph_is_named(
 ) -> None:
     bad = photos / "benign" / "raw.dcm"
     spoil(bad)
-    assert main(["--folders", str(photos), "--out", str(tmp_path / "out")]) == 2
+    assert main(["--folders", str(photos), "--out", str(tmp_path / "out")]) == 1
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith(f"prepare: {bad}: ") and words in message
 
@@ -127,5 +127,5 @@ def test_without_pydicom_the_message_says_what_to_install(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    assert main(["--folders", str(photos), "--out", str(tmp_path / "out")]) == 2
+    assert main(["--folders", str(photos), "--out", str(tmp_path / "out")]) == 1
     assert "pip install pydicom" in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_a_manifest_that_cannot_be_kept_is_named(
 ) -> None:
     folder = ham(tmp_path / "ham", range(2))
     arguments = ["--ham10000", str(folder), "--out", str(tmp_path / "out")]
-    assert main([*arguments, "--keep-splits", str(tmp_path / "none.csv")]) == 2
+    assert main([*arguments, "--keep-splits", str(tmp_path / "none.csv")]) == 1
     assert "prepare: --keep-splits: " in capsys.readouterr().err
 
 

@@ -167,7 +167,7 @@ def test_two_pictures_of_one_name_stop_the_run(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(data / "ham10000" / "more" / "ISIC_0000101.jpg", 9)
-    assert main(command(data, out, "ham10000")) == 2
+    assert main(command(data, out, "ham10000")) == 1
     assert (
         "expected one picture named ISIC_0000101, found different ones: "
         "HAM10000_images_part_1/ISIC_0000101.jpg and more/ISIC_0000101.jpg; keep one"
@@ -182,7 +182,7 @@ def test_a_folder_that_cannot_be_read_stops_the_run(
     put(closed / "x.jpg", 8)
     out.mkdir()
     with unreadable(closed):
-        assert main(command(data, out, source)) == 2
+        assert main(command(data, out, source)) == 1
     assert f"prepare: {closed}: cannot be read: Permission denied" in capsys.readouterr().err
 
 
@@ -210,7 +210,7 @@ def test_a_class_folder_of_another_name_is_named(
     data: Path, out: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "folders" / "benign").rename(data / "folders" / name)
-    assert main(command(data, out, "folders")) == 2
+    assert main(command(data, out, "folders")) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "expected images in folders named benign and malignant, found no benign/" in line
     assert repr(f"{name}/") in line
