@@ -26,11 +26,12 @@ from lens import artifact
 
 log = logging.getLogger(__name__)
 
-REVISION = 1
+REVISION = 2
 """Counts changes of ``lens.convert`` that make older entries unfit; raise it with each."""
 
-MAX_DIFFERENCE = 2e-3
-"""Largest difference of a probability from Keras in float32 at which OpenVINO may serve."""
+MAX_DIFFERENCE = {"bf16": 2e-3, "f32": 1e-4}
+"""Largest difference of a probability from Keras in float32 at which OpenVINO may serve, at each
+precision."""
 
 INVALID_MODEL = 65
 """Exit status of the child, its reason on stdout, for no good model (EX_DATAERR, sysexits.h)."""
@@ -61,7 +62,9 @@ class NotConvertedError(Exception):
         self.differs = differs
 
 
-def converted(path: Path, cache_dir: str | Path | None = None) -> Converted:
+def converted(
+    path: Path, cache_dir: str | Path | None = None, output: str = "probability"
+) -> Converted:
     """The OpenVINO copy of a Keras ``.h5``, converted now if the cache has no sound one.
 
     Several processes may call this at once: one converts, the others wait for it. A cache that
@@ -69,20 +72,20 @@ def converted(path: Path, cache_dir: str | Path | None = None) -> Converted:
     among temporary files.
 
     Raises:
-        artifact.InvalidModel: the file is missing, corrupt, or carries code.
+        artifact.InvalidModel: the file is missing, corrupt, carries code, or gives no probability.
         NotConvertedError: conversion failed, or the copy's answers differ from Keras's.
     """
     artifact.read_card(path)  # Names what is wrong with a file at once, without a child process.
-    key = _key(path)
+    key = _key(path, output)
     cache = Path(cache_dir) if cache_dir else default_cache()
     try:
-        return _found(cache / key) or _made(path, cache, key)
+        return _found(cache / key) or _made(path, cache, key, output)
     except OSError as error:
         log.warning(
             "The model cache %s cannot be used (%s); using a temporary folder", cache, error
         )
     temporary = _private_temporary()
-    return _found(temporary / key) or _made(path, temporary, key)
+    return _found(temporary / key) or _made(path, temporary, key, output)
 
 
 def default_cache() -> Path:
@@ -130,9 +133,10 @@ def run_options(precision: str, threads: int | None = None) -> dict[str, Any]:
     return options if threads is None else {**options, "INFERENCE_NUM_THREADS": threads}
 
 
-def _key(path: Path) -> str:
+def _key(path: Path, output: str) -> str:
     version = importlib.metadata.version("openvino")
-    return f"{artifact.sha256(path)}-{'-'.join(precisions())}-openvino{version}-r{REVISION}"
+    made_by = f"{'-'.join(precisions())}-openvino{version}-r{REVISION}"
+    return f"{artifact.sha256(path)}-{output}-{made_by}"
 
 
 def _found(entry: Path) -> Converted | None:
@@ -143,22 +147,23 @@ def _found(entry: Path) -> Converted | None:
         record = json.loads((entry / RECORD).read_text())
         whole = all(artifact.sha256(entry / name) == record["sha256"][name] for name in FILES)
         precision, difference = record["precision"], float(record["difference"])
+        allowed = MAX_DIFFERENCE[precision]
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("The converted model %s is damaged (%s); converting again", entry, error)
         return None
     if not whole:
         log.warning("The converted model %s does not match its checksums; converting again", entry)
         return None
-    if not difference <= MAX_DIFFERENCE:
+    if not difference <= allowed:
         raise NotConvertedError(
             f"OpenVINO's probabilities differ from Keras's by {difference:.2g}, "
-            f"and {MAX_DIFFERENCE:g} is allowed",
+            f"and {allowed:g} is allowed",
             differs=True,
         )
     return Converted(entry / FILES[0], precision)
 
 
-def _made(path: Path, cache: Path, key: str) -> Converted:
+def _made(path: Path, cache: Path, key: str, output: str) -> Converted:
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / f"{key}.lock"):
         # Another process may have converted while this one waited for the lock.
@@ -167,7 +172,7 @@ def _made(path: Path, cache: Path, key: str) -> Converted:
         if shutil.disk_usage(cache).free < path.stat().st_size + SPARE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache))
         with tempfile.TemporaryDirectory(dir=cache, prefix=".converting-") as folder:
-            _convert(path, Path(folder))
+            _convert(path, Path(folder), output)
             if (cache / key).exists():
                 shutil.rmtree(cache / key)
             (Path(folder) / "entry").replace(cache / key)
@@ -185,11 +190,13 @@ def _locked(lock: Path) -> Iterator[None]:
         yield
 
 
-def _convert(path: Path, folder: Path) -> None:
+def _convert(path: Path, folder: Path, output: str) -> None:
     """Run the child process; it writes ``folder``/entry."""
     log.info("Converting %s for OpenVINO; only the first start does this", path)
     root = Path(__file__).resolve().parent.parent
-    command = [sys.executable, "-m", "lens.convert", str(path.resolve()), str(folder / "entry")]
+    # The path as it was given, for the child's words.
+    entry = str(folder.absolute() / "entry")
+    command = [sys.executable, "-m", "lens.convert", str(path.absolute()), entry, output]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
@@ -209,7 +216,7 @@ def _convert(path: Path, folder: Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotConvertedError(f"conversion did not run to its end: {error}") from error
     if child.returncode == INVALID_MODEL:
-        raise artifact.InvalidModel(child.stdout.strip())
+        raise artifact.InvalidModel(child.stdout.strip().splitlines()[-1])
     if child.returncode != 0:
         said = child.stderr.strip()
         log.warning("The conversion of %s failed:\n%s", path, said[-4000:])

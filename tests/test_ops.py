@@ -81,11 +81,11 @@ def test_readyz_turns_red_when_results_cannot_be_kept(app, memory_folder):
     assert app.test_client().get("/readyz").status_code == 503
 
 
-def test_a_golden_answer_in_the_card_that_the_engine_does_not_give_stops_the_start(app):
-    served = app.extensions["molelens"]
-    card = artifact.Card(name="tiny", metrics={"golden": served.readiness.known + 0.1})
+def test_a_network_that_gives_no_probability_of_the_golden_image_stops_the_start(app):
+    engine = app.extensions["molelens"].engine
+    broken = Wrapped(engine, lambda out: Outputs(out.malignant * math.nan, out.heat_map, out.lesion))
     with pytest.raises(StartError, match="test image"):
-        Readiness(served.engine, card)
+        Readiness(broken)
 
 
 BAD_MODELS = [
