@@ -2,33 +2,18 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
-from flask_wtf import CSRFProtect
-from werkzeug.middleware.proxy_fix import ProxyFix
-
-from app import (
-    headers,
-    incoming,
-    judging,
-    languages,
-    limits,
-    logs,
-    problems,
-    service,
-    settings,
-    static_files,
-)
-from app.api import api
-from app.ops import ops
-from app.pages import pages
+from app import settings
 from app.settings import PREFIX, ROOT, Settings, StartError
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 __all__ = ["StartError", "create_app"]
 
 
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     """The application, its model loaded.
 
     Args:
@@ -38,6 +23,25 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     Raises:
         StartError: a setting, the model or the store does not allow a start; one line says why.
     """
+    # Imported here, since gunicorn's parent process imports this package too (app/server), and
+    # must not hold Flask, NumPy or OpenVINO when it forks.
+    from flask import Flask
+    from flask_wtf import CSRFProtect
+
+    from app import (
+        headers,
+        incoming,
+        languages,
+        logs,
+        problems,
+        service,
+        static_files,
+        uploads,
+    )
+    from app.api import api
+    from app.ops import ops
+    from app.pages import pages
+
     config = dict(config or {})
     given = {name: value for name, value in config.items() if name.startswith(PREFIX)}
     values = settings.read({**os.environ, **given})
@@ -52,11 +56,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     static_files.install(app)
     headers.install(app)
     problems.install(app)
-    judging.install(app)
+    uploads.install(app)
     CSRFProtect(app).exempt(api)  # The API reads no cookie, so there is nothing to forge.
     for blueprint in (pages, api, ops):
         app.register_blueprint(blueprint)
-    limits.install(app, values.rate_limit, served.store.rate_limit_url)
+    uploads.limit_rate(app, values.rate_limit, served.store.rate_limit_url)
     _trust_proxies(app, values.proxies)
     return app
 
@@ -78,7 +82,9 @@ def _flask_config(values: Settings, secret_key: str) -> dict[str, Any]:
     }
 
 
-def _trust_proxies(app: Flask, count: int) -> None:
+def _trust_proxies(app: "Flask", count: int) -> None:
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
     if count:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=count, x_proto=count, x_host=count

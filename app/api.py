@@ -6,9 +6,9 @@ from flask import Blueprint, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app import openapi
-from app.judging import judge_photo, sent_photos
 from app.refusals import KINDS, Refused
 from app.service import Service, current
+from app.uploads import judge_photo, sent_photos
 from lens.verdict import Verdict
 
 api = Blueprint("api", __name__, url_prefix="/api")

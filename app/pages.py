@@ -16,13 +16,13 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from app import figures, metrics, overlay, words
-from app.judging import judge_photo, sent_photos, stage
+from app import card_display, metrics, overlay, result_text
 from app.languages import chosen
 from app.refusals import KINDS, Refused
+from app.result_text import advice
 from app.results import Result, StoreUnavailable
 from app.service import Service, current
-from app.words import advice
+from app.uploads import judge_photo, sent_photos, stage
 
 MOST_PHOTOS = 10
 """Photos judged at once, each with a result of its own."""
@@ -77,7 +77,7 @@ def _judged(photo: bytes) -> str:
 
 
 def _measured(service: Service, name: str) -> float | None:
-    figure = figures.found(service.card.metrics, name)
+    figure = card_display.found(service.card.metrics, name)
     return figure.value if figure else None
 
 
@@ -181,8 +181,8 @@ def about() -> ResponseReturnValue:
         "about.html",
         card=card,
         sha256=service.sha256,
-        sources=figures.by_source(card.metrics),
-        images=figures.images(card.training_data),
+        sources=card_display.by_source(card.metrics),
+        images=card_display.images(card.training_data),
     )
 
 
@@ -198,11 +198,11 @@ def _minutes() -> int:
 @pages.app_context_processor
 def _names() -> dict[str, object]:
     return {
-        "of_100": figures.of_100,
-        "figure": figures.figure,
-        "fixed": figures.fixed,
-        "found": figures.found,
-        "source_name": figures.source_name,
-        "headline": words.headline,
+        "of_100": card_display.of_100,
+        "figure": card_display.figure,
+        "fixed": card_display.fixed,
+        "found": card_display.found,
+        "source_name": card_display.source_name,
+        "headline": result_text.headline,
         "most_photos": MOST_PHOTOS,
     }

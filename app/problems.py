@@ -8,8 +8,7 @@ from flask_limiter import RateLimitExceeded
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge, SecurityError
 
-from app import judging, metrics
-from app.drain import drain
+from app import metrics, uploads
 from app.refusals import Refused
 from app.results import StoreUnavailable
 
@@ -84,7 +83,7 @@ def _words(error: HTTPException) -> str:
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    drain(request)
+    uploads.drain(request)
     most = (request.max_content_length or 0) // 1_000_000
     return refused(Refused("too_large", f"Expected at most {most} MB."))
 
@@ -95,7 +94,7 @@ def _too_many(error: RateLimitExceeded) -> Response:
 
 
 def _no_store(_error: StoreUnavailable) -> Response:
-    if request.endpoint in judging.ROUTES:
+    if request.endpoint in uploads.ROUTES:
         return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY))
     # What is in the store may still be there.
     return refused(Refused("store_unreachable", "Results cannot be reached.", _STORE_RETRY))

@@ -9,10 +9,10 @@ from fpdf import FPDF
 from fpdf.enums import WrapMode, XPos, YPos
 
 from app import overlay
-from app.figures import fixed, of_100
+from app.card_display import fixed, of_100
+from app.result_text import advice, headline
 from app.results import Result
 from app.settings import ROOT
-from app.words import advice, headline
 
 _PICTURE = 80
 

@@ -7,8 +7,9 @@ from flask import current_app
 from app import metrics
 from app.admission import Admission
 from app.readiness import Readiness
-from app.results import Results, Store, open_store
+from app.results import Results, Store
 from app.settings import Settings, StartError
+from app.stores import open_store
 from lens import artifact
 from lens.card import Card
 from lens.engine import Engine, EngineError, open_engine

@@ -13,12 +13,12 @@ from PIL import ImageOps
 from bench.photos import paint
 from lens.images import SIZE
 from training import networks
-from training.callbacks import FiniteLoss, Progress, SeededDropout
-from training.data import Batches, Examples
-from training.device import KeepMemory, choose_precision
-from training.fitting import Checkpoints, compile_learner, learner, open_batches
-from training.manifest import Row
-from training.recipes import DEFAULT, Stage
+from training.datasets.manifest import Row
+from training.fit.batches import Batches, Examples
+from training.fit.callbacks import FiniteLoss, Progress, SeededDropout
+from training.fit.device import KeepMemory, choose_precision
+from training.fit.loop import Checkpoints, compile_learner, learner, open_batches
+from training.fit.recipes import DEFAULT, Stage
 
 STEPS = 100_000
 """More than any measurement takes; the clock ends it."""

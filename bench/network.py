@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from lens import conversion
+from lens import model_cache
 from lens.engine import open_engine
 
 HERE = Path(__file__).resolve().parent
@@ -70,7 +70,7 @@ def _contenders(model: Path, cache: Path, seconds: int) -> dict[str, Callable[[]
     }
     if all(importlib.util.find_spec(name) for name in ("onnxruntime", "tf2onnx")):
         own["ONNX Runtime"] = _onnx
-    converted = conversion.converted(model, cache)
+    converted = model_cache.converted(model, cache)
     return {
         "OpenVINO's benchmark_app": lambda: _benchmark_app(converted, seconds),
         **{
@@ -86,7 +86,7 @@ def _apart(measure: Callable[..., float], *arguments: Any) -> float:
         return pool.apply(measure, arguments)
 
 
-def _benchmark_app(converted: conversion.Converted, seconds: int) -> float:
+def _benchmark_app(converted: model_cache.Converted, seconds: int) -> float:
     command = [
         *(sys.executable, "-c", "from openvino.tools.benchmark.main import main; main()"),
         *("-m", str(converted.xml), "-t", str(seconds), "-hint", "latency", "-api", "sync"),

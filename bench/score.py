@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import photos
 from bench.server import ROOT
-from training.scoring import score_each
+from training.scoring.workers import score_each
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ import argparse
 import dataclasses
 import http.client
 import json
-import runpy
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from app.server import machine
 from bench import budget, goals, load, photos
 from bench.chart import draw
 from bench.machine import processor
@@ -37,13 +37,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE, help="folder for serve.json, serve.png")
     arguments = parser.parse_args()
 
-    settings = runpy.run_path(str(ROOT / "gunicorn.conf.py"))
-    workers = settings["workers"]
+    workers = machine.number_set("MOLELENS_WORKERS", machine.default_workers())
     jpegs = photos.jpegs(arguments.photo)
     report: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": processor(),
-        "cores": settings["usable_cores"](),
+        "cores": machine.usable_cores(),
         "workers": workers,
         "model": arguments.model.name,
         "photos": {name: f"{len(data) / 1e6:.2f} MB" for name, data in jpegs.items()},

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.recipes import DEFAULT
+from training.fit.recipes import DEFAULT
 
 WARM_UP = 3
 

@@ -2,7 +2,7 @@
 
     python -m lens.convert MODEL.h5 FOLDER [OUTPUT]
 
-A process of its own, started by ``lens.conversion``: TensorFlow comes and goes with it.
+A process of its own, started by ``lens.model_cache``: TensorFlow comes and goes with it.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lens import artifact, conversion
+from lens import artifact, model_cache
 from lens.images import SIZE
 from lens.loader import Network, load_network
 from lens.probability import NAMES, OUTPUTS
@@ -33,32 +33,32 @@ def main() -> int:
         network = load_network(arguments.model, arguments.output)
     except artifact.InvalidModel as error:
         print(error)
-        return conversion.INVALID_MODEL
+        return model_cache.INVALID_MODEL
     write(network, arguments.folder)
     return 0
 
 
 def write(network: Network, folder: Path) -> None:
     """Write the network and its record to a new folder."""
-    openvino = conversion.load_openvino()
+    openvino = model_cache.load_openvino()
     folder.mkdir()
-    xml = folder / conversion.FILES[0]
+    xml = folder / model_cache.FILES[0]
     # Weights stay float32 on disk: half precision would cost exactness to save a few MB.
     openvino.save_model(to_openvino(network), xml, compress_to_fp16=False)
     precision, difference = choose_precision(network, xml)
     record = {
         "precision": precision,
         "difference": difference,
-        "sha256": {name: artifact.sha256(folder / name) for name in conversion.FILES},
+        "sha256": {name: artifact.sha256(folder / name) for name in model_cache.FILES},
     }
-    (folder / conversion.RECORD).write_text(json.dumps(record))
+    (folder / model_cache.RECORD).write_text(json.dumps(record))
 
 
 def to_openvino(network: Network) -> "openvino.Model":
     """The network for one uint8 image (1, 500, 500, 3), outputs named as Keras names them."""
     import tensorflow as tf
 
-    openvino = conversion.load_openvino()
+    openvino = model_cache.load_openvino()
     # The converter reports each use to an analytics service; without this package, it does not
     # (openvino/tools/ovc/telemetry_utils.py).
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
@@ -99,16 +99,16 @@ def choose_precision(network: Network, xml: Path) -> tuple[str, float]:
     Returns:
         "bf16" or "f32", and its largest difference of a probability (0-1).
     """
-    openvino = conversion.load_openvino()
+    openvino = model_cache.load_openvino()
     images = parity_images()[:, np.newaxis]
     expected = [_probabilities(network(i.astype(np.float32))) for i in images]
     differences = {}
     # Nobody has measured what bf16 does to the figures of a network that is not ours.
-    for precision in conversion.precisions() if network.own else ["f32"]:
-        compiled = openvino.Core().compile_model(xml, "CPU", conversion.run_options(precision))
+    for precision in model_cache.precisions() if network.own else ["f32"]:
+        compiled = openvino.Core().compile_model(xml, "CPU", model_cache.run_options(precision))
         found = [_probabilities(_named(compiled(i))) for i in images]
         difference = float(np.abs(np.array(found) - np.array(expected)).max())
-        if difference <= conversion.MAX_DIFFERENCE[precision]:  # Never true of NaN.
+        if difference <= model_cache.MAX_DIFFERENCE[precision]:  # Never true of NaN.
             return precision, difference
         differences[precision] = difference
     return min(differences.items(), key=lambda item: item[1])

@@ -1,6 +1,6 @@
 """Run the network: OpenVINO when it is installed, Keras otherwise; both give the same numbers.
 
-OpenVINO runs a copy of the model that ``lens.conversion`` made in a child process, so that a web
+OpenVINO runs a copy of the model that ``lens.model_cache`` made in a child process, so that a web
 worker never imports TensorFlow (120 MB of memory instead of 870, ready in 1 s instead of 10).
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lens import conversion, loader
+from lens import loader, model_cache
 from lens.images import SIZE
 from lens.probability import is_probability
 
@@ -99,8 +99,8 @@ def open_engine(
     if kind == "keras" or not installed:
         return KerasEngine(path, threads, output)
     try:
-        return OpenVinoEngine(conversion.converted(path, cache_dir, output), threads)
-    except conversion.NotConvertedError as error:
+        return OpenVinoEngine(model_cache.converted(path, cache_dir, output), threads)
+    except model_cache.NotConvertedError as error:
         if kind == "openvino" and not error.differs:
             raise EngineError(f"OpenVINO cannot run the model: {error}") from error
         log.warning("THE SLOW KERAS ENGINE SERVES %s, since %s", path, error)
@@ -123,11 +123,11 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, model: "conversion.Converted", threads: int | None = None) -> None:
-        openvino = conversion.load_openvino()
+    def __init__(self, model: "model_cache.Converted", threads: int | None = None) -> None:
+        openvino = model_cache.load_openvino()
         self._tensor = openvino.Tensor
         network = openvino.Core().compile_model(
-            model.xml, "CPU", conversion.run_options(model.precision, threads)
+            model.xml, "CPU", model_cache.run_options(model.precision, threads)
         )
         self._outputs = {name for output in network.outputs for name in output.names}
         self._request = network.create_infer_request()

@@ -1,86 +1,29 @@
 """Bytes of a photo in, the network's input out: the one decode that training and serving share."""
 
-import math
-import warnings
-from io import BytesIO
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
-import pillow_heif
-from PIL import ExifTags, Image
 
-from lens import apart
+from lens import avif_sandbox, pixels, resize
 from lens.memory import Memory
+from lens.pixels import SIZE, InvalidImage, UnsupportedImage, UnusableImage
 
-SIZE = 500
-"""Side of the square handed to the network, in pixels (the paper's input size)."""
-
-MAX_PIXELS = 40_000_000
-"""Largest photo decoded. Phones save 12 to 24 megapixels; Pillow holds 40 MP in 160 MB."""
-
-MIN_SIDE = 64
-"""Shortest side accepted, in pixels; below it a lesion has too few pixels to show any structure."""
+__all__ = [
+    "MEMORY",
+    "SIZE",
+    "InvalidImage",
+    "UnsupportedImage",
+    "UnusableImage",
+    "decode",
+    "decoder",
+]
 
 MEMORY = 250_000_000
 """Bytes that all photos in decoding may take together: with the 120 MB of a worker at rest, it
 stays under 400 MB. A photo that would take more alone is refused."""
 
-# Bytes a pixel at the worst, of the decoder and Pillow together: libwebp keeps two canvases of RGBA
-# and hands out a third (a 38-byte file of 40 MP took 950 MB); libavif may hold 16-bit planes.
-_BYTES_A_PIXEL = {"PNG": 4, "WEBP": 16, "AVIF": 16, "HEIF": 10}
-
-MAX_SCANNED = 5_000_000_000
-"""Most pixels times scans of a JPEG: a few bytes make one more scan, and the decoder visits every
-block of the picture for it. A progressive photo has about ten scans."""
-
-_GAP = 3.0
-"""The picture is averaged in whole blocks down to this many times its final size, then resized."""
-_STRIP_PIXELS = 1_000_000
-
-# An allowlist: Pillow's rarely used decoders (FPX, SGI, PSD ...) are where its CVEs are found.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
-_BRANDS = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc")
-_SIGNATURES = (
-    (0, b"\xff\xd8\xff"),
-    (0, b"\x89PNG\r\n\x1a\n"),
-    (8, b"WEBP"),
-    *((4, b"ftyp" + brand) for brand in _BRANDS),
-)
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# A preview in the file may show anything: only the picture itself is looked at.
-pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-# Photos over Pillow's own limit are refused below, in words; its warning would only fill the log.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
 _memory = Memory(MEMORY)
-
-
-class InvalidImage(Exception):
-    """A file that cannot be judged as a photo.
-
-    ``str(error)`` is a sentence fit for a person; ``reason`` is a stable code for programs.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-class UnsupportedImage(InvalidImage):
-    """The file is not in one of the accepted formats."""
-
-
-class UnusableImage(InvalidImage):
-    """The format is accepted, but this file is empty, damaged, too large or too small."""
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -101,130 +44,28 @@ def decode(data: bytes) -> np.ndarray:
         UnusableImage: empty, damaged, over 40 megapixels (16 for WebP and AVIF, 25 for HEIC), or
             under 64 pixels on a side.
     """
-    image = _open(data)
+    image = pixels.open_photo(data)
     size = image.size
     # The JPEG decoder halves or quarters the size while decoding: 30 ms for 12 MP, not 120.
     image.draft("RGB", (SIZE, SIZE))
-    needed = _bytes_needed(image, size)
+    needed = pixels.bytes_needed(image, size)
     if needed > MEMORY:
-        raise _too_many_pixels(size)
+        raise pixels.too_many_pixels(size)
     with _memory.lend(needed):
-        return _decoded_apart(data, needed) if image.format == "AVIF" else _decoded(image)
+        return _in_sandbox(data, needed) if image.format == "AVIF" else pixels.to_input(image)
 
 
-def decode_here(data: bytes) -> np.ndarray:
-    """``decode`` an AVIF in this process: for the child that lens/apart.py bounds."""
-    return _decoded(_open(data))
-
-
-def _decoded_apart(data: bytes, needed: int) -> np.ndarray:
+def _in_sandbox(data: bytes, needed: int) -> np.ndarray:
     try:
-        return np.frombuffer(apart.decode(data, needed), np.uint8).reshape(SIZE, SIZE, 3).copy()
-    except apart.FailedError as error:
-        raise _damaged() from error
+        decoded = avif_sandbox.decode(data, needed)
+    except avif_sandbox.FailedError as error:
+        raise pixels.damaged() from error
+    return np.frombuffer(decoded, np.uint8).reshape(SIZE, SIZE, 3).copy()
 
 
-def _decoded(image: Image.Image) -> np.ndarray:
-    try:
-        image.load()
-    except Exception as error:  # Decoders raise anything at all on a damaged file.
-        raise _damaged() from error
-    small = _shrunk(image)
-    # A square turns as well after resizing as before, and 500 px turn faster than 12 megapixels.
-    turn = _UPRIGHT.get(_orientation(image))
-    return np.array(small if turn is None else small.transpose(turn))
-
-
-def _open(data: bytes) -> Image.Image:
-    if not data:
-        raise UnusableImage("empty", "The file is empty. Please choose the photo again.")
-    try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise _too_many_pixels() from error
-    except Exception as error:  # Not only OSError: SyntaxError, struct.error, RuntimeError ...
-        if any(data[at : at + len(mark)] == mark for at, mark in _SIGNATURES):
-            raise _damaged() from error
-        raise UnsupportedImage(
-            "unsupported_format",
-            "This file is not a photo we can read. "
-            "Please send a JPEG, PNG, WebP, AVIF or HEIC photo.",
-        ) from error
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels(image.size)
-    if _is_jpeg(image) and data.count(b"\xff\xda") * image.width * image.height > MAX_SCANNED:
-        raise _damaged()
-    if min(image.size) < MIN_SIDE:
-        raise UnusableImage(
-            "too_small",
-            f"The photo is {image.width} by {image.height} pixels; at least {MIN_SIDE} by "
-            f"{MIN_SIDE} are needed. Please send the original photo, not a thumbnail.",
-        )
-    return image
-
-
-def _is_jpeg(image: Image.Image) -> bool:
-    return image.format in ("JPEG", "MPO")  # MPO is a JPEG with further pictures behind it.
-
-
-def _bytes_needed(image: Image.Image, size: tuple[int, int]) -> int:
-    """What decoding will take at most, for an image of ``size`` that may be drafted smaller."""
-    pixels = size[0] * size[1]
-    if _is_jpeg(image):
-        # One of several scans is kept whole, as 16-bit coefficients; then the drafted picture.
-        return 2 * len(image.getbands()) * pixels + 4 * image.width * image.height
-    return _BYTES_A_PIXEL[str(image.format)] * pixels
-
-
-def _shrunk(image: Image.Image) -> Image.Image:
-    """RGB of 500 x 500: the same pixels, whichever way they are made."""
-    if image.mode == "RGB" and not image.has_transparency_data:
-        # Most photos. Nothing to convert, and each copy spared is 3 MB less to touch.
-        return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, reducing_gap=_GAP)
-    return _shrunk_in_strips(image)
-
-
-def _shrunk_in_strips(image: Image.Image) -> Image.Image:
-    """Strip by strip, since each conversion of a whole photo would take 160 MB."""
-    width, height = image.size
-    across, down = (int(side / SIZE / _GAP) or 1 for side in image.size)
-    small = Image.new("RGB", (math.ceil(width / across), math.ceil(height / down)))
-    rows = down * max(1, _STRIP_PIXELS // (width * down))
-    for top in range(0, height, rows):
-        strip = image.crop((0, top, width, min(top + rows, height)))
-        small.paste(to_rgb(strip).reduce((across, down)), (0, top // down))
-    box = (0, 0, width / across, height / down)
-    return small.resize((SIZE, SIZE), Image.Resampling.BICUBIC, box)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An image of any mode as RGB: on white where transparent, 16-bit greys scaled to 0-255."""
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit greys at 255 when it converts them; 65535 / 257 is 255.
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # Broken EXIF says nothing about the pixels, which decoded well.
-        return 1
-
-
-def _damaged() -> UnusableImage:
-    return UnusableImage(
-        "damaged", "The photo is damaged or incomplete. Please send it again or take a new one."
-    )
-
-
-def _too_many_pixels(size: tuple[int, int] | None = None) -> UnusableImage:
-    has = f"is {size[0]} by {size[1]} pixels" if size else "has very many pixels"
-    return UnusableImage(
-        "too_many_pixels",
-        f"The photo {has}, more than can be read. Please send a smaller copy, best as a JPEG "
-        f"of at most {MAX_PIXELS // 1_000_000} megapixels.",
-    )
+def decoder() -> str:
+    """The code and library versions that determine the pixels, as a key for caches of them."""
+    libraries = ["pillow", "pillow-heif", *(["cykooz-resizer"] if resize.Resizer else [])]
+    versions = [f"{name} {version(name)}" for name in libraries]
+    sources = [Path(str(module.__file__)).read_text() for module in (pixels, resize, avif_sandbox)]
+    return "\n".join([*versions, Path(__file__).read_text(), *sources])

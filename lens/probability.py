@@ -120,7 +120,9 @@ def _check_graph(name: str, tensor: Any, output: str) -> None:
             )
         return
     if not is_probability:
-        others = sorted(end.name for kind, end in ends.items() if kind not in ("Sigmoid", "Softmax"))
+        others = sorted(
+            end.name for kind, end in ends.items() if kind not in ("Sigmoid", "Softmax")
+        )
         raise UnfitNetwork(
             f"{_shown(name)} is no probability: it comes from {others[0]} without a sigmoid or "
             "softmax at the end; add one, or set MOLELENS_OUTPUT=logit if it is log-odds"

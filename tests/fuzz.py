@@ -80,11 +80,12 @@ def body(photo: bytes, token: bool, head: bytes = HEAD) -> bytes:
 
 
 def decoding() -> Check:
-    from lens import apart
-    from lens.images import SIZE, InvalidImage, decode, decode_here
+    from lens import avif_sandbox
+    from lens.images import SIZE, InvalidImage, decode
+    from lens.pixels import decode_here
 
     # A process for each AVIF would take a hundred times as long, and hide what the code does.
-    apart.decode = lambda data, _needed: decode_here(data).tobytes()
+    avif_sandbox.decode = lambda data, _needed: decode_here(data).tobytes()
 
     def check(data: bytes) -> None:
         try:

@@ -10,7 +10,7 @@ import painter
 import pytest
 from serving import ROOT
 
-from training.manifest import COLUMNS
+from training.datasets.manifest import COLUMNS
 
 # Two stages of two steps an epoch; what is tested is never how well it learns.
 QUICK = (

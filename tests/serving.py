@@ -137,10 +137,10 @@ def gunicorn(settings: dict[str, str], log: Path) -> Iterator[Gunicorn]:
 
 @contextmanager
 def one_worker(base: dict[str, str], folder: Path, lines: str) -> Iterator[Gunicorn]:
-    """Gunicorn of one worker, its own configuration followed by these lines of Python."""
+    """Gunicorn of one worker that runs these lines of Python before it reads its configuration."""
     own = str(ROOT / "gunicorn.conf.py")
     config = folder / "changed.py"
-    config.write_text(f"from pathlib import Path\nexec(Path({own!r}).read_text())\n{lines}")
+    config.write_text(f"{lines}\nfrom pathlib import Path\nexec(Path({own!r}).read_text())\n")
     changed = {"GUNICORN_CMD_ARGS": f"--config {config}", "MOLELENS_WORKERS": "1"}
     with gunicorn({**base, **changed}, folder / "log") as server:
         yield server

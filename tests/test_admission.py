@@ -21,11 +21,14 @@ from app import admission, metrics
 from app.admission import Admission, Busy
 
 PATIENT = """
-ready = post_worker_init
-def post_worker_init(worker):
+from app.server import hooks
+
+ready = hooks.post_worker_init
+def patient(worker):
     from app import admission
     admission.ARRIVAL = 600.0
     ready(worker)
+hooks.post_worker_init = patient
 """
 # More than gunicorn would read away by itself (64 kB).
 BODY, KIND = form(painter.encoded(painter.lesion(), "PNG"))

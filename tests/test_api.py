@@ -149,7 +149,7 @@ def test_a_fault_of_ours_is_a_500_problem_and_never_a_verdict(app, monkeypatch):
     def broken(*_):
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("app.judging.judge", broken)
+    monkeypatch.setattr("app.uploads.judge", broken)
     response = send(app.test_client(), painter.encoded(painter.lesion()))
     assert response.status_code == 500
     assert "verdict" not in problem(response)

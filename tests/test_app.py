@@ -12,9 +12,9 @@ from bad_files import TABLE
 from PIL import Image
 from pypdf import PdfReader
 
-from app import figures, results
+from app import card_display, results
+from app.result_text import REASONS
 from app.results import Results, StoreUnavailable
-from app.words import REASONS
 from lens import artifact
 from lens.card import OperatingPoint, for_all_kinds
 from lens.verdict import Reason
@@ -249,7 +249,7 @@ def test_a_fault_of_ours_is_said_in_words_without_a_verdict(app, monkeypatch):
     def broken(*_):
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr("app.judging.judge", broken)
+    monkeypatch.setattr("app.uploads.judge", broken)
     response = upload(app.test_client(), PHOTO)
     assert response.status_code == 500
     assert "was not judged" in text(response)
@@ -391,10 +391,10 @@ def test_pages_are_never_kept(client):
 # The about page reads any card.
 
 FIGURES = [
-    (0.9, figures.Figure(0.9)),
-    ([0.9, 0.85, 0.95], figures.Figure(0.9, 0.85, 0.95)),
-    ({"value": 0.9, "low": 0.85, "high": 0.95}, figures.Figure(0.9, 0.85, 0.95)),
-    ({"value": 0.9, "interval": [0.85, 0.95]}, figures.Figure(0.9, 0.85, 0.95)),
+    (0.9, card_display.Figure(0.9)),
+    ([0.9, 0.85, 0.95], card_display.Figure(0.9, 0.85, 0.95)),
+    ({"value": 0.9, "low": 0.85, "high": 0.95}, card_display.Figure(0.9, 0.85, 0.95)),
+    ({"value": 0.9, "interval": [0.85, 0.95]}, card_display.Figure(0.9, 0.85, 0.95)),
     ({"value": None}, None),
     (None, None),
     ("0.9", None),
@@ -405,7 +405,7 @@ FIGURES = [
 
 @pytest.mark.parametrize(("entry", "expected"), FIGURES)
 def test_a_cards_figure_is_read_in_any_shape_or_left_out(entry, expected):
-    assert figures.figure(entry) == expected
+    assert card_display.figure(entry) == expected
 
 
 def test_the_about_page_shows_the_cards_figures_with_intervals(client):
@@ -446,7 +446,7 @@ def test_the_about_page_stands_whatever_the_card_lacks(app, card):
 )
 def test_a_frequency_never_says_none_or_all(client, probability, words):
     with client.application.test_request_context():
-        assert figures.of_100(probability) == words
+        assert card_display.of_100(probability) == words
 
 
 # Several photos at once.

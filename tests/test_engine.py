@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from serving import fill, small_disk
 
-from lens import artifact, conversion
+from lens import artifact, model_cache
 from lens.engine import Engine, EngineError, KerasEngine, open_engine
 from lens.images import SIZE
 
@@ -88,7 +88,7 @@ def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def entry_of(cache: Path) -> Path:
-    return next(path.parent for path in cache.glob(f"*/{conversion.RECORD}"))
+    return next(path.parent for path in cache.glob(f"*/{model_cache.RECORD}"))
 
 
 def test_openvino_and_keras_give_the_same_answers(
@@ -101,7 +101,7 @@ def test_openvino_and_keras_give_the_same_answers(
     assert np.ptp(theirs.malignant) > 1e-5  # The images do differ in their answers.
     for name in ("malignant", "lesion", "clinical"):
         difference = np.abs(getattr(ours, name) - getattr(theirs, name)).max()
-        assert difference <= conversion.MAX_DIFFERENCE, name
+        assert difference <= model_cache.MAX_DIFFERENCE, name
     assert ours.heat_map is not None
     assert theirs.heat_map is not None
     np.testing.assert_allclose(ours.heat_map, theirs.heat_map, rtol=0.02, atol=0.02)
@@ -244,14 +244,14 @@ def test_a_temporary_folder_that_others_can_write_is_not_trusted(
     planted = tmp_path / f"molelens-cache-{os.getuid()}"
     planted.mkdir()
     planted.chmod(0o777)
-    assert conversion._private_temporary() != planted
+    assert model_cache._private_temporary() != planted
 
 
 @pytest.mark.parametrize("kind", ["auto", "openvino"])
 def test_keras_serves_loudly_where_openvino_differs(
     model: Path, cache: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record = entry_of(cache) / conversion.RECORD
+    record = entry_of(cache) / model_cache.RECORD
     record.write_text(json.dumps({**json.loads(record.read_text()), "difference": 0.0021}))
     assert open_engine(model, kind, cache).name == "keras"
     assert [r.levelno for r in caplog.records] == [logging.WARNING]
@@ -267,7 +267,7 @@ def test_the_parity_check_notices_another_network(warm_cache: Path) -> None:
     other = small_network(filters=8)
     other.get_layer("lesion").bias.assign([1.0])
     _, difference = convert.choose_precision(other, entry_of(warm_cache) / "model.xml")
-    assert difference > conversion.MAX_DIFFERENCE
+    assert difference > model_cache.MAX_DIFFERENCE
 
 
 def test_parity_images_are_the_same_each_time_and_look_different() -> None:
@@ -395,7 +395,7 @@ def test_the_cache_is_by_default_in_the_users_cache_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert conversion.default_cache() == tmp_path / "molelens"
+    assert model_cache.default_cache() == tmp_path / "molelens"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert conversion.default_cache() == tmp_path / ".cache" / "molelens"
+    assert model_cache.default_cache() == tmp_path / ".cache" / "molelens"

@@ -19,8 +19,8 @@ from crowd import Crowd
 from serving import Gunicorn, fill, form, gunicorn, redis_server, settings_for, small_disk
 from serving import wait_until as wait
 
-from app.results import SPARE_BYTES
-from lens import artifact, conversion
+from app.stores.files import SPARE_BYTES
+from lens import artifact, model_cache
 
 READY_AGAIN = 5.0
 """Seconds in which the service must be ready again by itself (issue 6)."""
@@ -58,7 +58,7 @@ def whole_site(
 ) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     model, cache = folder / "model.h5", folder / "cache"
-    conversion.converted(tiny_model, engine_cache)
+    model_cache.converted(tiny_model, engine_cache)
     shutil.copy(tiny_model, model)
     shutil.copytree(engine_cache, cache)
     with ExitStack() as stack:
@@ -234,7 +234,7 @@ def test_a_damaged_copy_of_the_model_is_made_again_while_the_other_worker_serves
         os.kill(min(site.server.workers()), signal.SIGKILL)
         is_ready_again(site.server)
         crowd.wait_for_more()
-    wait(lambda: weights.exists() and weights.read_bytes() == whole, conversion.PATIENCE)
+    wait(lambda: weights.exists() and weights.read_bytes() == whole, model_cache.PATIENCE)
     assert "does not match its checksums" in site.server.said()
     assert len(crowd.broken_off) <= len(crowd.people)
     assert crowd.statuses() == {200}
@@ -260,7 +260,7 @@ def test_sigterm_lets_a_photo_in_work_finish(site):
 def test_full_disks_refuse_in_words_and_serve_again_when_there_is_room(
     tiny_model, engine_cache, tmp_path
 ):
-    conversion.converted(tiny_model, engine_cache)
+    model_cache.converted(tiny_model, engine_cache)
     with (
         small_disk(tmp_path / "results", SPARE_BYTES + 1_000_000) as results,
         small_disk(tmp_path / "cache", 1_000_000) as cache,

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from serving import folder_in_memory, one_worker, settings_for, wait_until
 
-from app import results
-from lens import conversion
+from app.server import hooks, machine, metrics_dir, worker
+from app.stores import files
+from lens import model_cache
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = ROOT / "gunicorn.conf.py"
@@ -23,8 +24,6 @@ def configuration(monkeypatch: pytest.MonkeyPatch, cores: int = 4, **variables: 
     """The configuration as gunicorn would read it on a machine of ``cores`` cores."""
     for name in ("PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    # Else on_exit would empty the folder of whoever runs the tests.
-    monkeypatch.setenv("MOLELENS_RESULTS", "file:///nowhere")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
@@ -57,24 +56,21 @@ def test_cores_are_those_the_control_groups_grant(
     own_group: str,
     cores: int,
 ) -> None:
-    usable_cores = configuration(monkeypatch)["usable_cores"]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
     own = tmp_path / "own"
     own.write_text(own_group + "\n")
-    assert usable_cores(tmp_path, own) == cores
+    assert machine.usable_cores(tmp_path, own) == cores
 
 
-def test_memory_is_cut_by_the_control_groups_limit(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    usable_bytes = configuration(monkeypatch)["usable_bytes"]
-    machine = usable_bytes(tmp_path, tmp_path / "own")
+def test_memory_is_cut_by_the_control_groups_limit(tmp_path: Path) -> None:
+    whole = machine.usable_bytes(tmp_path, tmp_path / "own")
     (tmp_path / "memory.max").write_text("max\n")
-    assert usable_bytes(tmp_path, tmp_path / "own") == machine
+    assert machine.usable_bytes(tmp_path, tmp_path / "own") == whole
     (tmp_path / "memory.max").write_text("536870912\n")
-    assert usable_bytes(tmp_path, tmp_path / "own") == 2**29
+    assert machine.usable_bytes(tmp_path, tmp_path / "own") == 2**29
 
 
 @pytest.mark.parametrize(
@@ -108,55 +104,60 @@ def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, n
         configuration(monkeypatch, **{name: "many"})
 
 
-def metrics_folder(read: Any) -> Path:
-    (pair,) = (pair for pair in read["raw_env"] if pair.startswith("PROMETHEUS_"))
-    return Path(pair.partition("=")[2])
+@pytest.fixture
+def metrics_folder(monkeypatch: pytest.MonkeyPatch, memory_folder: Path) -> Path:
+    """Where the hooks of this test keep metrics; they forget nobody's results."""
+    folder = memory_folder / "molelens-metrics-1"
+    monkeypatch.setattr(metrics_dir, "MEMORY", str(memory_folder))
+    monkeypatch.setattr(metrics_dir, "FOLDER", folder)
+    monkeypatch.setenv("MOLELENS_RESULTS", "file:///nowhere")
+    return folder
 
 
-def test_what_a_killed_gunicorn_counted_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = configuration(monkeypatch)
-    folder = metrics_folder(read)
-    folder.mkdir()
-    (folder / "gauge_livesum_1.db").touch()
-    read["on_starting"](None)
-    assert list(folder.iterdir()) == []
-    read["on_exit"](None)
-    assert not folder.exists()
+def test_each_worker_counts_into_the_folder_that_the_parent_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert f"PROMETHEUS_MULTIPROC_DIR={metrics_dir.FOLDER}" in configuration(monkeypatch)["raw_env"]
+
+
+def test_what_a_killed_gunicorn_counted_is_not_taken_over(metrics_folder: Path) -> None:
+    metrics_folder.mkdir()
+    (metrics_folder / "gauge_livesum_1.db").touch()
+    hooks.on_starting(None)
+    assert list(metrics_folder.iterdir()) == []
+    hooks.on_exit(None)
+    assert not metrics_folder.exists()
 
 
 def test_a_start_removes_what_killed_ones_left_and_nothing_of_one_that_lives(
-    monkeypatch: pytest.MonkeyPatch,
+    metrics_folder: Path,
 ) -> None:
-    read = configuration(monkeypatch)
-    own = metrics_folder(read)
-    killed, living = (own.with_name(f"{own.name}-{which}") for which in ("killed", "living"))
-    read["on_starting"](None)
-    own.rename(living)
+    killed, living = (metrics_folder.with_name(f"molelens-metrics-{number}") for number in (2, 3))
+    hooks.on_starting(None)
+    metrics_folder.rename(living)
     killed.mkdir()
-    read["on_starting"](None)
+    hooks.on_starting(None)
     assert (killed.exists(), living.exists()) == (False, True)
-    read["on_exit"](None)
-    living.rmdir()
 
 
 @pytest.mark.parametrize(("named", "forgotten"), [("", 1), ("file:///run/molelens/results", 0)])
 def test_results_are_forgotten_at_the_end_unless_the_operator_named_their_folder(
-    monkeypatch: pytest.MonkeyPatch, named: str, forgotten: int
+    monkeypatch: pytest.MonkeyPatch, metrics_folder: Path, named: str, forgotten: int
 ) -> None:
     calls: list[bool] = []
-    monkeypatch.setattr(results, "forget", lambda: calls.append(True))
-    configuration(monkeypatch, MOLELENS_RESULTS=named)["on_exit"](None)
+    monkeypatch.setattr(files, "forget", lambda: calls.append(True))
+    monkeypatch.setenv("MOLELENS_RESULTS", named)
+    hooks.on_exit(None)
     assert len(calls) == forgotten
 
 
 def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reader_class = configuration(monkeypatch)["PatientReader"]
-    monkeypatch.setitem(reader_class.chunk.__globals__, "PATIENCE", 0.5)
+    monkeypatch.setattr(worker, "READ_TIMEOUT_SECONDS", 0.5)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        reader = reader_class(ours)
+        reader = worker.TimedReader(ours)
         reader.begin()
         theirs.sendall(bytes(100_000))  # Five seconds, were they saved up.
         left = 100_000
@@ -167,8 +168,8 @@ def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
         assert time.monotonic() - start < 2
 
 
-def test_the_trial_of_a_new_model_outlasts_its_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert configuration(monkeypatch)["TRIAL"] > conversion.PATIENCE
+def test_the_trial_of_a_new_model_outlasts_its_conversion() -> None:
+    assert hooks.RELOAD_TRIAL_SECONDS > model_cache.PATIENCE
 
 
 def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:
@@ -177,19 +178,21 @@ def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_
         "from gunicorn.app.wsgiapp import WSGIApplication\n"
         "sys.argv = ['gunicorn', 'wsgi:app']\n"
         "cfg = WSGIApplication().cfg\n"
-        "heavy = {'tensorflow', 'openvino', 'keras', 'numpy', 'app', 'lens'}\n"
+        "heavy = {'tensorflow', 'openvino', 'keras', 'numpy', 'flask', 'lens'}\n"
         "print(cfg.worker_class_str, cfg.preload_app, sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "PatientWorker False []\n"
+    assert done.stdout == "app.server.worker.TimedWorker False []\n"
 
 
 def test_a_worker_that_has_answered_gives_memory_back(
     tiny_model: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
-    lines = "_trim = lambda: print('given back', flush=True)"
+    lines = (
+        "from app.server import worker as w\nw.trim_heap = lambda: print('given back', flush=True)"
+    )
     with folder_in_memory() as folder:
         settings = settings_for(tiny_model, engine_cache, folder)
         with one_worker(settings, tmp_path, lines) as server:

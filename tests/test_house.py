@@ -1,6 +1,7 @@
-"""Imports go one way: wsgi -> app -> lens <- training."""
+"""The design's rules of imports: wsgi -> app -> lens <- training, and the floors of training."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,104 @@ FORBIDDEN = {
     "app": {"training", "tensorflow", "keras"},
     "training": {"app"} | WEB,
 }
+COMMANDS = {"prepare", "train", "recalibrate", "tune", "evaluate", "score", "reproduce"}
+FLOORS = (
+    {"tune", "recalibrate", "reproduce"},
+    {"train", "evaluate", "paper"},
+    {"prepare", "score", "fit", "evaluation"},
+    {"datasets", "networks", "scoring"},
+    {"cli", "plotting"},
+)
+"""From the top; what stands on one may import what stands below it."""
 
 
-def imported(path: Path) -> set[str]:
-    """Top-level names a file imports, inside functions too."""
+def modules(package: str) -> dict[str, Path]:
+    """Every module of a package by its dotted name; a room itself stands for its __init__.py."""
+    names = {}
+    for path in (ROOT / package).rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        names[".".join(part for part in parts if part != "__init__")] = path
+    assert names
+    return names
+
+
+OURS = {name for package in FORBIDDEN for name in modules(package)}
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names that a file imports, inside functions too, but not for type checking alone."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return {name.split(".")[0] for name in names}
+            assert node.level == 0, f"{path}: a relative import"
+            # ``from app import logs`` means the module app.logs; any other name means app itself.
+            for alias in node.names:
+                member = f"{node.module}.{alias.name}"
+                names.add(member if member in OURS else node.module)
+    return names
 
 
-@pytest.mark.parametrize("room", FORBIDDEN)
-def test_a_room_imports_nothing_from_the_rooms_behind_it(room: str) -> None:
-    files = sorted((ROOT / room).rglob("*.py"))
-    assert files
-    found = {path.name: imported(path) & FORBIDDEN[room] for path in files}
+def room(name: str) -> str:
+    """``training.fit.loop`` stands in the room ``fit``, ``training.train`` for itself."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def arrows_between_rooms() -> set[tuple[str, str]]:
+    """Pairs of rooms of training of which the first imports the second."""
+    return {
+        (room(name), room(target))
+        for name, path in modules("training").items()
+        for target in imports(path)
+        if target.startswith("training.") and room(target) != room(name)
+    }
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_a_package_imports_nothing_from_the_packages_behind_it(package: str) -> None:
+    found = {
+        name: {target.split(".")[0] for target in imports(path)} & FORBIDDEN[package]
+        for name, path in modules(package).items()
+    }
     assert not {name: wrong for name, wrong in found.items() if wrong}
+
+
+def test_everything_in_training_stands_on_one_floor() -> None:
+    standing = {room(name) for name in modules("training")} - {""}
+    assert sorted(standing) == sorted(name for floor in FLOORS for name in floor)
+
+
+def test_training_imports_only_from_the_floors_below() -> None:
+    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
+    upwards = [(one, other) for one, other in arrows_between_rooms() if floor[one] >= floor[other]]
+    assert not upwards
+
+
+def test_no_room_of_training_imports_a_command() -> None:
+    rooms = {path.name for path in (ROOT / "training").iterdir() if path.is_dir()}
+    assert not [
+        arrow for arrow in arrows_between_rooms() if arrow[0] in rooms and arrow[1] in COMMANDS
+    ]
+
+
+def test_the_rooms_at_the_bottom_import_no_other_room() -> None:
+    bottom = {"datasets", "networks", "scoring"}
+    assert {other for one, other in arrows_between_rooms() if one in bottom} <= {"cli", "plotting"}
+
+
+@pytest.mark.parametrize("package", ["app", "training"])
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    known = modules(package)
+    graph = {name: imports(path) & set(known) - {name} for name, path in known.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_no_photo_is_committed() -> None:

@@ -1,23 +1,19 @@
 """Networks that others made: read as the Keras that saved them reads them, or refused in a line."""
 
 import json
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
-from lens import conversion, convert, loader
-from lens.artifact import InvalidModel
-from lens.engine import KerasEngine, OpenVinoEngine
+from lens import convert, model_cache
+from lens.engine import OpenVinoEngine
 from lens.loader import load_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:You are saving")
@@ -247,9 +243,9 @@ def run_by_openvino(path: Path, photos: np.ndarray, output: str = "probability")
     """p(malignant) as a converted copy gives it; conversion must find it close to Keras."""
     entry = path.with_name("entry")
     convert.write(load_network(path, output), entry)
-    record = json.loads((entry / conversion.RECORD).read_text())
-    assert record["difference"] <= conversion.MAX_DIFFERENCE[record["precision"]]
-    engine = OpenVinoEngine(conversion.Converted(entry / "model.xml", record["precision"]))
+    record = json.loads((entry / model_cache.RECORD).read_text())
+    assert record["difference"] <= model_cache.MAX_DIFFERENCE[record["precision"]]
+    engine = OpenVinoEngine(model_cache.Converted(entry / "model.xml", record["precision"]))
     return engine.run(photos).malignant
 
 

@@ -21,7 +21,6 @@ from app import create_app, golden
 from app.logs import JsonLines
 from app.readiness import Readiness
 from app.settings import ROOT, StartError
-from lens import artifact
 from lens.engine import Outputs
 
 GOLDEN_SUM = 126_634_826
@@ -83,7 +82,9 @@ def test_readyz_turns_red_when_results_cannot_be_kept(app, memory_folder):
 
 def test_a_network_that_gives_no_probability_of_the_golden_image_stops_the_start(app):
     engine = app.extensions["molelens"].engine
-    broken = Wrapped(engine, lambda out: Outputs(out.malignant * math.nan, out.heat_map, out.lesion))
+    broken = Wrapped(
+        engine, lambda out: Outputs(out.malignant * math.nan, out.heat_map, out.lesion)
+    )
     with pytest.raises(StartError, match="test image"):
         Readiness(broken)
 
@@ -264,7 +265,7 @@ def test_a_fault_is_logged_with_its_traceback(app, log_lines, monkeypatch):
     def broken(*_):
         raise RuntimeError("a fault in judging")
 
-    monkeypatch.setattr("app.judging.judge", broken)
+    monkeypatch.setattr("app.uploads.judge", broken)
     send(app.test_client(), painter.lesion())
     assert any("a fault in judging" in line.get("error", "") for line in log_lines())
 

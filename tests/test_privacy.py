@@ -42,8 +42,9 @@ def private(tiny_model: Path, engine_cache: Path) -> Iterator[Gunicorn]:
 
 @dataclass
 class Unnamed:
-    """Settings that name no folder of results, and lines for gunicorn.conf.py that make the
-    default one, which bears the user's number, ``folder``: the tests' own user may serve, too.
+    """Settings that name no folder of results, and lines that make the default one ``folder``.
+
+    The default bears the user's number, and the tests' own user may serve, too.
     """
 
     settings: dict[str, str]
@@ -58,6 +59,8 @@ class Unnamed:
 
 
 NAMED_OTHERWISE = """
+import os
+
 class Uid(int):
     __str__ = lambda _: {!r}
 

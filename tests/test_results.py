@@ -16,8 +16,10 @@ from serving import redis_server
 from test_api import send
 
 from app import results
-from app.results import FileResults, Result, Results, StoreUnavailable, open_store
+from app.results import Result, Results, StoreUnavailable
 from app.settings import Settings, StartError
+from app.stores import files, open_store
+from app.stores.files import FileResults
 
 
 def a_result(**changes) -> Result:
@@ -107,14 +109,14 @@ def test_a_full_store_refuses_and_drops_no_living_result(memory_folder):
 def test_results_that_no_process_serves_any_more_are_forgotten(memory_folder):
     (memory_folder / "results").mkdir()
     (memory_folder / "results" / "left").write_bytes(b"photo")
-    results.forget(f"file://{memory_folder}")
+    files.forget(f"file://{memory_folder}")
     assert os.listdir(memory_folder / "results") == []
 
 
 def test_results_that_a_process_serves_are_not_forgotten(memory_folder):
     store = open_store(Settings(results=f"file://{memory_folder}")).results
     key = store.put(a_result())
-    results.forget(f"file://{memory_folder}")
+    files.forget(f"file://{memory_folder}")
     assert store.get(key)
 
 
@@ -124,12 +126,12 @@ def test_a_process_that_is_just_dying_does_not_keep_results_from_being_forgotten
     held = os.open(memory_folder / "results", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_SH)
     threading.Timer(0.2, os.close, [held]).start()
-    results.forget(f"file://{memory_folder}")
+    files.forget(f"file://{memory_folder}")
     assert os.listdir(memory_folder / "results") == []
 
 
 def test_where_no_result_was_ever_kept_there_is_nothing_to_forget(memory_folder):
-    results.forget(f"file://{memory_folder}/never-made")
+    files.forget(f"file://{memory_folder}/never-made")
     assert os.listdir(memory_folder) == []
 
 
@@ -142,7 +144,7 @@ def test_only_the_owner_can_read_a_result(memory_folder):
 
 def test_a_folder_on_disk_is_refused(tmp_path):
     on_disk = tmp_path / "results"
-    if results.file_system(tmp_path) in ("tmpfs", "ramfs"):
+    if files.file_system(tmp_path) in ("tmpfs", "ramfs"):
         on_disk = Path(__file__).parent / "results-on-disk"
     try:
         with pytest.raises(StartError, match="never written to disk"):

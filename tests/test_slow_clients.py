@@ -35,7 +35,8 @@ def impatient(
             "MOLELENS_WAITING": str(THREADS - 4),  # With the two in work, a place for each.
         }
         folder = tmp_path_factory.mktemp("impatient")
-        with one_worker(settings, folder, "PATIENCE = 4.0") as server:
+        lines = "from app.server import worker as w\nw.READ_TIMEOUT_SECONDS = 4.0"
+        with one_worker(settings, folder, lines) as server:
             yield server
 
 

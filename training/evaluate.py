@@ -18,15 +18,15 @@ from lens import artifact
 from lens.artifact import InvalidModel
 from lens.card import Card
 from lens.engine import EngineError, open_engine
-from training import report_plots, stress, tables
-from training.arguments import positive
-from training.figures import REFUSED, RESAMPLES, Answers, figures, proportion
-from training.judging import Judge, judge_all
-from training.manifest import ManifestError, Row, read_manifest, split_hash
-from training.mistakes import draw_mistakes
-from training.model_card import write_model_card
-from training.patients import describe_patients
-from training.sources import DERMOSCOPY
+from training.cli import positive
+from training.datasets.demographics import describe_patients
+from training.datasets.manifest import ManifestError, Row, read_manifest, split_hash
+from training.datasets.sources import DERMOSCOPY
+from training.evaluation import plots, robustness, tables
+from training.evaluation.metrics import REFUSED, RESAMPLES, Answers, figures, proportion
+from training.evaluation.mistakes import draw_mistakes
+from training.evaluation.model_card import write_model_card
+from training.evaluation.predictions import Judge, judge_all
 
 SUBSET = 200
 
@@ -92,15 +92,15 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
             chosen = np.array([row.source == source for row in others])
             report["refused"][source] = _share_refused(refused.part(chosen), options.seed)
     pooled = {name: chosen for name, chosen in parts.items() if name.startswith("pooled")}
-    report["lesion_masked"] = stress.masked_auc(rows, pooled, judge_of, options.seed)
+    report["lesion_masked"] = robustness.masked_auc(rows, pooled, judge_of, options.seed)
     some = _subset(len(rows), options.subset, options.seed)
     tried, before = [rows[i] for i in some], [verdicts[i] for i in some]
-    report["verdict_changes"] = stress.verdict_changes(tried, before, judge_of, options.seed)
-    report["heat_map"] = stress.heat_map_check(tried, judge_of, options.seed)
+    report["verdict_changes"] = robustness.verdict_changes(tried, before, judge_of, options.seed)
+    report["heat_map"] = robustness.heat_map_check(tried, judge_of, options.seed)
     shown = {name: answers.part(part) for name, part in parts.items()}
-    report_plots.plot_roc(shown, options.out / "roc.png")
-    report_plots.plot_confusion(shown, options.out / "confusion.png")
-    report_plots.plot_reliability(answers, card, options.out / "reliability.png")
+    plots.plot_roc(shown, options.out / "roc.png")
+    plots.plot_confusion(shown, options.out / "confusion.png")
+    plots.plot_reliability(answers, card, options.out / "reliability.png")
     draw_mistakes(rows, answers, options.out / "mistakes")
     return report
 

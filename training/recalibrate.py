@@ -13,13 +13,14 @@ import shlex
 import sys
 from pathlib import Path
 
-from lens import artifact
+from lens import loader
 from lens.artifact import InvalidModel
 from lens.card import Card
-from training.calibrate import calibrate
-from training.data import DiskFull
-from training.manifest import ManifestError, read_manifest
-from training.train import NETWORKS, PAPER_NETWORKS, announce, finish, open_splits, set_aside
+from training.datasets.manifest import ManifestError, read_manifest
+from training.fit.batches import DiskFull
+from training.fit.calibration import calibrate
+from training.fit.run import NETWORKS, PAPER_NETWORKS, finish, open_splits, set_aside
+from training.train import announce
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -43,7 +44,7 @@ def recalibrate(options: argparse.Namespace) -> Card:
         InvalidModel: the file is no model of ``training.train``.
         ManifestError: the manifest, or a file that it names, cannot be used.
     """
-    model, card = artifact.load(options.model)
+    model, card = loader.load(options.model)
     if card.name not in NETWORKS:
         raise InvalidModel(
             f"{options.model}: expected a network of training.train ({', '.join(NETWORKS)}), "

@@ -26,10 +26,9 @@ from lens import artifact
 from lens.artifact import InvalidModel
 from lens.engine import EngineError
 from lens.verdict import Reason
-from training import archive
-from training.archive import ArchiveError
-from training.arguments import positive
-from training.scoring import COLUMNS, ScoringError, score_each
+from training.cli import positive
+from training.scoring.locations import UNREAD, ArchiveError, find, listed
+from training.scoring.workers import COLUMNS, ScoringError, score_each
 
 Answer = tuple[str, str]
 """Verdict and reasons of a row."""
@@ -82,8 +81,8 @@ def score_all(options: argparse.Namespace) -> int:
         raise IsADirectoryError(f"expected a file to write, got the folder {options.out}")
     checksum = artifact.sha256(options.model)[:12]
     partial = options.out.with_name(f"{options.out.name}.{checksum}.partial")
-    named = archive.listed(options.table) if options.table else []
-    locations = archive.find([*options.paths, *named], besides=(options.out, partial))
+    named = listed(options.table) if options.table else []
+    locations = find([*options.paths, *named], besides=(options.out, partial))
     done, counts = _keep(partial, set(locations))
     if done:
         print(f"{len(done)} of {len(locations)} files are in {partial} already")
@@ -111,7 +110,7 @@ def _keep(partial: Path, asked: set[str]) -> tuple[set[str], Counter[Answer]]:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()
         for row in csv.DictReader(io.StringIO(whole, newline="")):
-            if row["path"] in asked and row["reasons"] not in (None, *archive.UNREAD):
+            if row["path"] in asked and row["reasons"] not in (None, *UNREAD):
                 table.writerow(row)
                 done.add(row["path"])
                 counts[_answer(row)] += 1

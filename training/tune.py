@@ -13,9 +13,10 @@ from pathlib import Path
 import keras
 
 from training import train
-from training.callbacks import TrainingError
-from training.overrides import names, override
-from training.recipes import RECIPES
+from training.fit.callbacks import TrainingError
+from training.fit.overrides import names, override
+from training.fit.recipes import RECIPES
+from training.fit.run import learn
 
 try:
     import optuna
@@ -82,7 +83,7 @@ def tune(
         pruner: what gives a trial up; after three epochs, one worse than the median.
 
     Raises:
-        training.callbacks.TrainingError: every trial was given up.
+        training.fit.callbacks.TrainingError: every trial was given up.
     """
     options = train.parse(arguments)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +113,7 @@ def tune(
         tried = train.parse([*arguments, *_settings(drawn)])
         tried.out = path.with_suffix(".trials") / f"{trial.number}.h5"
         keras.backend.clear_session()
-        _, history, _, _ = train.learn(tried, [Report(trial)])
+        _, history, _, _ = learn(tried, [Report(trial)])
         return max(row["val_auc"] for row in history)
 
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)

@@ -1,0 +1,16 @@
+"""Where results live: files in memory (the default), or Redis."""
+
+from app.results import Store
+from app.settings import Settings
+from app.stores import files, redis
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that ``settings.results`` names.
+
+    Raises:
+        StartError: the folder is not in memory or not ours alone, or Redis does not answer.
+    """
+    if settings.results.startswith("file://"):
+        return files.open_files(settings)
+    return redis.open_redis(settings)

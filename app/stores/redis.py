@@ -1,0 +1,54 @@
+"""Results in Redis, shared by several machines."""
+
+import secrets
+from typing import Any, ClassVar
+
+import redis
+from cachelib import RedisCache
+
+from app.results import Results, Store, StoreUnavailable
+from app.settings import Settings, StartError
+
+_PREFIX = "molelens:"
+_SECRET_KEY = f"{_PREFIX}secret-key"
+
+
+class RedisResults(Results):
+    """Results in Redis, and beside them the key that signs forms, which all workers share."""
+
+    failures: ClassVar = (redis.RedisError, OSError)
+
+    def __init__(self, client: Any, lifetime: int, secret_key: str) -> None:
+        super().__init__(RedisCache(host=client, key_prefix=f"{_PREFIX}result:"), lifetime)
+        self._client = client
+        self._shares_key = not secret_key
+        self.secret_key = secret_key or self._share(secrets.token_urlsafe(32))
+
+    def check(self) -> None:
+        super().check()
+        # A Redis that lost its memory would give another key to the next worker that starts, and
+        # forms of one would be refused by the other.
+        try:
+            if self._shares_key:
+                self._share(self.secret_key)
+        except redis.RedisError as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def _share(self, key: str) -> str:
+        """Offer a key; the first that was offered holds for all."""
+        self._client.set(_SECRET_KEY, key, nx=True)
+        return str(self._client.get(_SECRET_KEY).decode())
+
+
+def open_redis(settings: Settings) -> Store:
+    client: Any = redis.Redis.from_url(
+        settings.results, socket_timeout=2.0, socket_connect_timeout=2.0
+    )
+    try:
+        results = RedisResults(client, settings.results_seconds, settings.secret_key)
+    except redis.RedisError as error:
+        raise StartError(f"MOLELENS_RESULTS: Redis does not answer: {error}.") from error
+    # What counts for the rate limit knows a socket by another name.
+    socket = settings.results.startswith("unix://")
+    counts = f"redis+{settings.results}" if socket else settings.results
+    return Store(results, results.secret_key, counts)

@@ -1,0 +1,120 @@
+"""One model file and one command on every backend, on several devices, on several hosts."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import painted_set
+import painter
+import pytest
+from serving import ROOT, free_port
+
+from lens import artifact
+
+ANSWER = """
+import sys
+import numpy as np
+from lens import loader
+
+model, _ = loader.load(sys.argv[1])
+answers = model.predict_on_batch(np.load(sys.argv[2]).astype(np.float32))
+np.savez(sys.argv[3], **answers)
+"""
+needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_every_backend_gives_the_answer_of_tensorflow(backend: str, tmp_path: Path) -> None:
+    pytest.importorskip(backend)
+    photos = np.stack([painter.lesion(seed, size=500) for seed in range(2)])
+    np.save(tmp_path / "photos.npy", photos)
+    answers = []
+    for name in ("tensorflow", backend):
+        out = tmp_path / f"{name}.npz"
+        command = [sys.executable, "-c", ANSWER, "models/melanoma.h5", tmp_path / "photos.npy", out]
+        subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": name})
+        answers.append(dict(np.load(out)))
+    reference, others = answers
+    assert reference.keys() == others.keys()
+    for output, values in reference.items():
+        np.testing.assert_allclose(others[output], values, atol=1e-4, err_msg=output)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return painted_set.write(tmp_path_factory.mktemp("data"))
+
+
+def start(manifest: Path, out: Path, **variables: str) -> subprocess.Popen:
+    """One epoch on JAX."""
+    arguments = ("--manifest", str(manifest), "--out", str(out), "--epochs", "1")
+    return painted_set.train(*arguments, KERAS_BACKEND="jax", **variables)
+
+
+def figures(process: subprocess.Popen, run: Path) -> dict[str, float]:
+    """The figures of the epoch, which it has ended when it is killed."""
+    painted_set.wait_for(process, "epoch 1: validation")
+    painted_set.kill(process)
+    return json.loads((run / "state.json").read_text())[0]
+
+
+@pytest.fixture(scope="module")
+def one_device(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    out = tmp_path_factory.mktemp("one") / "m.h5"
+    return figures(start(manifest, out), out.with_suffix(".run"))
+
+
+@needs_jax
+def test_two_devices_give_the_loss_of_one(
+    manifest: Path, one_device: dict[str, float], tmp_path: Path
+) -> None:
+    two = start(manifest, tmp_path / "m.h5", XLA_FLAGS="--xla_force_host_platform_device_count=2")
+    assert figures(two, tmp_path / "m.run") == pytest.approx(one_device, abs=1e-4)
+
+
+@needs_jax
+def test_two_hosts_give_the_loss_of_one_and_end_with_the_same_model(
+    manifest: Path, one_device: dict[str, float], tmp_path: Path
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    hosts = [
+        start(
+            manifest,
+            tmp_path / "m.h5",
+            KERAS_DISTRIBUTION_JOB_ADDRESSES=address,
+            KERAS_DISTRIBUTION_NUM_PROCESSES="2",
+            KERAS_DISTRIBUTION_PROCESS_ID=number,
+            XDG_CACHE_HOME=str(tmp_path),
+        )
+        for number in "01"
+    ]
+    for host in hosts:
+        printed, errors = host.communicate()
+        assert host.returncode == 0, printed + errors
+    history = json.loads((tmp_path / "m.run" / "state.json").read_text())
+    assert history == [pytest.approx(one_device, abs=1e-4)]
+    cards = [artifact.read_card(tmp_path / name) for name in ("m.h5", "m.host1.h5")]
+    assert cards[0].calibrated
+    thresholds = [card.point(None).threshold for card in cards]
+    assert thresholds[0] == pytest.approx(thresholds[1])
+    with (
+        np.load(tmp_path / "m.run" / "best.npz") as one,
+        np.load(tmp_path / "m.host1.run" / "best.npz") as other,
+    ):
+        for name in one.files:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+@needs_jax
+def test_a_batch_that_devices_cannot_share_is_refused_before_training(
+    manifest: Path, tmp_path: Path
+) -> None:
+    three = {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}
+    process = start(manifest, tmp_path / "m.h5", **three)
+    _, error = process.communicate()
+    assert process.returncode == 2
+    assert "batches that 3 devices can share evenly, got 8 images" in error

@@ -1,0 +1,108 @@
+"""What a teacher says of a batch is what it says of those very pixels."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import painter
+import pytest
+
+from lens import artifact, loader
+from lens.card import Card
+from training.datasets.manifest import Row
+from training.fit import distillation
+from training.fit.augmentation import Augmentation
+from training.fit.batches import Batches, Examples
+from training.fit.distillation import IMAGENET, Lessons, NotATeacher
+from training.networks import cnn7, efficientnet_lite0
+from training.networks.efficientnet import teacher
+
+PHOTOS = np.stack([painter.lesion(index, size=500) for index in range(12)])
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("teacher") / "teacher.h5"
+    keras.utils.set_random_seed(0)
+    artifact.save(efficientnet_lite0(), path, Card("efficientnet_lite0"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def taught(fine_tuned: Path) -> Lessons:
+    return Lessons(str(fine_tuned), PHOTOS)
+
+
+@pytest.mark.parametrize("side", [128, 500])
+def test_a_teacher_says_of_pixels_what_its_file_does(taught, fine_tuned, side):
+    pixels = PHOTOS[:2, :side, :side]
+    network = efficientnet_lite0(None)
+    network.set_weights(loader.load(fine_tuned)[0].get_weights())
+    embed = keras.Model(network.input, network.get_layer("embedding").output)
+    embedding = embed.predict_on_batch(pixels.astype(np.float32))
+    probability = network.predict_on_batch(pixels.astype(np.float32))["malignant"]
+
+    said, opinion = taught(pixels)
+    np.testing.assert_allclose(opinion, probability, atol=1e-4)
+    # Principal components are a turn and a shift: a distance can only lose what they drop.
+    assert said.shape == (2, taught.components)
+    distance = np.linalg.norm(embedding[0] - embedding[1])
+    assert 0 < np.linalg.norm(said[0] - said[1]) <= distance + 1e-3
+
+
+def test_among_the_photos_themselves_no_distance_is_lost(taught, fine_tuned):
+    model, _ = loader.load(fine_tuned)
+    embed = keras.Model(model.input, model.get_layer("embedding").output)
+    embedding = embed.predict_on_batch(PHOTOS[:3].astype(np.float32))
+    said, _ = taught(PHOTOS[:3])
+    expected = np.linalg.norm(embedding[:, None] - embedding[None], axis=-1)
+    np.testing.assert_allclose(
+        np.linalg.norm(said[:, None] - said[None], axis=-1), expected, atol=1e-3
+    )
+
+
+def test_imagenets_teacher_embeds_at_half_size_and_knows_nothing_of_lesions():
+    taught = Lessons(IMAGENET, PHOTOS)
+    assert not taught.knows_lesions
+    said, opinion = taught(PHOTOS[:3])
+    assert not opinion.any()
+    half = PHOTOS[:3].reshape(3, 250, 2, 250, 2, 3).mean((2, 4), dtype=np.float32)
+    embedding = teacher().predict_on_batch(half)
+    np.testing.assert_allclose(
+        np.linalg.norm(said[0] - said[1]), np.linalg.norm(embedding[0] - embedding[1]), atol=1e-3
+    )
+
+
+def test_a_batch_brings_what_the_teacher_says_of_its_changed_views(taught):
+    rows = [Row(f"{i}.jpg", "painted", "nevus", i % 2, f"g{i}", "train") for i in range(12)]
+    batches = Batches(
+        Examples(PHOTOS, rows, PHOTOS[:0], taught),
+        weights=np.full(12, 1 / 12),
+        outputs=("malignant", "lesion", "teacher", "opinion"),
+        augmentation=Augmentation(rotation=180, gain=0.3),
+        size=128,
+        batch=4,
+        steps=1,
+        other_share=0.3,
+        graft_share=0.3,
+        seed=0,
+        epoch=0,
+    )
+    pixels, targets, weights = batches[0]
+    embedding, opinion = taught(pixels)
+    np.testing.assert_allclose(targets["teacher"], embedding, atol=1e-4)
+    np.testing.assert_allclose(targets["opinion"], opinion, atol=1e-5)
+    np.testing.assert_array_equal(weights["opinion"], targets["lesion"][:, 0])
+
+
+def test_a_model_of_another_network_cannot_teach(tmp_path):
+    path = tmp_path / "cnn7.h5"
+    artifact.save(cnn7(), path, Card("cnn7"))
+    with pytest.raises(NotATeacher, match=r"expected an efficientnet_lite0, .* got cnn7"):
+        Lessons(str(path), PHOTOS)
+
+
+def test_a_backend_that_cannot_convert_is_refused_in_words(monkeypatch):
+    monkeypatch.setattr(distillation.keras.backend, "backend", lambda: "torch")
+    with pytest.raises(NotATeacher, match="got torch"):
+        Lessons(IMAGENET, PHOTOS)

@@ -1,0 +1,120 @@
+"""A fit of a network of four numbers: what holds for it holds for a large one."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from training.datasets.manifest import Row
+from training.fit.batches import Examples
+from training.fit.callbacks import TrainingError
+from training.fit.loop import Validation, fit, last_weights
+from training.fit.recipes import PAPER, Stage
+
+# Rates that move, callbacks that count epochs, dropout and a running average: all must be resumed.
+RECIPE = dataclasses.replace(
+    PAPER,
+    stages=(Stage(0.5, 16, 4), Stage(0.5, 20, 4)),
+    images_per_epoch=8,
+    rates={"sgd": 0.1},
+    average=0.9,
+)
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends training as Ctrl-C does, within an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.at = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        if epoch == self.at:
+            raise KeyboardInterrupt
+
+
+def learn(folder: Path, rate: float = 0.1, **options: object) -> tuple[keras.Model, list[dict]]:
+    """Train on 8 photos of one grey each for 8 epochs."""
+    keras.utils.set_random_seed(0)
+    pixels = keras.Input((None, None, 3))
+    dropped = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(pixels))
+    malignant = keras.layers.Dense(1, "sigmoid", name="malignant")(dropped)
+    network = keras.Model(pixels, {"malignant": malignant})
+    rows = [Row(f"grey{i}.jpg", "grey", "nevus", i % 2, f"g{i}", "train") for i in range(8)]
+    images = np.stack([np.full((500, 500, 3), 9 * i + 90 * (i % 2), np.uint8) for i in range(8)])
+    history = fit(
+        network,
+        dataclasses.replace(RECIPE, rates={"sgd": rate}),
+        Examples(images, rows, images[:0], None),
+        Validation(images, rows, batch=8),
+        **{
+            "optimizer": "sgd",
+            "epochs": 8,
+            "seed": 0,
+            "folder": folder,
+            "resume": False,
+            **options,
+        },
+    )
+    return network, history
+
+
+def test_a_run_stopped_in_any_stage_resumes_to_the_weights_of_an_unbroken_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, figures = learn(tmp_path / "whole")
+    assert "epoch 8 of 8: " in capsys.readouterr().out
+    broken = tmp_path / "broken"
+    for resume, stop in ((False, 2), (True, 6)):
+        with pytest.raises(KeyboardInterrupt):
+            learn(broken, resume=resume, callbacks=[Stop(stop)])
+        # As if killed while it wrote the next checkpoint.
+        (broken / f"average-{stop + 1}.npz").write_bytes(b"half a file")
+        (broken / f"last-{stop + 1}.weights.h5").write_bytes(b"half a file")
+    resumed, again = learn(broken, resume=True)
+    assert again == figures
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(last_weights(tmp_path / "whole"), last_weights(broken), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with (broken / "log.csv").open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == [str(epoch) for epoch in range(8)]
+    assert not list(broken.glob("*-[1-7].*"))
+
+
+def test_a_loss_that_is_not_a_number_stops_training_and_names_the_images(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) after batch 1") as stopped:
+        learn(tmp_path, rate=float("inf"))
+    assert str(stopped.value).count("grey") == 4
+
+
+def test_more_threads_or_hosts_make_the_same_batches(tmp_path: Path) -> None:
+    from training.fit.batches import Batches
+
+    rows = [Row(f"{i}.jpg", "s", "nevus", i % 2, "", "train") for i in range(4)]
+    images = np.random.default_rng(0).integers(0, 256, (4, 500, 500, 3)).astype(np.uint8)
+
+    def part(host: tuple[int, int]) -> tuple:
+        return Batches(
+            Examples(images, rows, images[:2], None),
+            weights=np.full(4, 0.25),
+            outputs=("malignant", "lesion"),
+            augmentation=PAPER.augmentation,
+            size=32,
+            batch=6,
+            steps=2,
+            other_share=0.5,
+            graft_share=0.5,
+            seed=0,
+            epoch=0,
+            host=host,
+        )[1]
+
+    whole, first, second = part((0, 1)), part((0, 2)), part((1, 2))
+    np.testing.assert_array_equal(whole[0], np.concatenate([first[0], second[0]]))
+    for name in ("malignant", "lesion"):
+        halves = [first[1][name], second[1][name]]
+        np.testing.assert_array_equal(whole[1][name], np.concatenate(halves))

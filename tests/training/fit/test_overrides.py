@@ -1,0 +1,60 @@
+"""Numbers of a recipe are changed by name, and typing errors are refused."""
+
+import pytest
+
+from training.fit.overrides import OverrideError, names, override
+from training.fit.recipes import DEFAULT, RECIPES
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("epochs=3", lambda recipe: recipe.epochs == 3),
+        ("augmentation.rotation=0", lambda recipe: recipe.augmentation.rotation == 0),
+        ("augmentation.flips=false", lambda recipe: recipe.augmentation.flips is False),
+        ("stages.1.batch=16", lambda recipe: recipe.stages[1].batch == 16),
+        ("rates.adam=1e-4", lambda recipe: recipe.rates["adam"] == 1e-4),
+        ("images_per_epoch=none", lambda recipe: recipe.images_per_epoch is None),
+        ("optimizer=sgd", lambda recipe: recipe.optimizer == "sgd"),
+        ("frozen=bn0,conv_stem", lambda recipe: recipe.frozen == ("bn0", "conv_stem")),
+    ],
+)
+def test_a_number_of_any_kind_is_changed_by_its_name(setting, value):
+    assert not value(DEFAULT)
+    assert value(override(DEFAULT, [setting]))
+
+
+def test_nothing_but_what_is_named_changes():
+    changed = override(DEFAULT, ["stages.0.size=128", "epochs=2", "epochs=15"])
+    assert override(changed, ["stages.0.size=256"]) == DEFAULT
+    assert override(DEFAULT, []) == DEFAULT
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_every_number_of_a_recipe_has_a_name(recipe):
+    assert {name.split(".")[0] for name in names(recipe)} == set(vars(recipe))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("epochs", "expected NAME=VALUE"),
+        ("epoch=3", "did you mean epochs?"),
+        ("rotation=3", "did you mean augmentation.rotation?"),
+        ("augmentation.rotatoin=3", "did you mean augmentation.rotation?"),
+        ("stages.2.size=64", r"did you mean stages.\d.size?"),
+        ("xyzzy=1", "it has stages.0.share, "),
+        ("epochs=three", "epochs: expected a whole number from 1 up, got 'three'"),
+        ("epochs=1.5", "expected a whole number"),
+        ("stages.0.batch=0", "expected a whole number from 1 up"),
+        ("weight_decay=-1", "expected a number from 0 up"),
+        ("weight_decay=nan", "expected a number from 0 up"),
+        ("rates.adam=inf", "expected a number from 0 up"),
+        ("cosine=yes", "expected true or false"),
+        ("optimizer=lion", "expected one of sgd, adam, rmsprop"),
+        ("stages.0.share=0.7", "sum to 1.1"),
+    ],
+)
+def test_what_no_recipe_has_is_refused_in_words(setting, message):
+    with pytest.raises(OverrideError, match=message.replace("?", r"\?")):
+        override(DEFAULT, [setting])

@@ -1,0 +1,242 @@
+"""Scoring an archive: from tables and stores, by several processes and hosts, through a kill."""
+
+import csv
+import functools
+import http.server
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import painter
+import pytest
+from serving import ROOT, free_port, wait_until
+
+from lens import artifact
+from training.score import main
+from training.scoring.workers import COLUMNS
+
+DARK = painter.encoded(painter.lesion(size=256))
+PALE = painter.encoded(painter.lesion(colour=painter.PALE, size=256))
+
+
+pytestmark = pytest.mark.usefixtures("converted_once")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(8):
+        (folder / f"{number}.jpg").write_bytes(DARK if number % 2 else PALE)
+    return folder
+
+
+def partial_of(out: Path, model: Path) -> Path:
+    return out.with_name(f"{out.name}.{artifact.sha256(model)[:12]}.partial")
+
+
+def verdicts(out: Path) -> dict[str, str]:
+    with out.open(newline="") as file:
+        return {Path(row["path"]).name: row["verdict"] for row in csv.DictReader(file)}
+
+
+def test_a_killed_run_goes_on_with_the_rows_it_had(
+    tiny_model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(200):
+        (photos / f"more{number:03}.jpg").hardlink_to(photos / "1.jpg")
+    out = tmp_path / "scores.csv"
+    out.write_text("older")
+    arguments = ["--model", str(tiny_model), "--out", str(out), str(photos)]
+    partial = partial_of(out, tiny_model)
+    command = [sys.executable, "-m", "training.score", *arguments]
+    killed = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    wait_until(lambda: partial.exists() and partial.read_text().count("\n") > 1)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    assert out.read_text() == "older"
+    # Judged by now; a second time it would be malignant.
+    (photos / "0.jpg").write_bytes(DARK)
+    assert main(arguments) == 0
+    assert f"of 208 files are in {partial} already" in capsys.readouterr().out
+    found = verdicts(out)
+    assert list(found) == sorted(found) and len(found) == 208
+    assert found["0.jpg"] == "benign"
+    assert not partial.exists()
+
+
+# What another run left of a photo that is malignant, and the verdict after this one.
+LEFT = [
+    ("a whole row", "{path},ok,benign,0.100000,\n", "benign"),
+    ("a row that says why not", "{path},cannot_judge,,,blurred\n", ""),
+    ("half a row", "{path},ok,benign,0.1", "malignant"),
+    ("half a row that ends as whole ones do", '{path},ok,benign\n"', "malignant"),
+    ("a row of a file that was missing", "{path},cannot_judge,,,missing\n", "malignant"),
+    ("a row of a file that was unreadable", "{path},cannot_judge,,,unreadable\n", "malignant"),
+    ("a row of a file not asked for", "elsewhere.jpg,ok,benign,0.1,\n", "malignant"),
+]
+
+
+@pytest.mark.parametrize(("left", "verdict"), [x[1:] for x in LEFT], ids=[x[0] for x in LEFT])
+def test_only_whole_rows_of_files_that_were_read_are_gone_on_with(
+    tiny_model: Path, photos: Path, tmp_path: Path, left: str, verdict: str
+) -> None:
+    out, photo = tmp_path / "scores.csv", photos / "1.jpg"
+    text = ",".join(COLUMNS) + "\n" + left.format(path=photo)
+    partial_of(out, tiny_model).write_text(text)
+    assert main(["--model", str(tiny_model), "--out", str(out), str(photo)]) == 0
+    assert verdicts(out) == {"1.jpg": verdict}
+
+
+def test_rows_of_another_model_are_not_gone_on_with(
+    tiny_model: Path, photos: Path, tmp_path: Path
+) -> None:
+    out, photo = tmp_path / "scores.csv", photos / "1.jpg"
+    text = ",".join(COLUMNS) + f"\n{photo},ok,benign,0.100000,\n"
+    out.with_name("scores.csv.0123456789ab.partial").write_text(text)
+    assert main(["--model", str(tiny_model), "--out", str(out), str(photo)]) == 0
+    assert verdicts(out) == {"1.jpg": "malignant"}
+
+
+@pytest.fixture
+def by_one(tiny_model: Path, photos: Path, tmp_path: Path) -> str:
+    """The table that one process writes of the photos and of what is none."""
+    (photos / "notes.txt").write_text("taken in May")
+    out = tmp_path / "one.csv"
+    assert main(["--model", str(tiny_model), "--out", str(out), str(photos)]) == 0
+    return out.read_text()
+
+
+def test_two_processes_write_the_table_of_one(
+    tiny_model: Path, photos: Path, tmp_path: Path, by_one: str
+) -> None:
+    # A process of its own, as users have it: what a worker runs must not live in __main__.
+    out = tmp_path / "two.csv"
+    arguments = ["--model", str(tiny_model), "--out", str(out), "--processes", "2", str(photos)]
+    subprocess.run([sys.executable, "-m", "training.score", *arguments], cwd=ROOT, check=True)
+    assert out.read_text() == by_one
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """A Dask scheduler on loopback that has no worker."""
+    pytest.importorskip("distributed")
+    port, log = free_port(), tmp_path / "scheduler.log"
+    arguments = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+    process = dask(log, "scheduler", *arguments)
+    wait_until(lambda: "Scheduler at" in log.read_text())
+    yield f"tcp://127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+
+
+def dask(log: Path, *arguments: str) -> subprocess.Popen:
+    with log.open("w") as file:
+        command = [sys.executable, "-m", "dask", *arguments]
+        return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
+
+
+def test_workers_of_a_cluster_write_the_table_of_one(
+    tiny_model: Path, photos: Path, tmp_path: Path, by_one: str, scheduler: str
+) -> None:
+    log, out = tmp_path / "worker.log", tmp_path / "cluster.csv"
+    worker = dask(log, "worker", scheduler, "--nthreads", "1", "--no-dashboard")
+    wait_until(lambda: "Registered to" in log.read_text())
+    try:
+        arguments = ["--model", str(tiny_model), "--out", str(out), "--dask", scheduler]
+        assert main([*arguments, str(photos)]) == 0
+    finally:
+        worker.terminate()
+        worker.wait()
+    assert out.read_text() == by_one
+
+
+def test_a_cluster_without_workers_is_said(
+    tiny_model: Path,
+    photos: Path,
+    tmp_path: Path,
+    scheduler: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["--model", str(tiny_model), "--out", str(tmp_path / "scores.csv")]
+    assert main([*arguments, "--dask", scheduler, str(photos)]) == 2
+    assert f"no worker yet; python -m dask worker {scheduler}" in capsys.readouterr().err
+
+
+@pytest.fixture
+def store(photos: Path) -> Iterator[str]:
+    """The photos behind a web server on loopback."""
+    pytest.importorskip("aiohttp")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=photos)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_store_is_read_as_its_folder_would_be(
+    tiny_model: Path, photos: Path, tmp_path: Path, by_one: str, store: str
+) -> None:
+    out = tmp_path / "scores.csv"
+    (photos / ".hidden.jpg").write_bytes(DARK)
+    assert main(["--model", str(tiny_model), "--out", str(out), f"{store}/"]) == 0
+    assert out.read_text() == by_one.replace(str(photos), store)
+
+
+def test_an_object_that_is_not_in_the_store_is_a_row(
+    tiny_model: Path, photos: Path, tmp_path: Path, store: str
+) -> None:
+    out = tmp_path / "scores.csv"
+    arguments = ["--model", str(tiny_model), "--out", str(out)]
+    assert main([*arguments, f"{store}/nowhere.jpg", f"{store}/1.jpg"]) == 0
+    assert f"{store}/nowhere.jpg,cannot_judge,,,missing\n" in out.read_text()
+
+
+def test_a_table_names_photos_from_its_own_folder_and_in_stores(
+    tiny_model: Path, photos: Path, tmp_path: Path, store: str
+) -> None:
+    table, out = tmp_path / "manifest.csv", tmp_path / "scores.csv"
+    table.write_text(f"source,path\npainted,photos/1.jpg\nweb,{store}/2.jpg\n")
+    assert main(["--model", str(tiny_model), "--out", str(out), "--table", str(table)]) == 0
+    assert verdicts(out) == {"1.jpg": "malignant", "2.jpg": "benign"}
+
+
+WRONG = [
+    ("a protocol nobody knows", ["nothing://photos"], "Protocol not known: nothing"),
+    ("a store that does not answer", ["ftp://127.0.0.1:1/"], "cannot be opened"),
+    ("a table that is not there", ["--table", "nowhere.csv"], "the table cannot be read"),
+    ("a table without paths", ["--table", "pyproject.toml"], "expected a column path, got"),
+    (
+        "a scheduler that is not there",
+        ["--dask", "tcp://127.0.0.1:1", "x.jpg"],
+        "no Dask scheduler",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG]
+)
+def test_what_cannot_be_read_at_all_exits_2_in_one_line(
+    tiny_model: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("distributed")
+    settings = pytest.importorskip("dask.config")
+    with settings.set({"distributed.comm.timeouts.connect": "1s"}):
+        status = main(["--model", str(tiny_model), "--out", str(tmp_path / "x.csv"), *arguments])
+    assert status == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_the_table_is_refused_before_scoring(
+    tiny_model: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--model", str(tiny_model), "--out", str(photos), str(photos)]) == 2
+    assert "expected a file to write, got the folder" in capsys.readouterr().err

@@ -1,0 +1,320 @@
+"""``python -m training.evaluate``: a real model, a painted test split, and what it leaves."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import painter
+import pytest
+from PIL import Image
+
+from lens import artifact
+from lens.images import decode
+from training.datasets.demographics import describe_patients
+from training.datasets.manifest import Row
+from training.evaluate import main
+from training.evaluation import model_card, perturbations
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
+
+
+def write_manifest(path: Path, rows: list[tuple[Any, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        table.writerows(rows)
+
+
+def paint_split(folder: Path) -> Path:
+    """Dermoscopy and phone photos with the sets' tables; dark ones are malignant but for one."""
+    rows, ham, pad = [], ["image_id,age,sex"], ["img_id,age,gender,fitspatrick"]
+    for index in range(12):
+        malignant = index % 2
+        source = "ham10000" if index < 8 else "pad_ufes"
+        # A pale melanoma, which the tiny model cannot find; and a blue one, which it refuses.
+        colour = painter.PALE if index == 1 or not malignant else painter.DARK
+        photo = painter.sea(index) if index == 3 else painter.lesion(index, colour, 300)
+        path = folder / source / "images" / f"{source}_{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(painter.encoded(photo))
+        diagnosis = "melanoma" if malignant else "nevus"
+        rows.append((path, source, diagnosis, malignant, f"{source}:{index}", "test"))
+        sex = ("female", "male")[index % 3 == 0]
+        ham.append(f"{path.stem},{30 if index < 4 else 62},{sex}")
+        pad.append(f"{path.name},50,{sex.upper()},{2.0 if index < 11 else ''}")
+    rows.append((folder / "never_there.jpg", "ham10000", "nevus", 0, "ham10000:t", "train"))
+    (folder / "ham10000" / "HAM10000_metadata.csv").write_text("\n".join(ham))
+    (folder / "pad_ufes" / "metadata.csv").write_text("\n".join(pad))
+    write_manifest(folder / "manifest.csv", rows)
+    others = []
+    for index in range(3):
+        path = folder / f"sea_{index}.jpg"
+        path.write_bytes(painter.encoded(painter.sea(index)))
+        others.append((path, "not_lesion", "not_lesion", 0, f"not_lesion:{index}", "test"))
+    write_manifest(folder / "not_lesion.csv", others)
+    return folder / "manifest.csv"
+
+
+@dataclass(frozen=True)
+class Run:
+    model: Path
+    before: artifact.Card
+    output: str
+    errors: str
+    report: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("evaluate")
+    manifest = paint_split(folder)
+    model = folder / "models" / "tiny.h5"
+    model.parent.mkdir()
+    shutil.copy(tiny_model, model)
+    before = artifact.read_card(model)
+    artifact.write_card(model, before)
+    done = subprocess.run(
+        [sys.executable, "-m", "training.evaluate", model, "--manifest", manifest, "--subset", "4"],
+        cwd=ROOT,
+        env={**os.environ, "XDG_CACHE_HOME": str(tiny_model.parent), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((folder / "models" / "tiny_evaluation" / "figures.json").read_text())
+    return Run(model, before, done.stdout, done.stderr, report)
+
+
+def test_only_the_test_split_is_read(run):
+    # The one row of the train split names a file that is not there.
+    assert run.report["test"]["pooled"]["n"] == 12
+
+
+def test_the_figures_are_pooled_and_per_source(run):
+    sizes = {name: (part["n"], part["malignant"]) for name, part in run.report["test"].items()}
+    assert sizes == {
+        "pooled": (12, 6),
+        "pooled_dermoscopy": (8, 4),
+        "ham10000": (8, 4),
+        "pad_ufes": (4, 2),
+    }
+
+
+def test_a_refused_melanoma_and_a_missed_one_lower_the_sensitivity(run):
+    pooled = run.report["test"]["pooled"]
+    assert pooled["right"] == {"benign": [6, 6], "malignant": [4, 6]}
+    assert pooled["sensitivity"][0] == pytest.approx(4 / 6, abs=1e-4)
+    assert pooled["refused"] == 1
+    assert run.report["reasons"] == {"not_a_lesion": 1}
+
+
+def test_the_papers_table_is_printed_beside_the_papers_own(run):
+    printed = " ".join(run.output.split())  # without the padding of the columns
+    assert "| benign | 4 / 4 (100.0 %) | 6 / 6 (100.0 %) | 85.99 % |" in printed
+    assert "4 / 6 (66.7 %)" in run.output
+    for percent in ("70.38 %", "85.72 %"):
+        assert percent in run.output
+
+
+def test_refusals_are_counted_for_lesions_and_for_other_photographs(run):
+    refused = run.report["refused"]
+    assert refused["pooled_dermoscopy"][0] == pytest.approx(1 / 8)
+    assert refused["pad_ufes"][0] == 0
+    assert refused["not_lesion"][0] == 1
+
+
+def test_each_change_of_the_photo_is_tried_on_the_subset(run):
+    changed = run.report["verdict_changes"]
+    assert len(changed) == 8
+    assert all(found["photos"] == 4 for found in changed.values())
+    # A tiny model that averages the whole photo does not mind a flip.
+    assert changed["left-right flip"]["changed"][0] == 0
+
+
+def test_masking_the_lesion_takes_the_tiny_models_knowledge(run):
+    assert run.report["lesion_masked"]["pooled"][0] < run.report["test"]["pooled"]["auc"][0]
+
+
+def test_patients_are_told_apart_by_the_sets_own_tables(run):
+    counts = {
+        kind: {value: part["n"] for value, part in values.items()}
+        for kind, values in run.report["patients"].items()
+    }
+    assert counts == {
+        "age": {"under 40": 4, "40 to 59": 4, "60 and over": 4},
+        "sex": {"female": 8, "male": 4},
+        "skin tone": {"Fitzpatrick I-II": 3},
+    }
+
+
+def test_the_threshold_is_the_cards_own(run):
+    reported = run.report["model"]["operating_points"]["clinical"]["threshold"]
+    assert reported == run.before.point(None).threshold
+    assert artifact.read_card(run.model).operating_points == run.before.operating_points
+
+
+def test_the_card_in_the_model_file_holds_the_figures_as_the_web_page_reads_them(run):
+    from app.card_display import Figure, found
+
+    card = artifact.read_card(run.model)
+    assert card.metrics["refused"] == run.report["refused"]
+    for name in ("auc", "sensitivity", "specificity", "accuracy"):
+        assert found(card.metrics, name) == Figure(*run.report["test"]["pooled"][name]), name
+
+
+def test_the_model_card_is_written_beside_the_model_with_its_hash_and_figures(run):
+    text = (run.model.parent / "README.md").read_text()
+    assert artifact.sha256(run.model) in text
+    for part in (
+        "not a diagnosis",
+        "ham10000",
+        "tiny_evaluation/roc.png",
+        run.before.command,
+        "It missed 2 of 6 test photos of melanoma",
+    ):
+        assert part in text
+
+
+def test_the_worst_mistakes_are_shown_where_git_does_not_look(run):
+    folder = run.model.parent / "tiny_evaluation" / "mistakes"
+    # The pale melanoma is missed; no benign lesion is called malignant.
+    assert [path.name for path in folder.glob("*.png")] == ["missed.png"]
+    subprocess.run(["git", "init", "-q", run.model.parent], check=True)
+    listed = ["git", "status", "--short", "--untracked-files=all"]
+    seen = subprocess.run(listed, cwd=run.model.parent, capture_output=True, text=True, check=True)
+    assert "roc.png" in seen.stdout
+    assert "mistakes" not in seen.stdout
+
+
+@pytest.mark.parametrize("name", ["roc.png", "confusion.png", "reliability.png"])
+def test_each_picture_is_a_png(run, name):
+    with Image.open(run.model.parent / "tiny_evaluation" / name) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 300
+
+
+WRONG = [
+    ("no such model", ["nowhere.h5", "--manifest", "{manifest}"], "no such file"),
+    ("no such manifest", ["{model}", "--manifest", "nowhere.csv"], "no such manifest"),
+    ("no test split", ["{model}", "--manifest", "{train}"], "expected images in the test split"),
+    ("a file that is gone", ["{model}", "--manifest", "{gone}"], "not readable"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "said"), WRONG, ids=[name for name, *_ in WRONG])
+def test_wrong_input_exits_2_with_one_line_and_writes_nothing(
+    tiny_model, tmp_path, monkeypatch, capsys, name, arguments, said
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
+    model = tmp_path / "tiny.h5"
+    shutil.copy(tiny_model, model)
+    gone = (tmp_path / "gone.jpg", "ham10000", "nevus", 0, "ham10000:1")
+    write_manifest(tmp_path / "gone.csv", [(*gone, "test")])
+    write_manifest(tmp_path / "train.csv", [(*gone, "train")])
+    write_manifest(tmp_path / "manifest.csv", [(*gone, "test")])
+    paths = {name: tmp_path / f"{name}.csv" for name in ("gone", "train", "manifest")}
+    assert main([a.format(model=model, **paths) for a in arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert artifact.sha256(model) == artifact.sha256(tiny_model)
+    assert not (tmp_path / "README.md").exists()
+
+
+def test_a_model_trained_beside_another_split_is_warned_of(
+    tiny_model, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
+    model = tmp_path / "tiny.h5"
+    shutil.copy(tiny_model, model)
+    artifact.write_card(model, replace(artifact.read_card(model), split_hashes={"test": "other"}))
+    path = tmp_path / "lesion.jpg"
+    path.write_bytes(painter.encoded(painter.lesion()))
+    write_manifest(tmp_path / "m.csv", [(path, "folders", "unknown", 1, "folders:1", "test")])
+    arguments = [model, "--manifest", tmp_path / "m.csv", "--out", tmp_path / "out"]
+    assert main(list(map(str, arguments))) == 0
+    assert "another test split" in capsys.readouterr().err
+    assert "the figures may flatter it" in (tmp_path / "README.md").read_text()
+
+
+def test_the_card_of_another_model_is_not_overwritten(tiny_model, tmp_path):
+    shutil.copy(tiny_model, tmp_path / "own.h5")
+    card = artifact.read_card(tiny_model)
+    others = tmp_path / "README.md"
+    others.write_text("# Model card: melanoma.h5\n")
+    assert model_card._place(tmp_path / "own.h5") == tmp_path / "own.md"
+    others.write_text(f"{model_card._head(tmp_path / 'own.h5', card)}\n")
+    assert model_card._place(tmp_path / "own.h5") == others
+
+
+def test_a_grey_photo_of_16_bits_is_changed_as_it_is_decoded():
+    grey = np.random.default_rng(0).integers(10_000, 60_000, (200, 300)).astype(np.uint16)
+    file = BytesIO()
+    Image.fromarray(grey).save(file, "PNG")
+    mirrored = dict(perturbations.changes(file.getvalue()))["left-right flip"]
+    assert np.array_equal(mirrored, decode(file.getvalue())[:, ::-1])
+
+
+def test_what_a_table_does_not_know_is_no_age_and_no_skin_tone(tmp_path):
+    table = "img_id,age,gender,fitspatrick\na.png,nan,FEMALE,nan\nb.png,61,,5.0\n"
+    (tmp_path / "metadata.csv").write_text(table)
+    rows = [Row(str(tmp_path / name), "pad_ufes", "", 0, "", "test") for name in ("a.png", "b.png")]
+    known, other = describe_patients(rows)
+    assert known == {"sex": "female"}
+    assert other == {"age": "60 and over", "skin tone": "Fitzpatrick V-VI"}
+
+
+def test_the_mask_hides_the_middle_and_leaves_the_rim():
+    photo = np.random.default_rng(0).integers(0, 100, (500, 500, 3)).astype(np.uint8)
+    masked = perturbations.mask_lesion(photo)
+    hidden = (masked == perturbations.GREY).all(axis=-1)
+    assert hidden[250, 80:420].all()
+    assert np.array_equal(masked[~hidden], photo[~hidden])
+    assert hidden.mean() == pytest.approx(np.pi / 4 * 0.7**2, abs=0.005)
+
+
+def test_the_hottest_tenth_is_the_places_with_the_most_evidence():
+    heat = np.arange(64.0).reshape(8, 8)
+    assert np.array_equal(perturbations.hottest_tenth(heat), heat >= 58)
+
+
+def test_a_random_tenth_is_as_many_places():
+    heat = np.zeros((8, 8))
+    chosen = perturbations.random_tenth(heat, np.random.default_rng(0))
+    assert chosen.sum() == perturbations.hottest_tenth(heat).sum() == 6
+
+
+def test_covering_a_place_changes_that_place_alone():
+    photo = painter.lesion(size=500)
+    places = np.zeros((8, 8), bool)
+    places[0, 0] = True
+    changed = (perturbations.cover(photo, places) != photo).any(axis=-1)
+    assert changed[:62, :62].mean() > 0.9
+    assert not changed[63:].any()
+    assert not changed[:, 63:].any()
+
+
+def test_a_changed_photo_is_the_photo_changed():
+    pixels = np.random.default_rng(0).integers(40, 200, (20, 20, 3)).astype(np.uint8)
+    photo = np.asarray(Image.fromarray(pixels).resize((500, 500), Image.Resampling.BICUBIC))
+    changed = dict(perturbations.changes(painter.encoded(photo, "PNG")))
+    assert np.array_equal(changed["rotation by 90°"], np.rot90(photo))
+    assert np.array_equal(changed["left-right flip"], photo[:, ::-1])
+    assert np.array_equal(changed["top-bottom flip"], photo[::-1])
+    assert changed["15 % brighter"].mean() == pytest.approx(photo.mean() * 1.15, rel=0.01)
+    assert changed["15 % darker"].mean() == pytest.approx(photo.mean() * 0.85, rel=0.01)
+    for name in ("JPEG quality 50", "resize by 0.7"):
+        difference = np.abs(changed[name].astype(int) - photo).mean()
+        assert 0 < difference < 8, name
+
+
+def test_a_photo_that_becomes_too_small_is_none():
+    tiny = painter.encoded(painter.lesion(size=80), "PNG")
+    assert dict(perturbations.changes(tiny))["resize by 0.7"] is None

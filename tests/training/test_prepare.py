@@ -1,0 +1,566 @@
+"""From published folders to a manifest: what is kept, under which label, in which split."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import bad_files
+import numpy as np
+import painter
+import pytest
+from PIL import Image
+
+from training.datasets import sources
+from training.datasets.splits import assign
+from training.prepare import main
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED = ROOT.parent / "shared" / "data"
+needs_shared_data = pytest.mark.skipif(
+    not SHARED.is_dir() and "CI" not in os.environ, reason="no ../shared/data here"
+)
+
+HAM = "HAM10000_metadata.csv"
+TRUTH = "ISIC_2019_Training_GroundTruth.csv"
+METADATA = "ISIC_2019_Training_Metadata.csv"
+DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
+
+
+def picture(seed: int, side: int = 12) -> Image.Image:
+    """A picture like no other: side x side random patches, 160 pixels square."""
+    patches = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    return Image.fromarray(patches).resize((160, 160), Image.Resampling.BICUBIC)
+
+
+def jpeg(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def put(path: Path, content: bytes | str | int) -> None:
+    """Write bytes, a text, or the picture of a seed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, int):
+        content = jpeg(picture(content))
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def published(folder: Path) -> Path:
+    """The five sets, small, each in its published layout; no two pictures alike."""
+    put(
+        folder / "ham10000" / HAM,
+        "lesion_id,image_id,dx,dx_type,age,sex,localization\n"
+        "HAM_1,ISIC_0000101,mel,histo,50,male,back\n"
+        "HAM_1,ISIC_0000102,mel,histo,50,male,back\n"
+        "HAM_2,ISIC_0000103,akiec,histo,50,male,back\n"
+        "HAM_3,ISIC_0000104,nv,histo,50,male,back\n",
+    )
+    for seed in (101, 102, 103, 104):
+        put(folder / "ham10000" / "HAM10000_images_part_1" / f"ISIC_0000{seed}.jpg", seed)
+    put(
+        folder / "isic2019" / TRUTH,
+        "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,UNK\n"
+        "ISIC_0000201,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,0.0\n"
+        "ISIC_0000202,0,0,0,0,1,0,0,0,0\n"
+        "ISIC_0000203,0,1,0,0,0,0,0,0,0\n",
+    )
+    put(
+        folder / "isic2019" / METADATA,
+        "image,age_approx,anatom_site_general,lesion_id,sex\n"
+        "ISIC_0000201,50,back,MSK4_1,male\n"
+        "ISIC_0000202,50,back,,male\n"
+        "ISIC_0000203,50,back,HAM_3,male\n",
+    )
+    for seed in (201, 202, 203):
+        put(folder / "isic2019" / "images" / f"ISIC_0000{seed}.jpg", seed)
+    put(
+        folder / "siim2020" / "train.csv",
+        "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,"
+        "benign_malignant,target\n"
+        "ISIC_0000301,IP_1,male,50,back,unknown,benign,0\n"
+        "ISIC_0000302,IP_1,male,50,back,melanoma,malignant,1\n"
+        "ISIC_0000303,IP_2,male,50,back,lentigo NOS,benign,0\n",
+    )
+    for seed in (301, 302, 303):
+        put(folder / "siim2020" / "jpeg" / "train" / f"ISIC_0000{seed}.jpg", seed)
+    put(
+        folder / "pad_ufes" / "metadata.csv",
+        "patient_id,lesion_id,diagnostic,img_id\n"
+        "PAT_1,1,ACK,PAT_1_1_1.png\n"
+        "PAT_1,2,NEV,PAT_1_2_2.png\n"
+        "PAT_2,3,BCC,PAT_2_3_3.png\n",
+    )
+    for seed, name in ((401, "PAT_1_1_1"), (402, "PAT_1_2_2"), (403, "PAT_2_3_3")):
+        put(folder / "pad_ufes" / "images" / f"{name}.png", seed)
+    put(
+        folder / "isic_archive" / "metadata.csv",
+        "isic_id,attribution,copyright_license,age_approx,diagnosis_1,diagnosis_2,diagnosis_3,"
+        "fitzpatrick_skin_type,image_type,lesion_id,patient_id,sex\n"
+        "ISIC_0000701,A,CC-0,45,Malignant,Malignant melanocytic proliferations (Melanoma),"
+        '"Melanoma Invasive",II,dermoscopic,IL_1,IP_1,male\n'
+        "ISIC_0000702,A,CC-0,45,Indeterminate,Indeterminate epidermal proliferations,"
+        "Solar or actinic keratosis,,clinical: close-up,IL_2,,male\n"
+        "ISIC_0000703,A,CC-0,45,Benign,Benign melanocytic proliferations,Nevus,,dermoscopic,,,\n"
+        "ISIC_0000704,A,CC-0,45,Malignant,Merkel cell proliferation,,,dermoscopic,,,\n"
+        "ISIC_0000705,A,CC-0,45,Malignant,Malignant epidermal proliferations,"
+        '"Squamous cell carcinoma, Invasive",,TBP tile: close-up,IL_5,,\n'
+        "ISIC_0000706,A,CC-0,45,Indeterminate,Indeterminate melanocytic proliferations,"
+        "Atypical Spitz tumor,,dermoscopic,,,\n"
+        "ISIC_0000707,A,CC-0,45,Benign,,,,RCM: tile,,,\n"
+        "ISIC_0000708,A,CC-0,45,,,,,dermoscopic,,,\n",
+    )
+    for seed in range(701, 709):
+        put(folder / "isic_archive" / f"ISIC_0000{seed}.jpg", seed)
+    put(folder / "folders" / "benign" / "a.jpg", 501)
+    put(folder / "folders" / "malignant" / "deeper" / "b.jpg", 502)
+    put(folder / "not_lesion" / "cat.jpg", 601)
+    put(folder / "not_lesion" / "dog.jpg", 602)
+    return folder
+
+
+LESIONS = ("ham10000", "isic2019", "siim2020", "pad_ufes", "folders")
+
+
+def command(data: Path, out: Path, *names: str) -> list[str]:
+    options = [f"--{name.replace('_', '-')}={data / name}" for name in names or LESIONS]
+    return [*options, "--out", str(out)]
+
+
+def manifest(out: Path, name: str = "manifest.csv") -> list[dict[str, str]]:
+    with (out / name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def by_name(out: Path) -> dict[str, dict[str, str]]:
+    return {Path(row["path"]).stem: row for row in manifest(out)}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return published(tmp_path / "data")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def test_every_layout_gives_its_label_and_its_lesion_or_patient(data: Path, out: Path) -> None:
+    assert main(command(data, out)) == 0
+    read = {
+        name: (row["source"], row["diagnosis"], row["malignant"], row["group"])
+        for name, row in by_name(out).items()
+    }
+    assert read == {
+        "ISIC_0000101": ("ham10000", "melanoma", "1", "ham10000:HAM_1"),
+        "ISIC_0000102": ("ham10000", "melanoma", "1", "ham10000:HAM_1"),
+        "ISIC_0000103": ("ham10000", "akiec", "1", "ham10000:HAM_2"),
+        "ISIC_0000104": ("ham10000", "nevus", "0", "ham10000:HAM_3"),
+        "ISIC_0000201": ("isic2019", "scc", "1", "isic2019:MSK4_1"),
+        "ISIC_0000202": ("isic2019", "bkl", "0", "isic2019:ISIC_0000202"),
+        # A lesion of HAM10000 that ISIC 2019 shows again is still that lesion.
+        "ISIC_0000203": ("isic2019", "nevus", "0", "ham10000:HAM_3"),
+        "ISIC_0000301": ("siim2020", "unknown", "0", "siim2020:IP_1"),
+        "ISIC_0000302": ("siim2020", "melanoma", "1", "siim2020:IP_1"),
+        "ISIC_0000303": ("siim2020", "bkl", "0", "siim2020:IP_2"),
+        "PAT_1_1_1": ("pad_ufes", "akiec", "1", "pad_ufes:PAT_1"),
+        "PAT_1_2_2": ("pad_ufes", "nevus", "0", "pad_ufes:PAT_1"),
+        "PAT_2_3_3": ("pad_ufes", "bcc", "1", "pad_ufes:PAT_2"),
+        "a": ("folders", "unknown", "0", "folders:benign/a.jpg"),
+        "b": ("folders", "unknown", "1", "folders:malignant/deeper/b.jpg"),
+    }
+
+
+def test_a_download_of_the_archives_client_is_read_as_it_lies(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(data, out, "isic_archive", "siim2020")) == 0
+    rows = {name: row for name, row in by_name(out).items() if row["source"] == "isic_archive"}
+    assert {n: (r["diagnosis"], r["malignant"], r["group"]) for n, r in rows.items()} == {
+        # Its patient is SIIM's, whatever set the picture comes from.
+        "ISIC_0000701": ("melanoma", "1", "siim2020:IP_1"),
+        "ISIC_0000702": ("akiec", "1", "isic_archive:IL_2"),
+        "ISIC_0000703": ("nevus", "0", "isic_archive:ISIC_0000703"),
+        "ISIC_0000704": ("unknown", "1", "isic_archive:ISIC_0000704"),
+        "ISIC_0000705": ("scc", "1", "isic_archive:IL_5"),
+    }
+    printed = capsys.readouterr().out
+    assert "left out of isic_archive, diagnosis open: 2 images" in printed
+    assert "left out of isic_archive, not a picture of one lesion: 1 image\n" in printed
+
+
+def test_the_manifest_has_its_columns_and_absolute_paths_that_exist(
+    data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data.parent)
+    main(command(Path("data"), out))
+    header = (out / "manifest.csv").read_text().splitlines()[0]
+    assert header == "path,source,diagnosis,malignant,group,split"
+    assert all(Path(r["path"]).is_absolute() and Path(r["path"]).exists() for r in manifest(out))
+
+
+def test_any_subset_of_the_sets_will_do(data: Path, out: Path) -> None:
+    assert main(command(data, out, "pad_ufes")) == 0
+    assert {row["source"] for row in manifest(out)} == {"pad_ufes"}
+
+
+def test_photographs_of_other_things_stay_out_of_the_lesions(data: Path, out: Path) -> None:
+    assert main(command(data, out, "ham10000", "not_lesion")) == 0
+    assert {row["source"] for row in manifest(out)} == {"ham10000"}
+    others = manifest(out, "not_lesion.csv")
+    assert {(row["source"], row["malignant"], row["group"]) for row in others} == {
+        ("not_lesion", "0", "not_lesion:cat"),
+        ("not_lesion", "0", "not_lesion:dog"),
+    }
+
+
+def test_more_photographs_of_other_things_leave_the_split_of_the_first_as_it_was(
+    data: Path, out: Path, tmp_path: Path
+) -> None:
+    def split() -> dict[str, str]:
+        return {row["group"]: row["split"] for row in manifest(out, "not_lesion.csv")}
+
+    for number in range(9):
+        put(data / "not_lesion" / f"fish_{number}.jpg", 620 + number)
+        put(tmp_path / "planets" / f"{number}.jpg", 640 + number)
+    first = command(data, out, "not_lesion")
+    assert main(first) == 0
+    alone = split()
+    assert main([*first, f"--not-lesion={tmp_path / 'planets'}"]) == 0
+    both = split()
+    assert {group: both[group] for group in alone} == alone
+    assert {group.partition(":")[0] for group in both} == {"not_lesion", "planets"}
+
+
+def test_absent_and_unlisted_images_are_counted_and_not_fatal(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = data / "siim2020" / "jpeg" / "train"
+    (images / "ISIC_0000303.jpg").unlink()
+    put(images / "ISIC_7777777.jpg", 7)
+    put(images / "._ISIC_0000301.jpg", "a shadow file of macOS")
+    assert main(command(data, out, "siim2020")) == 0
+    figures = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("siim2020"))
+    # listed, benign, malignant, present, absent, unlisted
+    assert figures.split()[1:] == ["3", "2", "1", "2", "1", "1"]
+    assert set(by_name(out)) == {"ISIC_0000301", "ISIC_0000302"}
+
+
+def test_of_images_with_equal_pixels_the_first_is_kept(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = picture(501)
+    benign = data / "folders" / "benign"
+    image.save(benign / "a.png")
+    image.save(benign / "z.webp", lossless=True)
+    (benign / "a.jpg").unlink()
+    assert main(command(data, out, "folders")) == 0
+    assert set(by_name(out)) == {"a", "b"}
+    assert "duplicates dropped: 1 (folders 1)" in capsys.readouterr().out
+
+
+def test_copies_called_both_benign_and_malignant_are_all_dropped(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(data / "folders" / "malignant" / "c.jpg", 501)
+    assert main(command(data, out, "folders")) == 0
+    assert set(by_name(out)) == {"b"}
+    assert "disagree on malignant: 2 (folders 2)" in capsys.readouterr().out
+
+
+def test_listed_duplicates_are_dropped_and_their_patients_joined(data: Path, out: Path) -> None:
+    put(
+        data / "siim2020" / DUPLICATES,
+        "image_name_1,image_name_2\nISIC_0000301,ISIC_0000303\nISIC_0000302,ISIC_9999999\n",
+    )
+    put(
+        data / "siim2020" / "train.csv",
+        (data / "siim2020" / "train.csv").read_text()
+        + "ISIC_0000304,IP_2,male,50,back,nevus,benign,0\n",
+    )
+    put(data / "siim2020" / "jpeg" / "train" / "ISIC_0000304.jpg", 304)
+    main(command(data, out, "siim2020"))
+    assert set(by_name(out)) == {"ISIC_0000301", "ISIC_0000302", "ISIC_0000304"}
+    assert by_name(out)["ISIC_0000304"]["group"] == by_name(out)["ISIC_0000301"]["group"]
+
+
+def test_one_archive_name_in_two_sets_is_one_picture(data: Path, out: Path) -> None:
+    smaller = picture(101).resize((90, 90))
+    put(data / "folders" / "malignant" / "ISIC_0000101_downsampled.jpg", jpeg(smaller))
+    main(command(data, out))
+    assert "ISIC_0000101" in by_name(out)
+    assert "ISIC_0000101_downsampled" not in by_name(out)
+
+
+def test_near_duplicates_share_a_group_and_other_pictures_do_not(data: Path, out: Path) -> None:
+    changes: dict[str, Callable[[Image.Image], Image.Image]] = {
+        "smaller": lambda image: image.resize((120, 120)),
+        "brighter": lambda image: image.point(lambda value: min(255, int(value * 1.15) + 5)),
+        "cropped": lambda image: image.crop((1, 1, 159, 159)),
+    }
+    for seed in range(8):
+        put(data / "folders" / "benign" / f"{seed}.jpg", seed)
+        for name, change in changes.items():
+            put(data / "folders" / "benign" / f"{seed}-{name}.jpg", jpeg(change(picture(seed))))
+    main(command(data, out, "folders"))
+    rows = by_name(out)
+    for seed in range(8):
+        assert {rows[f"{seed}-{name}"]["group"] for name in changes} == {rows[f"{seed}"]["group"]}
+    assert len({rows[f"{seed}"]["group"] for seed in range(8)}) == 8
+
+
+def test_pictures_alike_in_outline_but_not_in_detail_are_not_near_duplicates(
+    data: Path, out: Path
+) -> None:
+    outline = np.asarray(picture(1, side=6), float)
+    for seed in (2, 3):
+        detail = np.asarray(picture(seed, side=20), float) - 128
+        mixed = np.clip(outline * 0.8 + detail * 0.1 + 20, 0, 255).astype(np.uint8)
+        put(data / "folders" / "benign" / f"{seed}.jpg", jpeg(Image.fromarray(mixed)))
+    main(command(data, out, "folders"))
+    assert by_name(out)["2"]["group"] != by_name(out)["3"]["group"]
+
+
+def many_groups() -> list[tuple[str, tuple[str, str]]]:
+    """2,000 images of 900 groups in two sources and five diagnoses, three of them rare."""
+    random = np.random.default_rng(3)
+    diagnoses = ("nevus", "melanoma", "bcc", "df", "vasc")
+    images = []
+    for number in range(900):
+        source = ("ham10000", "siim2020")[number % 2]
+        for _ in range(int(random.integers(1, 4))):
+            diagnosis = diagnoses[random.choice(5, p=(0.8, 0.1, 0.04, 0.03, 0.03))]
+            images.append((f"{source}:{number}", (source, diagnosis)))
+    return images
+
+
+def test_each_source_and_diagnosis_is_split_70_15_15() -> None:
+    images = many_groups()
+    splits = assign([group for group, _ in images], [stratum for _, stratum in images], seed=0)
+    totals = Counter(stratum for _, stratum in images)
+    held = Counter((stratum, splits[group]) for group, stratum in images)
+    for stratum, total in totals.items():
+        for split, share in (("train", 0.70), ("val", 0.15), ("test", 0.15)):
+            assert abs(held[stratum, split] - share * total) <= 1 + 0.02 * total, (stratum, split)
+
+
+def test_the_split_depends_on_the_seed_and_not_on_the_order() -> None:
+    images = many_groups()
+    groups, strata = zip(*images, strict=True)
+    backwards = assign(groups[::-1], strata[::-1], seed=0)
+    assert backwards == assign(groups, strata, seed=0)
+    assert backwards != assign(groups, strata, seed=1)
+
+
+def test_the_split_is_the_one_that_every_earlier_version_drew() -> None:
+    # A trained model's test images must stay test images: never change the letters to pass.
+    names = [f"siim2020:IP_{number}" for number in range(24) for _ in range(1 + number % 3)]
+    strata = [("siim2020", ("nevus", "melanoma")[n % 5 == 0]) for n in range(len(names))]
+    splits = assign(names, strata, seed=0)
+    assert (
+        "".join(splits[f"siim2020:IP_{number}"][1] for number in range(24))
+        == "eeerrrrrarrrrrraerrarrar"
+    )
+
+
+def test_the_same_images_and_seed_give_the_same_file_in_any_process(data: Path, out: Path) -> None:
+    written = []
+    for hash_seed in ("1", "2"):
+        subprocess.run(
+            [sys.executable, "-m", "training.prepare", *command(data, out, "siim2020", "folders")],
+            check=True,
+            capture_output=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )
+        written.append((out / "manifest.csv").read_bytes())
+    assert written[0] == written[1]
+
+
+def replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+BAD = [
+    ("a folder that is not there", "ham10000", lambda d: d.rename(d.with_name("moved")), "ham1000"),
+    ("no table", "siim2020", lambda d: (d / "train.csv").unlink(), "expected train.csv"),
+    ("another set", "pad_ufes", lambda d: (d / "metadata.csv").rename(d / HAM), "metadata.csv"),
+    ("no column dx", "ham10000", lambda d: replaced(d / HAM, ",dx,", ",x,"), "missing dx"),
+    ("no column SCC", "isic2019", lambda d: replaced(d / TRUTH, "SCC", "S"), "missing SCC"),
+    ("no lesions", "isic2019", lambda d: replaced(d / METADATA, "lesion_id", "l"), "lesion_id"),
+    ("a new diagnosis", "ham10000", lambda d: replaced(d / HAM, "akiec", "odd"), "'odd'; expected"),
+    (
+        "no class",
+        "isic2019",
+        lambda d: replaced(d / TRUTH, "202,0,0,0,0,1", "202,0,0,0,0,0"),
+        "202",
+    ),
+    ("a wrong target", "siim2020", lambda d: replaced(d / "train.csv", "nant,1", "nant,0"), "302"),
+    ("a cut line", "ham10000", lambda d: replaced(d / HAM, ",nv,histo,50,male,back", ""), "line 5"),
+    ("a table in Latin-1", "ham10000", lambda d: (d / HAM).write_bytes(b"\xe9,\n"), "UTF-8"),
+    (
+        "an older client",
+        "isic_archive",
+        lambda d: replaced(d / "metadata.csv", "diagnosis_1", "benign_malignant"),
+        "missing diagnosis_1",
+    ),
+    (
+        "a new class",
+        "isic_archive",
+        lambda d: replaced(d / "metadata.csv", "45,Malignant,Merkel", "45,Evil,Merkel"),
+        "704: diagnosis_1 'Evil'",
+    ),
+    ("no malignant/", "folders", lambda d: (d / "malignant").rename(d / "bad"), "no malignant/"),
+    ("empty", "not_lesion", lambda d: [p.unlink() for p in d.iterdir()], "expected not_lesion im"),
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "break_it", "words"), [b[1:] for b in BAD], ids=[b[0] for b in BAD]
+)
+def test_wrong_input_is_named_in_one_line(
+    data: Path,
+    out: Path,
+    source: str,
+    break_it: Callable[[Path], object],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    break_it(data / source)
+    assert main(command(data, out, source)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prepare: ") and words in line and "expected" in line
+    assert str(data / source) in line
+    assert not list(out.glob("*"))
+
+
+def test_a_folder_with_none_of_the_listed_images_is_wrong(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "siim2020" / "jpeg").rename(data / "elsewhere")
+    assert main(command(data, out, "siim2020")) == 2
+    assert "none of the 3 images its table lists" in capsys.readouterr().err
+
+
+def test_out_must_be_a_folder(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "file", "")
+    assert main(command(data, tmp_path / "file", "folders")) == 2
+    assert f"{tmp_path / 'file'}: expected a folder" in capsys.readouterr().err
+
+
+UNREADABLE = [case for case in bad_files.TABLE if case[3] not in ("too_small", "too_many_pixels")]
+
+
+@pytest.mark.parametrize(("content", "code"), [(c[1], c[3]) for c in UNREADABLE], ids=lambda _: "")
+def test_an_unreadable_image_stops_the_run_and_is_named(
+    data: Path, out: Path, content: bytes, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = data / "folders" / "benign" / "bad.jpg"
+    put(bad, content)
+    assert main(command(data, out, "folders")) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert f"{bad} ({code.replace('_', ' ')})" in message and "expected whole JPEG" in message
+    assert not (out / "manifest.csv").exists()
+
+
+def test_several_unreadable_images_are_named_at_once(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(7):
+        put(data / "folders" / "benign" / f"bad{number}.jpg", "no photo")
+    main(command(data, out, "folders"))
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert [f"bad{number}.jpg" in message for number in range(7)] == [True] * 5 + [False] * 2
+    assert "and 2 more" in message
+
+
+def test_photos_the_network_cannot_take_for_their_size_are_left_out_and_named(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(data / "folders" / "benign" / "tiny.jpg", painter.encoded(painter.lesion(size=32)))
+    assert main(command(data, out, "folders")) == 0
+    assert set(by_name(out)) == {"a", "b"}
+    assert "tiny.jpg (too small)" in capsys.readouterr().out
+
+
+def test_who_reads_the_old_manifest_meanwhile_reads_it_whole(data: Path, out: Path) -> None:
+    main(command(data, out, "folders"))
+    before = (out / "manifest.csv").read_text()
+    with (out / "manifest.csv").open() as reader:
+        main(command(data, out))
+        assert reader.read() == before
+    assert (out / "manifest.csv").read_text() != before
+
+
+def test_a_file_name_that_no_manifest_can_hold_is_named(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.rename(
+        data / "folders" / "benign" / "a.jpg", os.fsencode(data) + b"/folders/benign/\xe9.jpg"
+    )
+    assert main(command(data, out, "folders")) == 2
+    assert "\\xe9.jpg: expected a file name in UTF-8" in capsys.readouterr().err
+
+
+def test_a_failed_run_leaves_the_manifest_that_was_there(data: Path, out: Path) -> None:
+    main(command(data, out, "folders"))
+    before = (out / "manifest.csv").read_bytes()
+    put(data / "folders" / "benign" / "bad.jpg", "no photo")
+    assert main(command(data, out, "folders")) == 2
+    assert (out / "manifest.csv").read_bytes() == before
+    assert {path.name for path in out.iterdir()} == {"manifest.csv", "manifest.html"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "x"], "expected at least one of --ham10000"),
+        (["--folders", "x"], "--out"),
+        (["--folders", "x", "--out", "x", "--seeds", "1"], "--seeds"),
+        (["--fold", "x", "--out", "x"], "--fold"),
+        (["--folders", "x", "--out", "x", "--seed", "one"], "invalid int"),
+    ],
+)
+def test_arguments_are_strict(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+@needs_shared_data
+@pytest.mark.parametrize(
+    ("name", "benign", "malignant", "melanoma"),
+    [
+        ("ham10000", 6827, 1678, 954),
+        ("isic2019", 1779, 446, 446),
+        ("siim2020", 32542, 584, 584),
+        ("pad_ufes", 198, 217, 15),
+    ],
+)
+def test_the_real_tables_read_as_published(
+    name: str, benign: int, malignant: int, melanoma: int
+) -> None:
+    records = getattr(sources, f"read_{name}")(SHARED / name).records
+    assert Counter(record.malignant for record in records) == {0: benign, 1: malignant}
+    assert sum(record.diagnosis == "melanoma" for record in records) == melanoma
+
+
+@needs_shared_data
+def test_the_real_siim_set_has_its_patients_and_listed_duplicates() -> None:
+    siim = sources.read_siim2020(SHARED / "siim2020")
+    assert len({record.group for record in siim.records}) == 2056
+    assert len(siim.duplicates) == 425
+    assert sum(record.path is not None for record in siim.records) == 1804

@@ -1,0 +1,427 @@
+"""From a manifest to a model file, on painted lesions: dark spots are malignant, pale ones not."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import painter
+import pytest
+from serving import small_disk
+
+from lens import artifact, images, loader
+from lens.card import OperatingPoint, for_all_kinds
+from lens.images import decode
+from lens.verdict import Measurement
+from training import networks, recalibrate, train
+from training.datasets.manifest import COLUMNS, ManifestError, Row, read_manifest
+from training.fit import batches, calibration, lesion_head, recipes, run
+from training.fit.augmentation import Augmentation, graft
+from training.fit.negatives import cut_skin
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 painted lesions, half of them malignant, and 4 pictures of the sea."""
+    folder = tmp_path_factory.mktemp("data")
+    lesions, others = [], []
+    for index in range(48):
+        malignant = index % 2
+        colour = painter.DARK if malignant else painter.PALE
+        path = folder / f"lesion{index}.jpg"
+        path.write_bytes(painter.encoded(painter.lesion(index, colour, 256)))
+        diagnosis = "melanoma" if malignant else "nevus"
+        split = ("train", "train", "train", "train", "val", "test")[index // 2 % 6]
+        lesions.append([path.name, "painted", diagnosis, malignant, f"g{index}", split])
+    for index in range(4):
+        path = folder / f"sea{index}.jpg"
+        path.write_bytes(painter.encoded(painter.sea(index, 256)))
+        others.append([path.name, "not_lesion", "not_lesion", 0, f"s{index}", "train"])
+    for name, rows in (("manifest.csv", lesions), ("not_lesion.csv", others)):
+        with (folder / name).open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+    return folder / "manifest.csv"
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default recipe, cut to two small stages of two steps an epoch."""
+    short = recipes.Recipe(
+        **{
+            **vars(recipes.DEFAULT),
+            "stages": (recipes.Stage(0.5, 64, 8), recipes.Stage(0.5, 96, 8)),
+            "images_per_epoch": 16,
+        }
+    )
+    monkeypatch.setitem(recipes.RECIPES, "default", short)
+    monkeypatch.setattr(lesion_head, "NONSENSE", 8)
+    monkeypatch.setattr(lesion_head, "SKIN", 8)
+
+
+@pytest.mark.usefixtures("quick")
+def test_training_writes_a_calibrated_model_with_its_card_and_curves(
+    manifest: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.h5"
+    assert train.main(["--manifest", str(manifest), "--out", str(out), "--epochs", "2"]) == 0
+    card = artifact.read_card(out)
+    assert card.calibrated
+    assert 0 < card.point("clinical").threshold < 1
+    assert card.point("clinical").lesion_threshold is not None
+    assert card.training_data["images_and_malignant"]["painted"]["train"] == [32, 16]
+    assert len(card.split_hashes["test"]) == 64
+    assert (tmp_path / "m_curves.png").stat().st_size > 10_000
+
+
+def test_a_run_that_never_finished_an_epoch_cannot_be_resumed(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--manifest", str(manifest), "--out", str(tmp_path / "m.h5"), "--resume"]
+    assert train.main(arguments) == 2
+    assert "no finished epoch to resume" in capsys.readouterr().err
+
+
+def test_the_card_of_a_resumed_run_names_the_whole_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "--seed", "3", "--resume"])
+    card = run._card(train.parse(["--seed", "3", "--resume"]), [])
+    assert card.command == "python -m training.train --seed 3"
+
+
+def test_the_papers_recipe_trains_the_papers_network(manifest: Path, tmp_path: Path) -> None:
+    out = tmp_path / "paper.h5"
+    arguments = ["--manifest", str(manifest), "--out", str(out), "--network", "cnn_v1"]
+    assert train.main([*arguments, "--recipe", "paper", "--epochs", "1"]) == 0
+    assert artifact.read_card(out).name == "cnn_v1"
+
+
+def test_training_reads_exactly_what_serving_decodes(manifest: Path, tmp_path: Path) -> None:
+    rows = read_manifest(manifest)[:4]
+    for _ in ("filled", "reopened"):
+        images = batches.open_images(rows, tmp_path)
+        for row, image in zip(rows, images, strict=True):
+            assert np.array_equal(image, decode(Path(row.path).read_bytes()))
+
+
+def test_pixels_that_another_decoder_made_are_not_learned_from(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_manifest(manifest)[:2]
+    batches.open_images(rows, tmp_path)
+    black = np.zeros((500, 500, 3), np.uint8)
+    monkeypatch.setattr(batches, "decode", lambda encoded: black)
+    assert batches.open_images(rows, tmp_path).any()
+    monkeypatch.setattr(images, "version", lambda package: "0.1")
+    assert not batches.open_images(rows, tmp_path).any()
+
+
+def test_a_disk_without_room_is_told_before_training(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "small", 4_000_000) as folder:
+        for source in manifest.parent.glob("*.[cj]*"):
+            (folder / source.name).write_bytes(source.read_bytes())
+        assert train.main(["--manifest", str(folder / "manifest.csv"), "--epochs", "1"]) == 2
+        said = capsys.readouterr().err
+        assert "cache: expected 24 MB of room" in said
+        assert not list(folder.glob("cache/*.npy"))
+
+
+def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path: Path) -> None:
+    rows = read_manifest(manifest)
+    examples = batches.Examples(batches.open_images(rows, tmp_path), rows, np.zeros((0,)), None)
+
+    def batch(seed: int, epoch: int, index: int) -> np.ndarray:
+        return batches.Batches(
+            examples,
+            weights=batches.sampling_weights(rows),
+            outputs=("malignant",),
+            augmentation=recipes.DEFAULT.augmentation,
+            size=64,
+            batch=4,
+            steps=2,
+            other_share=0.0,
+            graft_share=0.0,
+            seed=seed,
+            epoch=epoch,
+        )[index][0]
+
+    first = batch(0, 0, 0)
+    assert np.array_equal(first, batch(0, 0, 0))
+    for other in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        assert not np.array_equal(first, batch(*other))
+
+
+def test_each_source_is_drawn_alike_in_both_classes_and_small_ones_more_than_their_share() -> None:
+    def rows(source: str, malignant: int, count: int) -> list[Row]:
+        return [Row("", source, "", malignant, "", "train")] * count
+
+    every = [
+        row
+        for source, counts in (("large", (900, 400)), ("small", (800, 4)))
+        for malignant, count in enumerate(counts)
+        for row in rows(source, malignant, count)
+    ]
+    weights = batches.sampling_weights(every)
+    parts = [part.sum() for part in np.split(weights, [900, 1300, 2100])]
+    assert parts == pytest.approx([0.5 * 20 / 22, 0.5 * 20 / 22, 0.5 * 2 / 22, 0.5 * 2 / 22])
+
+
+def test_a_graft_keeps_the_lesion_and_takes_the_surroundings_of_another_photo() -> None:
+    dark, pale = (np.full((500, 500, 3), level, np.uint8) for level in (40, 220))
+    grafted = graft(dark, pale)
+    assert (grafted[150:350, 150:350] == 40).all()
+    assert (grafted[:20] == 220).all()
+    assert (grafted[:, -20:] == 220).all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_bare_skin_is_cut_only_where_a_corner_shows_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    skin = np.full((500, 500, 3), (224, 172, 150), np.uint8)
+    photo = skin.copy()
+    photo[150:350, 150:350] = (90, 50, 40)
+    cuts = [cut for cut in (cut_skin(photo, rng) for _ in range(20)) if cut is not None]
+    assert cuts
+    for cut in cuts:
+        assert cut.shape == (500, 500, 3)
+        np.testing.assert_allclose(cut.mean(axis=(0, 1)), skin[0, 0], atol=2)
+
+    uneven, dark = photo.copy(), photo.copy()
+    uneven[::8] = (120, 80, 60)
+    dark[:] //= 3
+    for other in (skin, uneven, dark):
+        assert not any(cut_skin(other, rng) is not None for _ in range(20))
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_fine_tuned_teacher_teaches_ours(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = recipes.RECIPES["default"]
+    fine_tune = replace(quick, frozen=recipes.FINE_TUNE.frozen)
+    monkeypatch.setitem(recipes.RECIPES, "finetune", fine_tune)
+    taught = ["--manifest", str(manifest), "--epochs", "1"]
+    teacher = tmp_path / "teacher.h5"
+    network = ["--network", "efficientnet_lite0", "--recipe", "finetune"]
+    assert train.main([*taught, *network, "--out", str(teacher)]) == 0
+
+    model, card = loader.load(teacher)
+    fresh = networks.efficientnet_lite0()
+    moved = {
+        layer.name
+        for layer, before in zip(model.layers, fresh.layers, strict=True)
+        if any(
+            not np.allclose(a, b)  # the running average rounds even what stands still
+            for a, b in zip(layer.get_weights(), before.get_weights(), strict=True)
+        )
+    }
+    assert card.views == 8
+    assert "conv_head" in moved
+    assert not [name for name in moved if name.startswith(recipes.FINE_TUNE.frozen)]
+
+    student = tmp_path / "student.h5"
+    assert train.main([*taught, "--teacher", str(teacher), "--out", str(student)]) == 0
+    history = json.loads((tmp_path / "student.run" / "state.json").read_text())
+    assert {"teacher_loss", "opinion_loss"} <= history[0].keys()
+
+
+@pytest.mark.usefixtures("quick")
+def test_training_can_start_from_a_model(manifest: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first.h5"
+    artifact.save(networks.cnn7(), first, artifact.Card("cnn7"))
+    network = networks.cnn7(None)
+    run._start_from(first, network)
+    for mine, given in zip(network.get_weights(), loader.load(first)[0].get_weights(), strict=True):
+        assert np.array_equal(mine, given)
+    arguments = ["--manifest", str(manifest), "--start", str(first), "--epochs", "1"]
+    assert train.main([*arguments, "--out", str(tmp_path / "second.h5")]) == 0
+
+
+def test_training_starts_from_no_model_of_another_network(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.h5"
+    artifact.save(networks.efficientnet_lite0(), other, artifact.Card("efficientnet_lite0"))
+    assert train.main(["--manifest", str(manifest), "--start", str(other)]) == 2
+    assert "expected cnn7 to start from, got efficientnet_lite0" in capsys.readouterr().err
+
+
+def test_no_augmentation_at_full_size_leaves_the_image_as_it_is() -> None:
+    image = decode(painter.encoded(painter.lesion()))
+    assert np.array_equal(Augmentation()(image, np.random.default_rng(0), 500), image)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
+    manifest: Path, tmp_path: Path
+) -> None:
+    before, after = tmp_path / "before.h5", tmp_path / "after.h5"
+    points = for_all_kinds(OperatingPoint(threshold=0.123))
+    command = "python -m training.train --seed 9"
+    card = artifact.Card("cnn7", operating_points=points, command=command)
+    artifact.save(networks.cnn7(), before, card)
+    arguments = [str(before), "--out", str(after), "--manifest", str(manifest)]
+    assert recalibrate.main(arguments) == 0
+
+    (old, _), (new, card) = loader.load(before), loader.load(after)
+    changed = {
+        layer.name
+        for layer, was in zip(new.layers, old.layers, strict=True)
+        if [w.tobytes() for w in layer.get_weights()] != [w.tobytes() for w in was.get_weights()]
+    }
+    assert changed == {"lesion", "heat_map"}
+    kernels = [model.get_layer("heat_map").get_weights()[0] for model in (old, new)]
+    assert np.array_equal(*kernels)
+    assert (card.calibrated, card.views, len(card.margins)) == (True, 8, 2)
+    assert card.operating_points != points
+    assert card.command.splitlines()[0] == "python -m training.train --seed 9"
+    assert "training.recalibrate" in card.command.splitlines()[1]
+
+
+def test_recalibrating_without_other_photographs_keeps_what_was_learned_of_them(
+    manifest: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "manifest.csv"
+    alone.write_text(manifest.read_text().replace("lesion", f"{manifest.parent}/lesion"))
+    before, after = tmp_path / "before.h5", tmp_path / "after.h5"
+    artifact.save(networks.cnn7(), before, artifact.Card("cnn7"))
+    arguments = [str(before), "--out", str(after), "--manifest", str(alone)]
+    assert recalibrate.main(arguments) == 0
+    (old, _), (new, card) = loader.load(before), loader.load(after)
+    lesion = [model.get_layer("lesion").get_weights()[0] for model in (old, new)]
+    assert np.array_equal(*lesion)
+    assert card.calibrated
+
+
+def test_a_test_split_that_a_parent_may_have_learned_from_is_not_called_set_aside(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_manifest(manifest)
+    alike, other = tmp_path / "alike.h5", tmp_path / "other.h5"
+    for path, hashes in ((alike, run.set_aside(rows, [])), (other, {"test": "0" * 64})):
+        artifact.save(networks.cnn7(), path, artifact.Card("cnn7", split_hashes=hashes))
+    assert set(run.set_aside(rows, [None, alike])) == {"train", "val", "test"}
+    assert not capsys.readouterr().err
+    assert set(run.set_aside(rows, [alike, other])) == {"train", "val"}
+    assert f"WARNING: {other} was trained beside another test split" in capsys.readouterr().err
+
+
+def test_a_model_of_another_kind_is_not_recalibrated(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.h5"
+    artifact.save(networks.cnn7(), path, artifact.Card("own"))
+    arguments = [str(path), "--out", str(tmp_path / "n.h5"), "--manifest", str(manifest)]
+    assert recalibrate.main(arguments) == 2
+    assert "expected a network of training.train (cnn_v1," in capsys.readouterr().err
+
+
+def test_flips_mirror_the_image_to_the_pixel() -> None:
+    image = decode(painter.encoded(painter.lesion()))
+    mirrored = [image[::y, ::x].tobytes() for y in (1, -1) for x in (1, -1)]
+    flips = Augmentation(flips=True)
+    seen = {flips(image, np.random.default_rng(seed), 500).tobytes() for seed in range(20)}
+    assert seen == set(mirrored)
+
+
+def test_half_the_size_is_the_mean_of_boxes_as_in_validation() -> None:
+    image = decode(painter.encoded(painter.lesion()))
+    small = Augmentation()(image, np.random.default_rng(0), 250).astype(float)
+    assert np.abs(small - image.reshape(250, 2, 250, 2, 3).mean(axis=(1, 3))).max() <= 0.5
+
+
+def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-(logits - 1) / 0.5))).astype(int)
+    temperature, offset = calibration.fit_platt(logits, labels)
+    assert temperature == pytest.approx(0.5, abs=0.05)
+    assert offset == pytest.approx(-1, abs=0.1)
+
+
+def test_a_perfect_separation_still_has_a_temperature() -> None:
+    logits, labels = np.array([-3.0, -2, 2, 3]), np.array([0, 0, 1, 1])
+    temperature, _ = calibration.fit_platt(logits, labels)
+    assert 0.5 < temperature < 10
+
+
+def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:
+    labels = np.array([1] * 40 + [0] * 60)
+    probabilities = np.linspace(0, 1, 100)[::-1]
+    threshold = calibration.threshold_at(probabilities, labels, 0.95)
+    assert (probabilities[labels == 1] >= threshold).mean() == pytest.approx(0.95)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_threshold_is_below_the_lesion_that_sets_it_and_counts_refused_ones_as_missed(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = read_manifest(manifest)[:40]
+    logits = np.linspace(-2, 2, 40)
+    # Of 20 malignant lesions one may be missed; the second highest of all is refused.
+    lesions = np.where(np.arange(40) == 37, 0.1, 0.9)
+    said = [
+        Measurement(np.full(8, logit), np.full(8, lesion), None)
+        for logit, lesion in zip(logits, lesions, strict=True)
+    ]
+    monkeypatch.setattr(calibration, "measure_all", lambda *_: said)
+    monkeypatch.setattr(calibration, "fit_platt", lambda *_: (1.0, 0.0))
+    monkeypatch.setattr(calibration, "FALSE_REFUSALS", {"dermoscopy": 0.05, "other": 0.05})
+    images = batches.open_images(rows, tmp_path / "cache")
+    card = artifact.Card("cnn7")
+    card = calibration.calibrate(networks.cnn7(), card, tmp_path / "m.h5", images, rows)
+    lowest = logits[[row.malignant == 1 for row in rows]].min()
+    assert card.point(None).threshold_logit == pytest.approx(lowest - calibration.ROUNDING)
+
+
+def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() -> None:
+    logits = np.random.default_rng(0).normal(0, 1, (10_000, 8))
+    margins = calibration.margins(logits)
+    # Of a mean of k among 8 alike: the difference has the variance 1 / k - 1 / 8.
+    assert margins == pytest.approx([2.576 * np.sqrt(1 / k - 1 / 8) for k in (2, 4)], rel=0.05)
+    assert calibration.margins(logits[:, :1]) == ()
+
+
+def test_a_few_photos_of_another_kind_are_refused_no_more_than_the_many() -> None:
+    said = {"ham10000": np.linspace(0.9, 1, 1000), "pad_ufes": np.linspace(0.6, 1, 50)}
+    measured = [
+        Measurement(np.zeros(1), np.array([one]), None) for share in said.values() for one in share
+    ]
+    rows = [Row("", source, "", 0, "", "val") for source in said for _ in said[source]]
+    threshold = calibration._lesion_threshold(measured, rows)
+    refused = {source: (share < threshold).mean() for source, share in said.items()}
+    assert refused == {"ham10000": 0, "pad_ufes": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no such manifest"),
+        ("path,source\n", "missing diagnosis,group,malignant,split"),
+        (
+            ",".join(COLUMNS) + "\na.jpg,s,nevus,maybe,g,train\n",
+            "line 2: expected malignant 0 or 1",
+        ),
+        (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g,dev\n", "split train, val or test"),
+        (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g,train\n", "benign and malignant images"),
+    ],
+)
+def test_each_unfit_manifest_is_refused_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, words: str
+) -> None:
+    path = tmp_path / "manifest.csv"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ManifestError, match=words):
+        run.train(train.parse(["--manifest", str(path)]))
+    assert train.main(["--manifest", str(path)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_training_without_data_says_in_two_lines_how_to_get_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train.main([]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2

@@ -1,0 +1,1 @@
+"""Published data sets to one manifest with leak-free splits."""

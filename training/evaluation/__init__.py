@@ -1,0 +1,1 @@
+"""How good a model is: figures, plots, tables, the model card."""

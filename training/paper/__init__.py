@@ -1,0 +1,1 @@
+"""The paper's experiment: its published figures, its runs, and the report."""

@@ -1,0 +1,86 @@
+"""Curves of all runs of ``training.reproduce``, in one picture and one style."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from training.plotting import INK, TRAIN, VALIDATION, plt
+
+_PANELS = {
+    "version 1.0": ("cnn_v1",),
+    "version 2.0, three stages": ("cnn_v2", "stage_2", "stage_3"),
+    "version 3.0": ("cnn_v3",),
+    "version 2.0, Adam": ("adam",),
+    "version 2.0, RMSprop": ("rmsprop",),
+    "version 2.0, Adam at a tenth": ("adam_tenth",),
+    "version 1.0, 12 benign to 1": ("imbalanced",),
+    "our way": ("ours",),
+}
+_GRID = "#dfe3e8"
+
+
+def plot_runs(results: dict[str, dict[str, Any]], path: Path) -> None:
+    """Training and validation accuracy of each run over its epochs, and the staged run's rate."""
+    figure, axes = plt.subplots(3, 3, figsize=(10.5, 8), layout="constrained")
+    for axis, (title, names) in zip(axes.flat, _PANELS.items(), strict=False):
+        stages = [results[name]["history"] for name in names if name in results]
+        _accuracy(axis, title, stages)
+    axes.flat[0].legend(frameon=False, loc="lower right", fontsize=8)
+    _rate(
+        axes.flat[-1],
+        [
+            results[name]["history"]
+            for name in _PANELS["version 2.0, three stages"]
+            if name in results
+        ],
+    )
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def training_accuracy(row: dict[str, float]) -> float:
+    """Of an epoch; Keras names it after the output where a network has several."""
+    return row["malignant_accuracy"] if "malignant_accuracy" in row else row["accuracy"]
+
+
+def _accuracy(axis: Axes, title: str, stages: list[list[dict]]) -> None:
+    rows = [row for stage in stages for row in stage]
+    epochs = range(1, len(rows) + 1)
+    training = [training_accuracy(row) for row in rows]
+    validation = [row["val_accuracy"] for row in rows]
+    marker = "." if len(rows) < 20 else ""  # A single epoch makes no line.
+    axis.plot(epochs, training, color=TRAIN, label="training (augmented)", marker=marker)
+    axis.plot(epochs, validation, color=VALIDATION, label="validation", marker=marker)
+    _stage_starts(axis, stages)
+    axis.set(title=title, ylim=(0, 1), xlabel="epoch", ylabel="accuracy")
+    axis.set_xlim(0.5, max(len(rows), 1) + 0.5)
+    if not rows:
+        axis.text(0.5, 0.5, "still to run", transform=axis.transAxes, ha="center", color=TRAIN)
+    _calm(axis)
+
+
+def _rate(axis: Axes, stages: list[list[dict]]) -> None:
+    rates = [row["learning_rate"] for stage in stages for row in stage]
+    axis.plot(range(1, len(rates) + 1), rates, color=INK, drawstyle="steps-mid", marker=".")
+    _stage_starts(axis, stages)
+    axis.set(title="learning rate of the three stages", xlabel="epoch", yscale="log")
+    axis.set_xlim(0.5, max(len(rates), 1) + 0.5)
+    if rates:  # A rate that never fell would lie on the frame.
+        axis.set_ylim(min(rates) / 3, max(rates) * 3)
+    _calm(axis)
+
+
+def _stage_starts(axis: Axes, stages: list[list[dict]]) -> None:
+    done = 0
+    for stage in stages[:-1]:
+        done += len(stage)
+        axis.axvline(done + 0.5, color=_GRID, linewidth=1)
+
+
+def _calm(axis: Axes) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(color=_GRID, linewidth=0.5)
+    axis.set_axisbelow(True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
