@@ -43,9 +43,12 @@ def write(network: Network, folder: Path) -> None:
     openvino = model_cache.load_openvino()
     folder.mkdir()
     xml = folder / model_cache.FILES[0]
+    keras_function = _traced(network)
     # Weights stay float32 on disk: half precision would cost exactness to save a few MB.
-    openvino.save_model(to_openvino(network), xml, compress_to_fp16=False)
-    precision, difference = choose_precision(network, xml)
+    openvino.save_model(to_openvino(keras_function), xml, compress_to_fp16=False)
+    # Nobody has measured what bf16 does to the figures of a network that is not ours.
+    precisions = model_cache.precisions() if network.own else ["f32"]
+    precision, difference = choose_precision(keras_function, xml, precisions)
     record = {
         "precision": precision,
         "difference": difference,
@@ -54,10 +57,16 @@ def write(network: Network, folder: Path) -> None:
     (folder / model_cache.RECORD).write_text(json.dumps(record))
 
 
-def to_openvino(network: Network) -> "openvino.Model":
-    """The network for one uint8 image (1, 500, 500, 3), outputs named as Keras names them."""
+def _traced(network: Network) -> Any:
+    """The network as a TensorFlow function of one photo, float32 (1, 500, 500, 3)."""
     import tensorflow as tf
 
+    pixels = tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32, name="pixels")
+    return tf.function(network, input_signature=[pixels], autograph=False)
+
+
+def to_openvino(keras_function: Any) -> "openvino.Model":
+    """The network for one uint8 image (1, 500, 500, 3), outputs named as Keras names them."""
     openvino = model_cache.load_openvino()
     # The converter reports each use to an analytics service; without this package, it does not
     # (openvino/tools/ovc/telemetry_utils.py).
@@ -65,10 +74,8 @@ def to_openvino(network: Network) -> "openvino.Model":
     from openvino.frontend.tensorflow import ConversionExtension
     from openvino.tools.ovc import convert_model
 
-    pixels = tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32, name="pixels")
     converted = convert_model(
-        tf.function(network, input_signature=[pixels], autograph=False),
-        extension=[ConversionExtension("ScaleAndTranslate", _resize)],
+        keras_function, extension=[ConversionExtension("ScaleAndTranslate", _resize)]
     )
     # Bytes go in as they are: the cast runs inside the graph, and Python copies nothing.
     steps = openvino.preprocess.PrePostProcessor(converted)
@@ -93,18 +100,17 @@ def _resize(node: Any) -> Any:
     return resized.outputs()
 
 
-def choose_precision(network: Network, xml: Path) -> tuple[str, float]:
-    """The best precision whose answers are close enough to Keras's; else the closest.
+def choose_precision(keras_function: Any, xml: Path, precisions: list[str]) -> tuple[str, float]:
+    """The first precision whose answers are close enough to Keras's; else the closest.
 
     Returns:
         "bf16" or "f32", and its largest difference of a probability (0-1).
     """
     openvino = model_cache.load_openvino()
     images = parity_images()[:, np.newaxis]
-    expected = [_probabilities(network(i.astype(np.float32))) for i in images]
+    expected = [_probabilities(keras_function(i.astype(np.float32))) for i in images]
     differences = {}
-    # Nobody has measured what bf16 does to the figures of a network that is not ours.
-    for precision in model_cache.precisions() if network.own else ["f32"]:
+    for precision in precisions:
         compiled = openvino.Core().compile_model(xml, "CPU", model_cache.run_options(precision))
         found = [_probabilities(_named(compiled(i))) for i in images]
         difference = float(np.abs(np.array(found) - np.array(expected)).max())
@@ -137,7 +143,7 @@ def _probabilities(outputs: Any) -> list[float]:
 
 
 def _named(answer: Any) -> dict[str, NDArray[np.float32]]:
-    return {port.any_name: value for port, value in answer.items()}
+    return {name: value for port, value in answer.items() for name in port.names}
 
 
 if __name__ == "__main__":

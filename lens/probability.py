@@ -120,9 +120,7 @@ def _check_graph(name: str, tensor: Any, output: str) -> None:
             )
         return
     if not is_probability:
-        others = sorted(
-            end.name for kind, end in ends.items() if kind not in ("Sigmoid", "Softmax")
-        )
+        others = sorted(ends[kind].name for kind in ends.keys() - {"Sigmoid", "Softmax"})
         raise UnfitNetwork(
             f"{_shown(name)} is no probability: it comes from {others[0]} without a sigmoid or "
             "softmax at the end; add one, or set MOLELENS_OUTPUT=logit if it is log-odds"

@@ -82,9 +82,7 @@ def test_readyz_turns_red_when_results_cannot_be_kept(app, memory_folder):
 
 def test_a_network_that_gives_no_probability_of_the_golden_image_stops_the_start(app):
     engine = app.extensions["molelens"].engine
-    broken = Wrapped(
-        engine, lambda out: Outputs(out.malignant * math.nan, out.heat_map, out.lesion)
-    )
+    broken = Wrapped(engine, lambda out: Outputs(out.malignant * math.nan, None, None))
     with pytest.raises(StartError, match="test image"):
         Readiness(broken)
 
