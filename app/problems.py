@@ -46,9 +46,9 @@ def refused(error: Refused) -> Response:
     if for_programs():
         return problem(status, error.kind.title, error.detail, error.code, error.retry_after)
     if request.endpoint == "pages.upload":
-        page = render_template("index.html", refusal=error.kind.words, code=error.code)
+        page = render_template("index.html", refusal=error.words, code=error.code)
     else:
-        page = render_template("error.html", status=status, words=error.kind.words)
+        page = render_template("error.html", status=status, words=error.words)
     response = Response(page, status)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
@@ -83,7 +83,6 @@ def _words(error: HTTPException) -> str:
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    uploads.drain(request)
     most = (request.max_content_length or 0) // 1_000_000
     return refused(Refused("too_large", f"Expected at most {most} MB."))
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from flask_babel import lazy_gettext as _
 
+from lens.formats import Family
 from lens.images import InvalidImage, UnsupportedImage
 
 
@@ -53,7 +54,7 @@ KINDS = {
     ),
     "unsupported_format": Kind(
         415,
-        "Not an image",
+        "Unsupported format",
         _(
             "This file is not a photo we can read. "
             "Send a JPEG, PNG, WebP, AVIF or HEIC photo, as phones make them."
@@ -104,22 +105,53 @@ KINDS = {
 }
 
 
-class Refused(Exception):
-    """A request is turned down; ``code`` is a key of KINDS.
+NAMED = {
+    Family.PICTURE: lambda kind: _(
+        "This is a file of type %(kind)s, which we cannot read. "
+        "Open it in an image program, save it as a JPEG or PNG, and send that.",
+        kind=kind,
+    ),
+    Family.RAW: lambda kind: _(
+        "This is a file of type %(kind)s, which we cannot read. "
+        "Send the JPEG that the camera saved too, or export one.",
+        kind=kind,
+    ),
+    Family.DOCUMENT: lambda kind: _(
+        "This is a file of type %(kind)s, not a photo. "
+        "Send the photo itself, as a JPEG, PNG, WebP, AVIF or HEIC.",
+        kind=kind,
+    ),
+    Family.VIDEO: lambda kind: _(
+        "This is a video (%(kind)s), not a photo. Send a photo instead.", kind=kind
+    ),
+}
+"""What the person reads where the kind of an unsupported file is known."""
 
-    ``detail`` is one English sentence for programs; ``retry_after`` is in seconds.
+
+class Refused(Exception):
+    """A request is turned down.
+
+    Attributes:
+        code: a key of KINDS.
+        detail: one English sentence for programs.
+        retry_after: seconds, or None.
+        words: what the person reads; those of the code, where none are given.
     """
 
-    def __init__(self, code: str, detail: str = "", retry_after: int | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str = "", retry_after: int | None = None, words: str = ""
+    ) -> None:
         self.code = code
         self.kind = KINDS[code]
         self.detail = detail or f"{self.kind.title}."
         self.retry_after = retry_after
+        self.words = words or self.kind.words
         super().__init__(self.detail)
 
 
 def of_image(error: InvalidImage) -> Refused:
     """The refusal for a file that lens.images cannot decode."""
-    known = error.reason in KINDS
-    fallback = "unsupported_format" if isinstance(error, UnsupportedImage) else "damaged"
-    return Refused(error.reason if known else fallback, str(error))
+    if isinstance(error, UnsupportedImage):
+        words = NAMED[error.kind.family](error.kind.name) if error.kind else ""
+        return Refused("unsupported_format", str(error), words=words)
+    return Refused(error.reason if error.reason in KINDS else "damaged", str(error))

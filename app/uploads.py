@@ -7,8 +7,7 @@ from io import BytesIO
 from typing import cast
 
 import numpy as np
-from flask import Flask, Request, Response, after_this_request, g, request
-from flask.globals import request_ctx
+from flask import Flask, g, request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 
@@ -25,11 +24,6 @@ ROUTES = ("pages.upload", "api.predict")
 _LIMIT_SCOPE = "photos"
 """The form and the API share one budget."""
 
-MAX_DRAIN_BYTES = 200_000_000
-MAX_DRAIN_SECONDS = 60.0
-"""A phone at 1 Mbit/s sends a photo of 5 MB in 40 s."""
-_CHUNK_BYTES = 2**18
-
 
 def install(app: Flask) -> None:
     """Call it before anything that reads forms."""
@@ -42,36 +36,7 @@ def _expect() -> None:
         try:
             g.place = current().admission.expect()
         except Busy as busy:
-            after_this_request(_read_away)
             raise _refused(busy) from busy
-
-
-def _read_away(response: Response) -> Response:
-    """Once the answer is sent, read what was not worth waiting for: the client still sends it."""
-    unread = request_ctx.request
-    response.call_on_close(lambda: drain(unread))
-    return response
-
-
-def drain(request: Request) -> None:
-    """Read and drop what the client still sends, within a bound of bytes and of seconds.
-
-    A server that refuses a photo and closes while the client still sends makes the kernel reset
-    the connection; the browser then shows "connection reset" instead of the page that says why.
-    """
-    stream = request.environ["wsgi.input"]
-    # gunicorn's stream ends where the body does, also when its length was not told (from Apache).
-    ends = request.environ.get("wsgi.input_terminated")
-    left = MAX_DRAIN_BYTES if ends else min(request.content_length or 0, MAX_DRAIN_BYTES)
-    end = time.monotonic() + MAX_DRAIN_SECONDS
-    while left > 0 and time.monotonic() < end:
-        try:
-            chunk = stream.read(min(_CHUNK_BYTES, left))
-        except OSError:  # The client went away, or breaks off its chunks: nobody listens.
-            return
-        if not chunk:
-            return
-        left -= len(chunk)
 
 
 def limit_rate(app: Flask, rate: str, storage_url: str) -> None:

@@ -1,5 +1,4 @@
-"""Measure the decode alone, in CPU time of one process: ours, and with Pillow to resize.
-
+"""Measure the decode alone, in CPU time of one process: ours, and with Pillow's resize instead.
 
 The two take turns on the same photos, so that a busy moment of the machine falls on both.
 """

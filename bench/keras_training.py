@@ -120,7 +120,7 @@ def _open(size: int) -> tuple[keras.Model, Batches, str]:
     policy = choose_precision()
     stage = Stage(1.0, size, DEFAULT.stages[0].batch)
     model = learner(networks.cnn7(None), DEFAULT, None)
-    compile_learner(model, DEFAULT, DEFAULT.optimizer, STEPS)
+    compile_learner(model, DEFAULT, STEPS)
     batches = open_batches(
         _painted(), DEFAULT, stage, tuple(model.output), steps=STEPS, seed=0, epoch=0
     )

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from lens import avif_sandbox, pixels, resize
+from lens.formats import InvalidImage, UnsupportedImage, UnusableImage
 from lens.memory import Memory
-from lens.pixels import SIZE, InvalidImage, UnsupportedImage, UnusableImage
+from lens.resize import SIZE
 
 __all__ = [
     "MEMORY",
@@ -22,6 +23,19 @@ __all__ = [
 MEMORY = 250_000_000
 """Bytes that all photos in decoding may take together: with the 120 MB of a worker at rest, it
 stays under 400 MB. A photo that would take more alone is refused."""
+
+SOURCES = (
+    "images",
+    "pixels",
+    "colour",
+    "icc",
+    "cicp",
+    "jpeg",
+    "png",
+    "isobmff",
+    "resize",
+)
+"""Modules that determine the pixels."""
 
 _memory = Memory(MEMORY)
 
@@ -44,15 +58,14 @@ def decode(data: bytes) -> np.ndarray:
         UnusableImage: empty, damaged, over 40 megapixels (16 for WebP and AVIF, 25 for HEIC), or
             under 64 pixels on a side.
     """
-    image = pixels.open_photo(data)
-    size = image.size
-    # The JPEG decoder halves or quarters the size while decoding: 30 ms for 12 MP, not 120.
-    image.draft("RGB", (SIZE, SIZE))
-    needed = pixels.bytes_needed(image, size)
+    photo = pixels.open_photo(data)
+    needed = pixels.bytes_needed(photo)
     if needed > MEMORY:
-        raise pixels.too_many_pixels(size)
+        raise pixels.too_many_pixels(photo.size)
     with _memory.lend(needed):
-        return _in_sandbox(data, needed) if image.format == "AVIF" else pixels.to_input(image)
+        if photo.image.format == "AVIF":
+            return _in_sandbox(data, needed)
+        return pixels.to_input(photo)
 
 
 def _in_sandbox(data: bytes, needed: int) -> np.ndarray:
@@ -67,5 +80,5 @@ def decoder() -> str:
     """The code and library versions that determine the pixels, as a key for caches of them."""
     libraries = ["pillow", "pillow-heif", *(["cykooz-resizer"] if resize.Resizer else [])]
     versions = [f"{name} {version(name)}" for name in libraries]
-    sources = [Path(str(module.__file__)).read_text() for module in (pixels, resize, avif_sandbox)]
-    return "\n".join([*versions, Path(__file__).read_text(), *sources])
+    sources = [Path(__file__).with_name(f"{name}.py").read_text() for name in SOURCES]
+    return "\n".join([*versions, *sources])

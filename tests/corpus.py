@@ -161,6 +161,8 @@ def frames() -> Iterator[File]:
     for format in ("PNG", "WEBP", "AVIF", "HEIF"):
         yield File(f"an animated {format}", encode(plain(), format, **more))
     yield File("a JPEG of several pictures, as phones make them", encode(plain(), "MPO", **more))
+    film = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\xff\xda" * 100_000
+    yield File("a JPEG with a film behind it, as phones make them", encode(plain()) + film)
     yield refused("an animated GIF", encode(plain(), "GIF", **more))
     loud = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0))
     yield unusable("an animated PNG without a frame", loud + chunk(b"acTL", b"\xff" * 8))
@@ -177,12 +179,29 @@ def told_beside() -> Iterator[File]:
     yield File("a JPEG with a script in its comment", encode(plain(), comment=script))
     yield File("a PNG with a text", with_chunks(chunk(b"tEXt", b"Comment\0" + script)))
     zero = zlib.compress(bytes(100_000_000), 9)
-    yield unusable("a PNG whose text unpacks to 100 MB", with_chunks(ztxt(zero)))
-    yield unusable("a PNG whose profile unpacks to 100 MB", with_chunks(iccp(zero)))
+    yield File("a PNG whose text would unpack to 100 MB", with_chunks(ztxt(zero)))
+    yield File("a PNG whose profile would unpack to 100 MB", with_chunks(iccp(zero)))
     small = ztxt(zlib.compress(bytes(1_000_000), 9))
-    yield unusable("a PNG of 100 texts of 1 MB", with_chunks(small * 100))
+    yield File("a PNG of 100 texts of 1 MB", with_chunks(small * 100))
     yield File("a PNG with 20,000 texts", with_chunks(chunk(b"tEXt", b"a\0b") * 20_000))
     yield File("a JPEG with 8 MB of comments", comments(128))
+    wrong = chunk(b"tEXt", b"Comment\0hello")[:-1] + b"?"
+    yield File("a PNG whose text has a wrong checksum", with_chunks(wrong))
+    behind = encode(plain(), "PNG")
+    yield File("a PNG with such a text behind its pixels", behind[:-12] + wrong + behind[-12:])
+    for name, odd in (
+        ("short colours", chunk(b"gAMA", b"\0") + chunk(b"cHRM", b"\0")),
+        ("a profile packed in an unknown way", chunk(b"iCCP", b"profile\0\7what")),
+        ("an endless animation", chunk(b"acTL", b"\xff" * 8) + chunk(b"fcTL", b"\xff" * 26)),
+    ):
+        yield File(f"a PNG with {name}", with_chunks(odd))
+    for name, odd in (
+        ("of a profile's name alone", b"\xff\xe2\0\x0eICC_PROFILE\0"),
+        ("of an index of pictures, damaged", b"\xff\xe2\0\x0cMPF\0MM\0*\xff\xff"),
+        ("of Photoshop, damaged", b"\xff\xed\0\x15Photoshop 3.0\x008BIM\7"),
+    ):
+        whole = encode(plain())
+        yield File(f"a JPEG with a segment {name}", whole[:2] + odd + whole[2:])
 
 
 def misnamed() -> Iterator[File]:
@@ -200,6 +219,9 @@ def misnamed() -> Iterator[File]:
     yield refused("a film of an iPhone", b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(200))
     yield refused("a RIFF that is sound", b"RIFF\xff\0\0\0WAVEfmt " + bytes(200))
     yield refused("zero bytes", bytes(1000))
+    for format in ("HEIF", "AVIF"):
+        whole = encode(plain(), format)
+        yield File(f"a {format} of another brand first", whole[:8] + b"miaf" + whole[12:])
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("evil.class", b"\xca\xfe\xba\xbe")
@@ -230,6 +252,13 @@ def damaged() -> Iterator[File]:
         for tenth in range(1, 10):
             data = whole[: len(whole) * tenth // 10]
             yield unusable(f"a {format} cut after {tenth} tenths", data)
+    for name, options in (("JPEG", {}), ("progressive JPEG", {"progressive": True})):
+        whole = encode(corner(), **options)
+        yield File(f"a {name} without its end marker", whole[:-2], shows=CORNER)
+        yield File(f"a {name} with noughts for it", whole[:-2] + bytes(5000), shows=CORNER)
+        lost = encode(noise(), **options)[:-400]
+        yield unusable(f"a {name} that ends too early", lost)
+        yield unusable(f"a {name} that ends too early, noughts behind it", lost + bytes(5000))
     yield unusable("a PNG with a wrong checksum", encode(noise(), "PNG").replace(b"IDAT", b"IDAX"))
     yield unusable("a JPEG that is all header", encode(plain())[:200] + bytes(500))
     yield unusable("a PNG without pixels", png(SIDE, SIDE, 8, 2, b""))

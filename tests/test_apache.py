@@ -29,6 +29,7 @@ import painter
 import pytest
 from serving import MEMORY, ROOT, NoRedirect, free_port, settings_for, written_to_disk
 
+from app.server.discard import MAX_BYTES
 from bench import apache
 
 NEEDED = (*apache.NEEDED, "curl")
@@ -192,6 +193,7 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
             **settings_for(tiny_model, engine_cache, folder),
             "MOLELENS_RESULTS": f"redis://127.0.0.1:{redis_port}/0",
             "MOLELENS_PROXIES": "1",
+            "MOLELENS_HOSTS": "localhost,127.0.0.1,x",
             "MOLELENS_WORKERS": "1",
         }
         binds = [f"unix:{folder}/gunicorn.sock", f"127.0.0.1:{port}"]
@@ -305,22 +307,60 @@ def sent(site: Site, path: str, photo: Path, version: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
 @pytest.mark.parametrize(("path", "kind", "words"), WORDS)
+@pytest.mark.parametrize("size", [25_000_000, 110_000_000])
 def test_a_file_that_is_too_large_is_refused_in_the_apps_words(
-    site, file_of, version, path, kind, words
+    site, file_of, size, version, path, kind, words
 ):
-    head, body = sent(site, path, file_of(25_000_000), version)
+    head, body = sent(site, path, file_of(size), version)
     assert head.startswith(f"http/{version} 413")
     assert f"content-type: {kind}" in head
     assert words in body
 
 
 @pytest.mark.parametrize(("path", "kind", "words"), WORDS)
-def test_a_body_larger_than_any_photo_is_refused_by_apache(site, file_of, path, kind, words):
-    head, body = sent(site, path, file_of(110_000_000), "1.1")
-    assert head.startswith("http/1.1 413")
-    assert f"content-type: {kind}" in head
-    assert "x-request-id" not in head
+def test_a_body_larger_than_the_app_discards_is_refused_by_apache(site, path, kind, words):
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {MAX_BYTES + 1}", "", ""]
+    with tls(site) as client:
+        client.sendall("\r\n".join(lines).encode())
+        client.settimeout(60)
+        answer = client.recv(65536).decode()
+        while words not in answer and (more := client.recv(65536).decode()):
+            answer += more
+    head, _, body = answer.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 413")
+    assert f"content-type: {kind}" in head.lower()
+    assert "x-request-id" not in head.lower()
     assert words in body
+
+
+def tls(site: Site) -> ssl.SSLSocket:
+    context = ssl.create_default_context(cafile=site.folder / "certificate.pem")
+    plain = socket.create_connection(("127.0.0.1", site.https), timeout=1)
+    return context.wrap_socket(plain, server_hostname="localhost")
+
+
+EARLY = {
+    "no such page": (404, "/no-such-page", []),
+    "another method": (405, "/api/v1/predictions", ["-X", "PUT"]),
+    "a method a page lacks": (405, "/healthz", []),
+    "another host": (400, "/api/v1/predictions", ["-H", "Host: elsewhere.example"]),
+}
+PACE = ["--limit-rate", "5M"]
+
+
+@pytest.mark.parametrize("how", [[], ["-H", "Transfer-Encoding: chunked"], PACE], ids=str)
+@pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.parametrize(("status", "path", "options"), EARLY.values(), ids=EARLY)
+def test_an_answer_given_before_the_body_is_read_arrives(
+    site, file_of, status, path, options, version, how
+):
+    said = site.curl(
+        f"--http{version}",
+        *(*options, *how, "-H", "Expect:", "-F", f"photo=@{file_of(5_000_000)}"),
+        *("-o", "/dev/null", "-w", "%{http_version} %{http_code} %{exitcode}"),
+        site.url + path,
+    )
+    assert said == f"{version} {status} 0"
 
 
 def test_no_byte_of_an_upload_is_written_to_a_disk_by_apache(site, tmp_path):
@@ -370,13 +410,10 @@ def cut_off(client: ssl.SSLSocket) -> bool:
 
 
 def test_slow_clients_are_cut_off_and_others_are_served_meanwhile(site):
-    context = ssl.create_default_context(cafile=site.folder / "certificate.pem")
     with ExitStack() as stack:
         slow = []
         for begin in SLOW * 10:
-            plain = socket.create_connection(("127.0.0.1", site.https), timeout=1)
-            slow.append(context.wrap_socket(plain, server_hostname="localhost"))
-            stack.enter_context(slow[-1])
+            slow.append(stack.enter_context(tls(site)))
             slow[-1].sendall(begin)
         assert upload(site.person()).status == 303
         end = time.monotonic() + 120  # Their headers get 20 s at most, their bodies 30.

@@ -15,8 +15,7 @@ from pypdf import PdfReader
 from app import card_display, results
 from app.result_text import REASONS
 from app.results import Results, StoreUnavailable
-from lens import artifact
-from lens.card import OperatingPoint, for_all_kinds
+from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.verdict import Reason
 
 PHOTO = painter.encoded(painter.lesion())
@@ -99,7 +98,7 @@ def test_the_probability_is_told_as_a_natural_frequency(client):
 
 def test_an_uncalibrated_model_is_marked_and_gives_no_chance(app):
     service = app.extensions["molelens"]
-    object.__setattr__(service, "card", artifact.Card(name="foreign"))
+    object.__setattr__(service, "card", Card(name="foreign"))
     client = app.test_client()
     address = result_address(client)
     page = text(client.get(address))
@@ -112,7 +111,7 @@ def test_an_uncalibrated_model_is_marked_and_gives_no_chance(app):
 def test_a_result_tells_of_the_model_that_judged_it_whichever_serves_it(app):
     service, client = app.extensions["molelens"], app.test_client()
     card, sha256 = service.card, service.sha256
-    object.__setattr__(service, "card", artifact.Card(name="foreign"))
+    object.__setattr__(service, "card", Card(name="foreign"))
     address = result_address(client)
     object.__setattr__(service, "card", card)
     object.__setattr__(service, "sha256", "f" * 64)
@@ -166,6 +165,22 @@ def test_a_bad_file_is_refused_on_the_form_in_words(client, name, data, status, 
     assert f'data-code="{code}"' in response.get_data(as_text=True)
     assert "The photo was not judged." in text(response)
     assert "Your photo" in text(response)  # The form is there to try again.
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "advice"),
+    [
+        ("TIFF", painter.encoded(painter.lesion(), "TIFF"), "save it as a JPEG or PNG"),
+        ("RAW", b"\0\0\0\x18ftypcrx " + bytes(90), "the JPEG that the camera saved too"),
+        ("PDF", b"%PDF-1.7", "Send the photo itself"),
+        ("MP4", b"\0\0\0\x18ftypisom" + bytes(90), "Send a photo instead"),
+    ],
+)
+def test_a_file_of_a_known_type_is_named_with_what_to_do(client, name, data, advice):
+    page = text(upload(client, data))
+    assert name in page
+    assert advice in page
+    assert "damaged" not in page
 
 
 def test_no_photo_is_refused_on_the_form_in_words(client):
@@ -419,7 +434,7 @@ def test_the_about_page_shows_the_cards_figures_with_intervals(client):
 def test_the_about_page_shows_the_threshold_of_each_kind_of_photo(app):
     clinical = OperatingPoint(threshold=0.25, threshold_rule="a rule")
     points = {"clinical": clinical, "dermoscopic": OperatingPoint(threshold=0.125)}
-    card = artifact.Card(name="two", operating_points=points)
+    card = Card(name="two", operating_points=points)
     object.__setattr__(app.extensions["molelens"], "card", card)
     page = " ".join(text(app.test_client().get("/about")).split())
     assert "0.250 (clinical photos; a rule)" in page
@@ -429,9 +444,9 @@ def test_the_about_page_shows_the_threshold_of_each_kind_of_photo(app):
 @pytest.mark.parametrize(
     "card",
     [
-        artifact.Card(name="empty"),
-        artifact.Card(name="odd", metrics={"test": None, "auc": "?"}, training_data={"n": 3}),
-        artifact.Card(name="odd", training_data={"ham10000": {"train": {"images": 3}}}),
+        Card(name="empty"),
+        Card(name="odd", metrics={"test": None, "auc": "?"}, training_data={"n": 3}),
+        Card(name="odd", training_data={"ham10000": {"train": {"images": 3}}}),
     ],
     ids=["nothing", "odd values", "nested counts"],
 )
@@ -500,7 +515,7 @@ def test_an_overview_says_once_that_a_verdict_is_an_uncalibrated_models(
     app, calibrated, photos, notes
 ):
     points = for_all_kinds(OperatingPoint(lesion_threshold=0.5))
-    card = artifact.Card(name="any", calibrated=calibrated, operating_points=points)
+    card = Card(name="any", calibrated=calibrated, operating_points=points)
     object.__setattr__(app.extensions["molelens"], "card", card)
     client = app.test_client()
     overview = client.get(send_all(client, photos).headers["Location"])

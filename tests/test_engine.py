@@ -14,6 +14,7 @@ import pytest
 from serving import fill, small_disk
 
 from lens import artifact, model_cache
+from lens.card import Card
 from lens.engine import Engine, EngineError, KerasEngine, open_engine
 from lens.images import SIZE
 
@@ -50,7 +51,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     keras.utils.set_random_seed(3)
     keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
     try:
-        artifact.save(small_network(), path, artifact.Card(name="small"))
+        artifact.save(small_network(), path, Card(name="small"))
     finally:
         keras.mixed_precision.set_dtype_policy(policy)
     return path
@@ -327,7 +328,7 @@ def test_an_answer_that_is_not_a_number_is_an_error_not_a_verdict(
     broken = keras.models.load_model(model, compile=False)
     broken.get_layer("heat_map").bias.assign([float("nan")])
     path = tmp_path / "nan.h5"
-    artifact.save(broken, path, artifact.Card(name="nan"))
+    artifact.save(broken, path, Card(name="nan"))
     with pytest.raises(EngineError, match=r"Expected probabilities .* got \[nan\]"):
         KerasEngine(path).run(np.zeros((1, *SHAPE), np.uint8))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from serving import folder_in_memory, one_worker, settings_for, wait_until
 
-from app.server import hooks, machine, metrics_dir, worker
+from app.server import hooks, machine, metrics_dir, reading
 from app.stores import files
 from lens import model_cache
 
@@ -154,10 +154,10 @@ def test_results_are_forgotten_at_the_end_unless_the_operator_named_their_folder
 def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker, "READ_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(reading, "READ_TIMEOUT_SECONDS", 0.5)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        reader = worker.TimedReader(ours)
+        reader = reading.TimedReader(ours)
         reader.begin()
         theirs.sendall(bytes(100_000))  # Five seconds, were they saved up.
         left = 100_000

@@ -1,5 +1,6 @@
 """What decode accepts, what it makes of it, and what it refuses."""
 
+import struct
 import subprocess
 import sys
 from io import BytesIO
@@ -54,6 +55,67 @@ def test_each_bad_file_is_refused_in_words(file: File) -> None:
         decode(file.data)
     assert refused.value.reason == file.code
     assert str(refused.value).endswith(".")
+
+
+def of_frame(marker: int, bits: int = 8) -> bytes:
+    """A JPEG that says to be of another kind of frame."""
+    whole = encode(corpus.plain())
+    at = whole.index(b"\xff\xc0")
+    return (
+        whole[: at + 1]
+        + bytes((marker,))
+        + whole[at + 2 : at + 4]
+        + bytes((bits,))
+        + whole[at + 5 :]
+    )
+
+
+def tiff(*tags: int) -> bytes:
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, 0) for tag in sorted(tags))
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+
+
+KINDS = [
+    ("12-bit JPEG", of_frame(0xC1, 12)),
+    ("lossless JPEG", of_frame(0xC3)),
+    ("hierarchical JPEG", of_frame(0xC5)),
+    ("JPEG-LS", of_frame(0xF7)),
+    ("JPEG XL", b"\xff\x0a" + bytes(90)),
+    ("JPEG XL", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90)),
+    ("JPEG 2000", encode(corpus.plain(), "JPEG2000")),
+    ("TIFF", encode(corpus.plain(), "TIFF")),
+    ("TIFF", tiff(0x100, 0x10F)),
+    ("RAW", tiff(0x10F, 0x14A)),
+    ("RAW", tiff(0x100, 0xC612)),
+    ("RAW", b"II*\0\x10\0\0\0CR\2\0" + bytes(90)),
+    ("RAW", b"\0\0\0\x18ftypcrx " + bytes(90)),
+    ("BMP", encode(corpus.plain(), "BMP")),
+    ("GIF", encode(corpus.plain(), "GIF")),
+    ("SVG", b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- by hand -->\n<svg xmlns="..."/>'),
+    ("PDF", encode(corpus.plain(), "PDF")),
+    ("MP4", b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(90)),
+    ("MOV", b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(90)),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), KINDS, ids=[kind for kind, _ in KINDS])
+def test_a_known_kind_that_is_not_read_is_named_with_what_to_do(kind: str, data: bytes) -> None:
+    with pytest.raises(
+        UnsupportedImage, match=f"of type {kind}, which we cannot read. Please"
+    ) as no:
+        decode(data)
+    assert "damaged" not in str(no.value)
+
+
+def test_a_film_behind_a_jpeg_changes_no_pixel() -> None:
+    still = encode(corpus.noise(600))
+    assert (decode(still + b"\xff\xda" * 1_000_000) == decode(still)).all()
+
+
+def test_a_jpeg_without_its_end_marker_gives_the_pixels_of_the_whole_one() -> None:
+    for options in ({}, {"progressive": True}, {"restart_marker_blocks": 1}):
+        whole = encode(corpus.noise(600), **options)
+        assert (decode(whole[:-2]) == decode(whole)).all()
 
 
 def test_the_largest_photos_at_once_leave_a_worker_under_400_mb(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_figures_are_written_as_the_language_writes_them(client, code, figure):
 @pytest.mark.parametrize("code", [code for code in CODES if code != "zh_Hans"])
 def test_the_reports_font_has_every_letter_of_the_languages_it_speaks(code, spoken):
     said = catalog(code)
-    for words in spoken["app/report.py"] | spoken["app/words.py"]:
+    for words in spoken["app/report.py"] | spoken["app/result_text.py"]:
         said[words].string.translate(report.PLAIN).encode("latin-1")
 
 

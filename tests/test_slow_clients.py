@@ -35,7 +35,7 @@ def impatient(
             "MOLELENS_WAITING": str(THREADS - 4),  # With the two in work, a place for each.
         }
         folder = tmp_path_factory.mktemp("impatient")
-        lines = "from app.server import worker as w\nw.READ_TIMEOUT_SECONDS = 4.0"
+        lines = "from app.server import reading\nreading.READ_TIMEOUT_SECONDS = 4.0"
         with one_worker(settings, folder, lines) as server:
             yield server
 

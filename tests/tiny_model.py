@@ -53,9 +53,9 @@ def build() -> "keras.Model":  # noqa: F821
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     from lens import artifact
-    from lens.card import OperatingPoint, for_all_kinds
+    from lens.card import Card, OperatingPoint, for_all_kinds
 
-    card = artifact.Card(
+    card = Card(
         name="tiny",
         calibrated=True,
         operating_points=for_all_kinds(

@@ -1,6 +1,99 @@
-"""Kinds of command line arguments that several commands take."""
+"""What the commands share: expected failures, exit codes, and kinds of arguments."""
 
 import argparse
+import importlib
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class CommandError(Exception):
+    """An expected failure, which its message explains; any other exception is a bug."""
+
+    exit_code = 1
+
+
+class UsageError(CommandError):
+    """The command line asks for something impossible."""
+
+    exit_code = 2
+
+
+def run(name: str, action: Callable[[], int | None], *, stopped: str) -> int:
+    """Run a command and turn its end into an exit code.
+
+    Args:
+        name: of the command, such as ``train``.
+        action: what the command does; returns an exit code, or None for success.
+        stopped: what Ctrl-C leaves behind and how to go on.
+
+    Returns:
+        0 or the action's own code; 1 with one line on stderr for an expected failure, 2 for a
+        usage error, 130 for Ctrl-C.
+    """
+    try:
+        return action() or 0
+    except KeyboardInterrupt:
+        print(f"\n{name}: stopped; {stopped}", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
+        print(f"{name}: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        return getattr(error, "exit_code", 1)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Failures that a user can mend; loading the classes of ``lens`` would slow ``--help`` down."""
+    from lens.artifact import InvalidModel
+    from lens.engine import EngineError
+
+    return CommandError, InvalidModel, EngineError, OSError
+
+
+def load_keras() -> None:
+    """Import Keras and its backend without their log lines.
+
+    TensorFlow writes some lines to file descriptor 2 while it is imported, whatever its log level.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _hidden_stderr():
+        importlib.import_module("keras")
+    from absl import logging
+
+    # Keras calls the .h5 format legacy at each save, through Python's logging.
+    logging.set_verbosity(logging.ERROR)
+
+
+@contextmanager
+def _hidden_stderr() -> Iterator[None]:
+    """Keep what is written to file descriptor 2; show it only if the block fails."""
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(terminal, hidden.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def command_line(name: str, arguments: list[str] | None, *, without: str = "") -> str:
+    """The command as a user would type it again, but for one option."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return shlex.join(
+        ["python", "-m", f"training.{name}", *(one for one in given if one != without)]
+    )
 
 
 def positive(text: str) -> int:
@@ -12,3 +105,19 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
     return int(text)
+
+
+def add_manifest(parser: argparse.ArgumentParser) -> None:
+    """``--manifest FILE``."""
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        default=Path("data/manifest.csv"),
+        metavar="FILE",
+        help="written by training.prepare (default data/manifest.csv)",
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser, use: str) -> None:
+    """``--seed N``, with what it is used for."""
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"{use} (default 0)")

@@ -8,22 +8,15 @@ beside it, where there is one, all else on its validation split:
 """
 
 import argparse
-import dataclasses
-import shlex
 import sys
 from pathlib import Path
 
-from lens import loader
-from lens.artifact import InvalidModel
-from lens.card import Card
-from training.datasets.manifest import ManifestError, read_manifest
-from training.fit.batches import DiskFull
-from training.fit.calibration import calibrate
-from training.fit.run import NETWORKS, PAPER_NETWORKS, finish, open_splits, set_aside
-from training.train import announce
+from training import cli
+from training.fit.options import RecalibrateOptions
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
+def parse(arguments: list[str] | None) -> RecalibrateOptions:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         "python -m training.recalibrate",
         description=__doc__,
@@ -32,48 +25,27 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("model", type=Path, metavar="MODEL.h5")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.h5")
-    parser.add_argument("--manifest", type=Path, default=Path("data/manifest.csv"), metavar="FILE")
-    parser.add_argument("--seed", type=int, default=0, help="of what the refusal is fitted on")
-    return parser.parse_args(arguments)
-
-
-def recalibrate(options: argparse.Namespace) -> Card:
-    """Write the model with what was fitted; return its card.
-
-    Raises:
-        InvalidModel: the file is no model of ``training.train``.
-        ManifestError: the manifest, or a file that it names, cannot be used.
-    """
-    model, card = loader.load(options.model)
-    if card.name not in NETWORKS:
-        raise InvalidModel(
-            f"{options.model}: expected a network of training.train ({', '.join(NETWORKS)}), "
-            f"got {card.name}"
-        )
-    examples, validation = open_splits(options.manifest)
-    again = shlex.join(["python", "-m", "training.recalibrate", *sys.argv[1:]])
-    card = dataclasses.replace(
-        card,
-        views=1 if card.name in PAPER_NETWORKS else 8,
-        command=f"{card.command}\n{again}".strip(),
-        split_hashes=set_aside(read_manifest(options.manifest), [options.model]),
-        metrics={},
-    )
-    if len(examples.others):
-        return finish(model, card, options.out, examples, validation, options.seed)
-    print("no not_lesion.csv beside the manifest: the refusal keeps what it learned of photographs")
-    return calibrate(model, card, options.out, validation.images, validation.rows)
+    cli.add_manifest(parser)
+    cli.add_seed(parser, "of what the refusal is fitted on")
+    command = cli.command_line("recalibrate", arguments)
+    return RecalibrateOptions(**vars(parser.parse_args(arguments)), command=command)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    try:
-        card = recalibrate(options)
-    except (InvalidModel, ManifestError, DiskFull) as error:
-        print(error, file=sys.stderr)
-        return 2
-    announce(options, card)
-    return 0
+    """Run the command; its exit code."""
+    return cli.run(
+        "recalibrate",
+        lambda: _recalibrate(parse(arguments)),
+        stopped="a model that was at --out is unchanged",
+    )
+
+
+def _recalibrate(options: RecalibrateOptions) -> None:
+    cli.load_keras()
+    from training.fit.recalibration import recalibrate
+    from training.fit.run import describe
+
+    print(describe(recalibrate(options), options.out, options.manifest))
 
 
 if __name__ == "__main__":

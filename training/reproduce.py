@@ -10,23 +10,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from lens.artifact import InvalidModel
-from lens.engine import EngineError
-from training.cli import positive
-from training.datasets.manifest import ManifestError
-from training.fit.batches import DiskFull
-from training.fit.loop import TrainingError
+from training import cli
 from training.paper import published
-from training.paper.runs import ReproduceError, reproduce
-
-FAILURES = (ManifestError, DiskFull, TrainingError, ReproduceError, InvalidModel, EngineError)
+from training.paper.options import ReproduceOptions
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
+def parse(arguments: list[str] | None) -> ReproduceOptions:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         "python -m training.reproduce", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("--manifest", type=Path, default=Path("data/manifest.csv"), metavar="FILE")
+    cli.add_manifest(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -43,7 +37,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--epochs",
-        type=positive,
+        type=cli.positive,
         default=published.EPOCHS[-1],
         metavar="N",
         help="of the staged run's three stages together and of the network trained our way; every "
@@ -51,26 +45,29 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--images",
-        type=positive,
+        type=cli.positive,
         metavar="N",
         help="to train on, half of them melanomas, and at most to test on (default all)",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
+    cli.add_seed(parser, "of the images drawn and of the training")
+    return ReproduceOptions(**vars(parser.parse_args(arguments)))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(arguments)
-    try:
-        reproduce(options)
-    except FAILURES as error:
-        print(f"reproduce: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nreproduce: stopped; the same command goes on after the last whole epoch")
-        return 130
+    """Run the command; its exit code."""
+    return cli.run(
+        "reproduce",
+        lambda: _reproduce(parse(arguments)),
+        stopped="the same command goes on after the last whole epoch",
+    )
+
+
+def _reproduce(options: ReproduceOptions) -> None:
+    cli.load_keras()
+    from training.paper.runs import reproduce
+
+    reproduce(options)
     print(f"wrote {options.report} and its curves")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,44 +1,26 @@
 """The worker class: gunicorn's threads, with time limits on reading and memory given back."""
 
 import ctypes
-import select
 import time
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
-from gunicorn.http.unreader import SocketUnreader
+from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-READ_TIMEOUT_SECONDS = 30.0
-"""In which a request must have come, headers and body, and a second more for every"""
-MIN_BYTES_PER_SECOND = 20_000
-"""so many bytes, as with Apache's RequestReadTimeout (deploy/apache/molelens.conf). No client is
-ever waited for longer than READ_TIMEOUT_SECONDS from now: what it sent fast buys it no silence
-later."""
+from app.server.discard import Discarder
+from app.server.reading import TimedReader
 
 _M_ARENA_MAX = -8
 """From malloc.h of glibc."""
 
 
-class TimedReader(SocketUnreader):
-    """Reads a request while its client keeps up; then it is as if the client had hung up."""
+@dataclass(frozen=True)
+class Unread:
+    """A request was answered, and so many bytes of its body were not read."""
 
-    max_body_chunk = 2**18  # Of a body, in bytes: as many as the app asks for (app/incoming.py).
-
-    def begin(self) -> None:
-        """From now on counts the time of the next request."""
-        self._end = time.monotonic() + READ_TIMEOUT_SECONDS
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next piece, b"" when there is none or it is too late."""
-        arrival = select.poll()
-        arrival.register(self.sock, select.POLLIN)
-        left = self._end - time.monotonic()
-        if left <= 0 or not arrival.poll(left * 1000):
-            return b""
-        data: bytes = super().chunk(size_hint)
-        earned = self._end + len(data) / MIN_BYTES_PER_SECOND
-        self._end = min(earned, time.monotonic() + READ_TIMEOUT_SECONDS)
-        return data
+    size: int
 
 
 class TimedWorker(ThreadWorker):
@@ -55,12 +37,21 @@ class TimedWorker(ThreadWorker):
     answered = False  # A request, since memory was given back.
     _next = 0.0
 
+    def run(self) -> None:
+        """Serve until the worker is stopped."""
+        self._discarder = Discarder(self.poller, self._discarded)
+        super().run()
+
     def notify(self) -> None:
         """The heartbeat: at every event, and every second where there is none."""
         super().notify()
         now = time.monotonic()
-        if self.answered and now > self._next:
-            self.answered, self._next = False, now + 1
+        if now < self._next:
+            return
+        self._next = now + 1
+        self._discarder.close_overdue(stopping=not self.alive)
+        if self.answered:
+            self.answered = False
             trim_heap()
 
     def handle(self, conn: TConn) -> Any:
@@ -73,6 +64,40 @@ class TimedWorker(ThreadWorker):
                 conn.parser.unreader = TimedReader(conn.sock)
             conn.parser.unreader.begin()
         return super().handle(conn)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool | Unread:
+        """In a thread, after an answer: whether the connection can be reused, and after what."""
+        body, reader = conn.parser.mesg.body, conn.parser.unreader
+        if not keepalive or reader.ended or body.failed:
+            return False
+        if isinstance(body.reader, ChunkedReader):
+            return body.reader.parser is None  # It has come to its end.
+        if not isinstance(body.reader, LengthReader):
+            return False
+        unread, ahead = body.reader.length, reader.take_buffered()
+        body.reader.length = 0
+        reader.unread(ahead[unread:])
+        return Unread(unread - len(ahead)) if unread > len(ahead) else True
+
+    def finish_request(self, conn: TConn, future: "Future[Any]") -> None:
+        """In the event loop, after an answer: reuse the connection, or end it.
+
+        gunicorn would wait here, for up to 2 s and with everybody else, until the client ends it.
+        """
+        result = None if future.cancelled() or future.exception() else future.result()
+        if result is not False and not isinstance(result, Unread):
+            super().finish_request(conn, future)
+            return
+        self._discarder.add(conn, result.size if result else None)
+
+    def _discarded(self, conn: TConn, reusable: bool) -> None:
+        if reusable:
+            answered: Future[bool] = Future()
+            answered.set_result(True)
+            super().finish_request(conn, answered)
+        else:
+            self.nr_conns -= 1
+            conn.close()
 
 
 def limit_heaps() -> None:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from lens import artifact
+from lens.card import Card
 from lens.images import decode
 from training.datasets.demographics import describe_patients
 from training.datasets.manifest import Row
@@ -67,7 +68,7 @@ def paint_split(folder: Path) -> Path:
 @dataclass(frozen=True)
 class Run:
     model: Path
-    before: artifact.Card
+    before: Card
     output: str
     errors: str
     report: dict[str, Any]

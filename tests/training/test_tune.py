@@ -9,6 +9,7 @@ import pytest
 optuna = pytest.importorskip("optuna")
 
 from training import train, tune  # noqa: E402
+from training.fit import search  # noqa: E402
 from training.fit.callbacks import TrainingError  # noqa: E402
 from training.fit.overrides import override  # noqa: E402
 from training.fit.recipes import DEFAULT  # noqa: E402
@@ -37,7 +38,7 @@ def test_a_search_goes_on_and_its_best_trial_is_trainable_by_name(
 
     options = train.parse([f"@{tmp_path / 'tune.best'}"])
     assert str(options.manifest) == arguments[1]
-    best = override(DEFAULT, options.set)
+    best = override(DEFAULT, options.overrides)
     assert best.rates["adam"] == study.best_params["rates.adam"]
     assert best.weight_decay == study.best_params["weight_decay"]
     assert best.stages[0].size == 64
@@ -45,21 +46,22 @@ def test_a_search_goes_on_and_its_best_trial_is_trainable_by_name(
 
 def test_a_trial_that_falls_behind_is_given_up(arguments: list[str], tmp_path: Path) -> None:
     impossible = optuna.pruners.ThresholdPruner(lower=1.1)
+    options = tune.parse(["--study", str(tmp_path / "tune.db"), "--trials", "1", *arguments])
     with pytest.raises(TrainingError, match="every trial was given up"):
-        tune.tune(tmp_path / "tune.db", 1, arguments, impossible)
+        search.search(options, impossible)
     state = tmp_path / "tune.trials" / "0.run" / "state.json"
     assert len(json.loads(state.read_text())) == 1
 
 
 @pytest.mark.parametrize(
-    ("mistake", "message"),
+    ("mistake", "code", "message"),
     [
-        (["--set", "rates.adm=1"], "did you mean rates.adam?"),
-        (["--manifest", "absent.csv"], "no such manifest"),
+        (["--set", "rates.adm=1"], 2, "did you mean rates.adam?"),
+        (["--manifest", "absent.csv"], 1, "no such manifest"),
     ],
 )
 def test_what_training_refuses_ends_the_search(
-    mistake: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mistake: list[str], code: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert tune.main(["--study", str(tmp_path / "tune.db"), *mistake]) == 2
+    assert tune.main(["--study", str(tmp_path / "tune.db"), *mistake]) == code
     assert message in capsys.readouterr().err

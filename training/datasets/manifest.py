@@ -5,10 +5,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.cli import CommandError
+
 COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
 
 
-class ManifestError(Exception):
+class ManifestError(CommandError):
     """A manifest that cannot be used; the message says what was expected and what came."""
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from training.cli import CommandError
+
 MALIGNANT = frozenset({"melanoma", "bcc", "akiec", "scc"})
 """``akiec``, actinic keratosis and Bowen's disease, counts as malignant in every source."""
 
@@ -80,7 +82,7 @@ ARCHIVE_IMAGE_TYPES = frozenset({"", "dermoscopic", "clinical: close-up", "TBP t
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".dcm"})
 
 
-class PrepareError(Exception):
+class PrepareError(CommandError):
     """Input that cannot be prepared; the message is one line: what it is, what was expected."""
 
 

@@ -6,8 +6,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
+from lens.formats import FORMATS
 from lens.images import SIZE, InvalidImage, decode
-from lens.pixels import FORMATS, to_rgb
+from lens.resize import to_rgb
 
 MASKED_SHARE = 0.7
 """Diameter of the disc that hides the lesion, as a share of the photo's side."""

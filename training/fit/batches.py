@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lens.images import SIZE, InvalidImage, decode, decoder
+from training.cli import CommandError
 from training.datasets.manifest import ManifestError, Row
 from training.fit.augmentation import Augmentation, graft
 from training.fit.distillation import Lessons
@@ -30,7 +31,7 @@ PHOTOGRAPHS, SKIN = 0.6, 0.2
 the photo they are given. The rest is painted nonsense, and so is what finds none."""
 
 
-class DiskFull(Exception):
+class DiskFull(CommandError):
     """There is no room for the decoded images; ``str(error)`` says how much they need."""
 
 

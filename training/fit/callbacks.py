@@ -11,8 +11,10 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from training.cli import CommandError
 
-class TrainingError(Exception):
+
+class TrainingError(CommandError):
     """Training cannot start or go on; the message says why and what to do."""
 
 

@@ -14,11 +14,10 @@ import numpy as np
 from keras import layers
 
 from lens.loader import load
+from training.cli import CommandError
+from training.fit.options import IMAGENET
 from training.networks import efficientnet_lite0
 from training.networks.efficientnet import EMBEDDING, teacher
-
-IMAGENET = "imagenet"
-"""Names the teacher that knows ImageNet alone, and nothing of lesions."""
 
 COMPONENTS = 128
 """Principal components of the teacher's embedding that are learned."""
@@ -27,7 +26,7 @@ _SAMPLE = 1024  # photos for these components: eight for each
 _BATCH = 32
 
 
-class NotATeacher(Exception):
+class NotATeacher(CommandError):
     """A model that cannot teach; ``str(error)`` says what was expected."""
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from lens.files import replacing
 from training.datasets.manifest import Row
 from training.fit.batches import DIAGNOSES, Batches, Examples, sampling_weights
 from training.fit.callbacks import (
@@ -15,12 +16,14 @@ from training.fit.callbacks import (
     Progress,
     Replay,
     SeededDropout,
-    TrainingError,
     loggers,
 )
 from training.fit.device import KeepMemory, host
 from training.fit.distillation import Lessons
 from training.fit.recipes import Recipe, Stage
+
+Epoch = dict[str, float]
+"""The figures of an epoch by name: ``epoch``, ``loss``, ``val_auc`` ..."""
 
 
 def learner(network: keras.Model, recipe: Recipe, lessons: Lessons | None) -> keras.Model:
@@ -51,9 +54,9 @@ def learner(network: keras.Model, recipe: Recipe, lessons: Lessons | None) -> ke
     return keras.Model(network.input, {n: outputs[n] for n in recipe.loss_weights if n in outputs})
 
 
-def compile_learner(model: keras.Model, recipe: Recipe, optimizer: str, steps: int) -> None:
-    """Compile with the recipe's losses and the named optimizer over ``steps`` steps."""
-    rate = recipe.rates[optimizer]
+def compile_learner(model: keras.Model, recipe: Recipe, steps: int) -> None:
+    """Compile with the recipe's losses and optimizer over ``steps`` steps."""
+    rate = recipe.rates[recipe.optimizer]
     if recipe.cosine:
         warmup = max(1, steps // 20)
         rate = keras.optimizers.schedules.CosineDecay(
@@ -75,7 +78,7 @@ def compile_learner(model: keras.Model, recipe: Recipe, optimizer: str, steps: i
     }
     names = list(model.output)
     model.compile(
-        optimizers[optimizer](),
+        optimizers[recipe.optimizer](),
         loss={name: losses[name] for name in names},
         loss_weights={name: recipe.loss_weights[name] for name in names},
         weighted_metrics={
@@ -99,7 +102,7 @@ class Checkpoints(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, average: float, validation: "Validation", history: list[dict]
+        self, folder: Path, average: float, validation: "Validation", history: list[Epoch]
     ) -> None:
         super().__init__()
         self.folder = folder
@@ -140,9 +143,8 @@ class Checkpoints(keras.callbacks.Callback):
         done = len(self.history)
         _write_weights(self.folder / f"average-{done}.npz", self.averaged)
         self.model.save_weights(self.folder / f"last-{done}.weights.h5")
-        state = self.folder / "state.json"
-        state.with_suffix(".new").write_text(json.dumps(self.history, indent=1))
-        state.with_suffix(".new").replace(state)
+        with replacing(self.folder / "state.json") as partial:
+            partial.write_text(json.dumps(self.history, indent=1))
         (self.folder / f"average-{done - 1}.npz").unlink(missing_ok=True)
         (self.folder / f"last-{done - 1}.weights.h5").unlink(missing_ok=True)
         sources = " ".join(
@@ -192,13 +194,11 @@ def fit(
     examples: Examples,
     validation: Validation,
     *,
-    optimizer: str,
-    epochs: int,
     seed: int,
     folder: Path,
     resume: bool,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> list[dict]:
+) -> list[Epoch]:
     """Train a network in place, to the weights of its best epoch by validation AUC.
 
     Args:
@@ -206,28 +206,27 @@ def fit(
         recipe: how.
         examples: what from.
         validation: what decides on the best epoch.
-        optimizer: sgd, adam or rmsprop.
-        epochs: in all, those of an interrupted run included.
         seed: of sampling and augmentation.
         folder: for checkpoints.
-        resume: go on from the checkpoints in ``folder``.
+        resume: go on from the checkpoints in ``folder``; ``training.fit.record`` tells whether
+            they may.
         callbacks: more of them, called last.
 
     Returns:
-        A dict of figures for each epoch.
+        The figures of each epoch.
 
     Raises:
-        TrainingError: nothing to resume, or the loss is no longer finite.
+        TrainingError: the loss is no longer finite.
     """
-    plan = _plan(recipe, epochs)
+    plan = _plan(recipe)
     counts = [max(1, _drawn(recipe, examples.rows) // stage.batch) for _, _, stage in plan]
     steps = sum((last - first) * n for (first, last, _), n in zip(plan, counts, strict=True))
     model = learner(network, recipe, examples.lessons)
-    compile_learner(model, recipe, optimizer, steps)
+    compile_learner(model, recipe, steps)
     history = _resume(model, folder) if resume else []
     folder.mkdir(parents=True, exist_ok=True)
     checkpoints = Checkpoints(folder, recipe.average, validation, history)
-    progress = Progress(epochs, _pixels(plan, counts, len(history)))
+    progress = Progress(recipe.epochs, _pixels(plan, counts, len(history)))
     for (first, last, stage), count in zip(plan, counts, strict=True):
         start = max(first, len(history))
         if start >= last:
@@ -258,19 +257,19 @@ def fit(
     return history
 
 
-def _plan(recipe: Recipe, epochs: int) -> list[tuple[int, int, Stage]]:
+def _plan(recipe: Recipe) -> list[tuple[int, int, Stage]]:
     """First epoch, epoch after the last, and stage, for each stage that has any."""
     plan, first, share = [], 0, 0.0
     for stage in recipe.stages:
         share += stage.share
-        last = round(share * epochs)
+        last = round(share * recipe.epochs)
         if last > first:
             plan.append((first, last, stage))
         first = last
     return plan
 
 
-def _plateau(recipe: Recipe, history: list[dict]) -> list[keras.callbacks.Callback]:
+def _plateau(recipe: Recipe, history: list[Epoch]) -> list[keras.callbacks.Callback]:
     if not recipe.plateau:
         return []
     chosen = [
@@ -324,19 +323,22 @@ def _pixels(plan: list[tuple[int, int, Stage]], counts: list[int], done: int) ->
     )
 
 
-def _resume(model: keras.Model, folder: Path) -> list[dict]:
-    if not (folder / "state.json").exists():
-        raise TrainingError(f"{folder}: no finished epoch to resume; start without --resume")
+def _resume(model: keras.Model, folder: Path) -> list[Epoch]:
     model.optimizer.build(model.trainable_variables)
-    history: list[dict] = json.loads((folder / "state.json").read_text())
+    history: list[Epoch] = json.loads((folder / "state.json").read_text())
     model.load_weights(folder / f"last-{len(history)}.weights.h5")
     return history
 
 
 def last_weights(folder: Path) -> list[np.ndarray]:
     """The averaged weights after the last whole epoch of the run in this folder."""
+    return _read_weights(last_weights_file(folder))
+
+
+def last_weights_file(folder: Path) -> Path:
+    """Where ``last_weights`` are."""
     history = json.loads((folder / "state.json").read_text())
-    return _read_weights(folder / f"average-{len(history)}.npz")
+    return folder / f"average-{len(history)}.npz"
 
 
 def _shrink(images: np.ndarray, step: int) -> np.ndarray:
@@ -350,9 +352,8 @@ def _shrink(images: np.ndarray, step: int) -> np.ndarray:
 
 
 def _write_weights(path: Path, weights: list[np.ndarray]) -> None:
-    temporary = path.with_suffix(".new.npz")
-    np.savez(temporary, *weights)
-    temporary.replace(path)
+    with replacing(path) as partial:
+        np.savez(partial, *weights)
 
 
 def _read_weights(path: Path) -> list[np.ndarray]:

@@ -5,7 +5,9 @@ sources pooled, one view (docs/experiments.md has them by source). A number with
 once, by custom, and compared with no other: there was time for one run of each recipe.
 """
 
+import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from training.fit.augmentation import Augmentation
 
@@ -24,6 +26,9 @@ class Stage:
     size: int
     batch: int
 
+    def __post_init__(self) -> None:
+        _check(self, counts=("size", "batch"))
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -32,7 +37,7 @@ class Recipe:
     Attributes:
         stages: in order; their shares sum to 1.
         epochs: in all.
-        images_per_epoch: drawn an epoch; None for the size of the training set, balanced.
+        images_per_epoch: drawn an epoch; 0 for the size of the training set, balanced.
         balanced: draw both classes alike, in every source; otherwise every image alike.
         optimizer: sgd, adam or rmsprop, where the command line names none.
         rates: peak learning rate of each optimizer.
@@ -52,7 +57,7 @@ class Recipe:
 
     stages: tuple[Stage, ...]
     epochs: int
-    images_per_epoch: int | None
+    images_per_epoch: int
     optimizer: str
     rates: dict[str, float]
     cosine: bool
@@ -68,13 +73,34 @@ class Recipe:
     frozen: tuple[str, ...] = ()
     loss_weights: dict[str, float] = field(default_factory=lambda: {"malignant": 1.0})
 
+    def __post_init__(self) -> None:
+        _check(self, counts=("epochs",))
+        _check(self.augmentation)
+        if self.optimizer not in self.rates:
+            raise ValueError(
+                f"optimizer: expected one of {', '.join(self.rates)}, got {self.optimizer!r}"
+            )
+        total = sum(stage.share for stage in self.stages)
+        if not math.isclose(total, 1):
+            raise ValueError(f"the shares of the stages must sum to 1, these sum to {total:g}")
+
+
+def _check(part: Any, counts: tuple[str, ...] = ()) -> None:
+    """Refuse negative and infinite numbers, and zero where something is counted."""
+    groups = [value for value in vars(part).values() if isinstance(value, dict)]
+    for values in [vars(part), *groups]:
+        for name, value in values.items():
+            least = 1 if name in counts else 0
+            if isinstance(value, int | float) and not least <= value < math.inf:
+                raise ValueError(f"{name}: expected a number from {least} up, got {value}")
+
 
 # Cost and result: docs/reproduction.md; of 180 epochs none was run to its end here.
 PAPER = Recipe(
     # The paper, sections II and III: about 1,000 images 1:1, 500 px, 180 epochs in three runs.
     stages=(Stage(1.0, 500, 8),),  # 113 steps for some 900 images in its log: batches of 8
     epochs=180,
-    images_per_epoch=None,
+    images_per_epoch=0,
     optimizer="sgd",
     rates={"sgd": 0.001, "adam": 0.001, "rmsprop": 0.001},  # its initial rate
     cosine=False,
@@ -96,7 +122,7 @@ DEFAULT = Recipe(
     # Lesions have no upright side; skin tone and light vary more than shape does. The 2020 SIIM
     # winners (Ha et al. 2020, arXiv:2010.05351) used the same kinds: flips, colour, cutout.
     augmentation=Augmentation(
-        rotation=180,
+        rotation=180.0,
         zoom=0.25,
         shear=0.1,
         shift=0.08,

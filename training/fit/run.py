@@ -1,12 +1,12 @@
 """A whole training: read the manifest, train, fit the rest of the card, write the model file."""
 
-import argparse
+import dataclasses
 import datetime
 import platform
-import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,38 +14,56 @@ import keras
 
 from lens import artifact, loader
 from lens.card import Card
+from lens.files import replacing
 from training import networks
 from training.datasets.manifest import ManifestError, Row, read_manifest, split_hash
+from training.fit import record
 from training.fit.batches import Examples, open_images
 from training.fit.calibration import calibrate
+from training.fit.callbacks import TrainingError
 from training.fit.device import choose_precision, distribute, host
-from training.fit.distillation import IMAGENET, Lessons
+from training.fit.distillation import Lessons
 from training.fit.lesion_head import refit_refusal
-from training.fit.loop import TrainingError, Validation, fit
-from training.fit.overrides import override
-from training.fit.recipes import RECIPES
+from training.fit.loop import Epoch, Validation, fit
+from training.fit.options import TrainOptions
 from training.plotting import plot_curves
 
-PAPER_NETWORKS = ("cnn_v1", "cnn_v2", "cnn_v3")
-NETWORKS: dict[str, Callable[..., keras.Model]] = {
-    "cnn_v1": networks.cnn_v1,
-    "cnn_v2": networks.cnn_v2,
-    "cnn_v3": networks.cnn_v3,
-    "cnn7": networks.cnn7,
-    "efficientnet_lite0": networks.efficientnet_lite0,
-}
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained network, the figures of each epoch, what it learned from and what judged it."""
+
+    network: keras.Model
+    history: list[Epoch]
+    examples: Examples
+    validation: Validation
 
 
-def train(options: argparse.Namespace) -> Card:
+@dataclass(frozen=True)
+class Splits:
+    """The rows that a training reads; ``others`` show anything but a lesion."""
+
+    train: list[Row]
+    val: list[Row]
+    others: list[Row]
+
+
+def train(options: TrainOptions) -> Card:
     """Train, calibrate on validation, write the model and its curves; return its card."""
     card = _card(options, read_manifest(options.manifest))
-    network, history, examples, validation = learn(options)
-    plot_curves(history, options.out.with_name(f"{options.out.stem}_curves.png"))
+    distribute(options.full_recipe().stages)
+    number, _ = host()
+    if number:  # All end with the same weights; where they share a disk each has its own files.
+        out = options.out.with_stem(f"{options.out.stem}.host{number}")
+        options = dataclasses.replace(options, out=out)
+    learned = learn(options)
     # Built again in float32, so that the file does not ask its reader for bfloat16.
     keras.config.set_dtype_policy("float32")
-    served = NETWORKS[options.network]()
-    served.set_weights(network.get_weights())
-    return finish(served, card, options.out, examples, validation, options.seed)
+    served = networks.build(options.network)
+    served.set_weights(learned.network.get_weights())
+    with replacing(options.out.with_name(f"{options.out.stem}_curves.png")) as curves:
+        plot_curves(learned.history, curves)
+        return finish(served, card, options.out, learned.examples, learned.validation, options.seed)
 
 
 def finish(
@@ -62,79 +80,91 @@ def finish(
     return calibrate(served, card, path, validation.images, validation.rows)
 
 
-def learn(
-    options: argparse.Namespace, callbacks: Sequence[keras.callbacks.Callback] = ()
-) -> tuple[keras.Model, list[dict], Examples, Validation]:
+def learn(options: TrainOptions, callbacks: Sequence[keras.callbacks.Callback] = ()) -> Learned:
     """Train, with more callbacks.
 
-    Returns:
-        The network, the figures of each epoch, what it learned from and what judged it.
+    Raises:
+        ResumeError: the checkpoints belong to another run.
     """
-    recipe = override(RECIPES[options.recipe], options.set)
-    optimizer = options.optimizer or recipe.optimizer
-    epochs = options.epochs or recipe.epochs
-    examples, validation = open_splits(options.manifest, options.teacher)
+    recipe = options.full_recipe()
+    splits = read_splits(options.manifest)
+    folder = options.out.with_suffix(".run")
+    begun = _describe(options, splits)
+    if options.resume:  # Before any image is decoded.
+        record.check(folder, begun)
+    examples, validation = open_splits(splits, options.manifest.parent / "cache", options.teacher)
     keras.utils.set_random_seed(options.seed)
-    distribute(recipe.stages)
-    number, _ = host()
-    if number:  # All end with the same weights; where they share a disk each has its own files.
-        options.out = options.out.with_stem(f"{options.out.stem}.host{number}")
     precision = choose_precision()
-    print(f"{len(examples.rows)} training images, {precision}, {epochs} epochs", flush=True)
-    build = NETWORKS[options.network]
-    # Ours take any size, so that one set of weights goes through all stages.
-    network = build() if options.network in PAPER_NETWORKS else build(None)
+    print(f"{len(examples.rows)} training images, {precision}, {recipe.epochs} epochs", flush=True)
+    network = networks.build_to_train(options.network)
     if options.start:
         _start_from(options.start, network)
+    if not options.resume:
+        record.begin(folder, begun)
     history = fit(
         network,
         recipe,
         examples,
         validation,
-        optimizer=optimizer,
-        epochs=epochs,
         seed=options.seed,
-        folder=options.out.with_suffix(".run"),
+        folder=folder,
         resume=options.resume,
         callbacks=callbacks,
     )
-    return network, history, examples, validation
+    return Learned(network, history, examples, validation)
 
 
-def open_splits(manifest: Path, teacher: str | None = None) -> tuple[Examples, Validation]:
-    """What a manifest, and ``not_lesion.csv`` beside it, give to learn from and to validate on.
+def _describe(options: TrainOptions, splits: Splits) -> record.Record:
+    parents: dict[str, Path | str] = {}
+    if options.start:
+        parents["start"] = options.start
+    if options.teacher:
+        parents["teacher"] = options.teacher_file() or options.teacher
+    rows: dict[str, Sequence[Row]] = {
+        "set of training images": splits.train,
+        "set of validation images": splits.val,
+        "set of images of other things": splits.others,
+    }
+    return record.describe_run(
+        options.network, options.full_recipe(), options.seed, rows, **parents
+    )
+
+
+def read_splits(manifest: Path) -> Splits:
+    """The rows that a manifest, and ``not_lesion.csv`` beside it, give to train with.
 
     Raises:
-        ManifestError: a split lacks a class, or a file cannot be read.
-        training.fit.batches.DiskFull: no room for the decoded images.
-        NotATeacher: see ``training.fit.distillation``.
+        ManifestError: a split lacks a class, or a manifest cannot be read.
     """
     rows = read_manifest(manifest)
     chosen = {split: [row for row in rows if row.split == split] for split in ("train", "val")}
-    _require_both_classes(manifest, chosen)
-    cache = manifest.parent / "cache"
-    images = {split: open_images(chosen[split], cache) for split in chosen}
-    examples = Examples(
-        images=images["train"],
-        rows=chosen["train"],
-        others=open_images(_read_others(manifest), cache),
-        lessons=Lessons(teacher, images["train"]) if teacher else None,
-    )
-    return examples, Validation(images["val"], chosen["val"], batch=32)
-
-
-def _require_both_classes(manifest: Path, chosen: dict[str, list[Row]]) -> None:
-    for split, rows in chosen.items():
-        if len({row.malignant for row in rows}) < 2:
+    for split, members in chosen.items():
+        classes = len({row.malignant for row in members})
+        if classes < 2:
             raise ManifestError(
                 f"{manifest}: expected benign and malignant images in the {split} split, "
-                f"got {len(rows)} images of {len({row.malignant for row in rows})} classes"
+                f"got {len(members)} images of {classes} classes"
             )
+    beside = manifest.with_name("not_lesion.csv")
+    others = read_manifest(beside) if beside.exists() else []
+    return Splits(chosen["train"], chosen["val"], [row for row in others if row.split == "train"])
 
 
-def _read_others(manifest: Path) -> list[Row]:
-    path = manifest.with_name("not_lesion.csv")
-    return [row for row in read_manifest(path) if row.split == "train"] if path.exists() else []
+def open_splits(
+    splits: Splits, cache: Path, teacher: str | None = None
+) -> tuple[Examples, Validation]:
+    """The images of the rows, to learn from and to validate on.
+
+    Raises:
+        ManifestError: an image cannot be read.
+        DiskFull: no room for the decoded images.
+        NotATeacher: see ``training.fit.distillation``.
+    """
+    images = open_images(splits.train, cache)
+    validation = Validation(open_images(splits.val, cache), splits.val, batch=32)
+    others = open_images(splits.others, cache)
+    lessons = Lessons(teacher, images) if teacher else None
+    return Examples(images, splits.train, others, lessons), validation
 
 
 def _start_from(path: Path, network: keras.Model) -> None:
@@ -144,7 +174,7 @@ def _start_from(path: Path, network: keras.Model) -> None:
     network.set_weights(model.get_weights())
 
 
-def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
+def _card(options: TrainOptions, rows: list[Row]) -> Card:
     counts: dict[str, dict[str, list[int]]] = {}
     for (source, split), total in sorted(Counter((r.source, r.split) for r in rows).items()):
         malignant = sum(r.malignant for r in rows if (r.source, r.split) == (source, split))
@@ -152,40 +182,38 @@ def _card(options: argparse.Namespace, rows: list[Row]) -> Card:
     packages = ("keras", "tensorflow", "numpy", "pillow")
     return Card(
         name=options.network,
-        views=1 if options.network in PAPER_NETWORKS else 8,
+        views=views_of(options.network),
         training_data={
             "images_and_malignant": counts,
             "recipe": options.recipe,
-            "changed": dict(setting.split("=", 1) for setting in options.set),
+            "changed": dict(setting.split("=", 1) for setting in options.overrides),
         },
-        split_hashes=set_aside(rows, [options.start, _teacher_file(options.teacher)]),
+        split_hashes=set_aside(rows, options.parents()),
         versions={"python": platform.python_version()} | {name: version(name) for name in packages},
-        # Stopped and resumed or not, the weights are the same.
-        command=shlex.join(
-            ["python", "-m", "training.train", *(a for a in sys.argv[1:] if a != "--resume")]
-        ),
+        command=options.command,
         created=datetime.date.today().isoformat(),
     )
 
 
-def _teacher_file(teacher: str | None) -> Path | None:
-    return Path(teacher) if teacher and teacher != IMAGENET else None
+def views_of(network: str) -> int:
+    """Views of a photo that a verdict takes: the paper's networks were tested on one."""
+    return 1 if network in networks.PAPER else 8
 
 
-def set_aside(rows: list[Row], learned_from: Iterable[Path | None]) -> dict[str, str]:
+def set_aside(rows: list[Row], learned_from: Iterable[Path]) -> dict[str, str]:
     """Hashes of a manifest's splits, for a card; without the test split where it was not set aside.
 
     A model that starts from another, or is taught by it, has learned from that one's photos too.
 
     Args:
         rows: of the manifest in use.
-        learned_from: those other models; None for none.
+        learned_from: those other models.
     """
     hashes = {
         split: split_hash([row for row in rows if row.split == split])
         for split in ("train", "val", "test")
     }
-    for path in filter(None, learned_from):
+    for path in learned_from:
         if artifact.read_card(path).split_hashes.get("test") != hashes["test"]:
             print(
                 f"WARNING: {path} was trained beside another test split, or does not say; it may "
@@ -195,3 +223,13 @@ def set_aside(rows: list[Row], learned_from: Iterable[Path | None]) -> dict[str,
             hashes.pop("test", None)
             break
     return hashes
+
+
+def describe(card: Card, out: Path, manifest: Path) -> str:
+    """What was written, and what to run next."""
+    points = "".join(
+        f"{out}: {kind} photos: threshold {point.threshold:.3f} ({point.threshold_rule}), "
+        f"temperature {point.temperature:.2f}\n"
+        for kind, point in card.distinct_points().items()
+    )
+    return f"{points}next: python -m training.evaluate {out} --manifest {manifest}"

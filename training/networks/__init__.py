@@ -1,5 +1,51 @@
-"""The networks: the paper's three, ours of seven convolutions, and the teacher."""
+"""The networks by name; Keras is imported when the first one is built."""
 
-from training.networks.cnn import cnn7, cnn_v1, cnn_v2, cnn_v3, efficientnet_lite0
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lens.images import SIZE
+
+if TYPE_CHECKING:
+    import keras
+
+    from training.networks.cnn import cnn7, cnn_v1, cnn_v2, cnn_v3
+    from training.networks.efficientnet import efficientnet_lite0
 
 __all__ = ["cnn7", "cnn_v1", "cnn_v2", "cnn_v3", "efficientnet_lite0"]
+
+PAPER = ("cnn_v1", "cnn_v2", "cnn_v3")
+"""The paper's three, which take images of one size and have no output but ``malignant``."""
+NAMES = (*PAPER, "cnn7", "efficientnet_lite0")
+
+
+def build(name: str, size: int | None = SIZE) -> "keras.Model":
+    """A new network.
+
+    Args:
+        name: one of ``NAMES``.
+        size: side of the input in pixels; None for any, which the paper's do not take.
+    """
+    network: keras.Model = _builders()[name](size)
+    return network
+
+
+def build_to_train(name: str) -> "keras.Model":
+    """A new network for any size, so that one set of weights goes through all stages.
+
+    The paper's are for 500 px alone.
+    """
+    return build(name, SIZE if name in PAPER else None)
+
+
+def __getattr__(name: str) -> Any:
+    if name in NAMES:
+        return _builders()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _builders() -> "dict[str, Callable[..., keras.Model]]":
+    from training.networks.cnn import cnn7, cnn_v1, cnn_v2, cnn_v3
+    from training.networks.efficientnet import efficientnet_lite0
+
+    builders = (cnn_v1, cnn_v2, cnn_v3, cnn7, efficientnet_lite0)
+    return {builder.__name__: builder for builder in builders}

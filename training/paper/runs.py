@@ -1,10 +1,9 @@
 """The runs of the paper's experiment, each trained, saved and tested once."""
 
-import argparse
 import dataclasses
 import datetime
 import json
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,25 @@ import numpy as np
 from lens import artifact
 from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.engine import open_engine
+from lens.files import replacing
+from training import networks
+from training.cli import UsageError
 from training.datasets.manifest import Row, read_manifest, split_hash
 from training.evaluation.metrics import figures
 from training.evaluation.predictions import Judge, judge_all
+from training.fit import record
 from training.fit.batches import Examples, open_images
 from training.fit.calibration import calibrate
 from training.fit.device import choose_precision
-from training.fit.loop import Validation, fit, last_weights
+from training.fit.loop import Validation, fit, last_weights, last_weights_file
 from training.fit.recipes import DEFAULT, PAPER, Recipe
-from training.fit.run import NETWORKS
 from training.paper import published
 from training.paper.images import Chosen, choose, shared_groups
+from training.paper.options import ReproduceOptions
 from training.paper.report import write_report
 
 
-class ReproduceError(Exception):
+class ReproduceError(UsageError):
     """The experiment cannot go on; the message says why and what to do."""
 
 
@@ -71,7 +74,7 @@ FINAL = "stage_3"
 """The paper's final model; tested once more as the paper tested, its training images among them."""
 
 
-def reproduce(options: argparse.Namespace) -> None:
+def reproduce(options: ReproduceOptions) -> None:
     """Do the runs that have no result yet; write the report after each, and at the end."""
     chosen = choose(read_manifest(options.manifest), options.images, options.seed)
     experiment = _describe(options, chosen)
@@ -82,13 +85,13 @@ def reproduce(options: argparse.Namespace) -> None:
         done = path.exists()
         print(f"[{number}/{len(RUNS)}] {run.name}: {'done before' if done else run}", flush=True)
         if not done:
-            _write_whole(path, perform(run, chosen, options))
+            _write_json(path, perform(run, chosen, options))
         results[run.name] = json.loads(path.read_text(encoding="utf-8"))
         if not done or number == len(RUNS):
             write_report(experiment, results, [run.name for run in RUNS], options.report)
 
 
-def perform(run: Run, chosen: Chosen, options: argparse.Namespace) -> dict[str, Any]:
+def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> dict[str, Any]:
     """Train, save and test one network; go on after its last whole epoch if it was stopped."""
     rows = {
         split: [
@@ -98,25 +101,30 @@ def perform(run: Run, chosen: Chosen, options: argparse.Namespace) -> dict[str, 
         ]
         for split in ("train", "val")
     }
+    recipe = _recipe(run, len(rows["train"]), options.epochs)
+    # A later stage sees other random changes of the images than an earlier one.
+    seed = options.seed + _stage(run)
+    folder = options.out / f"{run.name}.run"
+    resume = (folder / "state.json").exists()
+    begun = _begun(run, recipe, seed, rows, options.out)
+    if resume:
+        record.check(folder, begun)
     images = {split: open_images(rows[split], options.out / "cache") for split in rows}
-    epochs = options.epochs if run.ours else max(1, round(options.epochs / len(published.EPOCHS)))
     keras.utils.set_random_seed(options.seed)
     precision = choose_precision()
-    network = NETWORKS[run.network](None) if run.ours else NETWORKS[run.network]()
-    folder = options.out / f"{run.name}.run"
+    network = networks.build_to_train(run.network)
     if run.after:
         network.set_weights(last_weights(options.out / f"{run.after}.run"))
+    if not resume:
+        record.begin(folder, begun)
     history = fit(
         network,
-        _recipe(run, len(rows["train"])),
+        recipe,
         Examples(images["train"], rows["train"], np.empty((0, *images["train"].shape[1:])), None),
         Validation(images["val"], rows["val"], batch=32),
-        optimizer=run.optimizer,
-        epochs=epochs,
-        # A later stage sees other random changes of the images than an earlier one.
-        seed=options.seed + _stage(run),
+        seed=seed,
         folder=folder,
-        resume=(folder / "state.json").exists(),
+        resume=resume,
     )
     # The paper kept the weights of the last epoch; its recipe averages nothing.
     weights = network.get_weights() if run.ours else last_weights(folder)
@@ -124,7 +132,7 @@ def perform(run: Run, chosen: Chosen, options: argparse.Namespace) -> dict[str, 
     point = judge.card.point(None)  # Its photos are all dermoscopic: one point for all kinds.
     result = {
         **dataclasses.asdict(run),
-        "epochs": epochs,
+        "epochs": recipe.epochs,
         "precision": precision,
         "history": history,
         "card": {"threshold": point.threshold, "rule": point.threshold_rule},
@@ -135,12 +143,25 @@ def perform(run: Run, chosen: Chosen, options: argparse.Namespace) -> dict[str, 
     return result
 
 
-def _recipe(run: Run, images: int) -> Recipe:
+def _begun(
+    run: Run, recipe: Recipe, seed: int, rows: dict[str, list[Row]], out: Path
+) -> record.Record:
+    named: dict[str, Sequence[Row]] = {f"set of {name} images": rows[name] for name in rows}
+    before: dict[str, Path | str] = (
+        {"after": last_weights_file(out / f"{run.after}.run")} if run.after else {}
+    )
+    return record.describe_run(run.network, recipe, seed, named, **before)
+
+
+def _recipe(run: Run, images: int, epochs: int) -> Recipe:
     if run.ours:
         # As many images an epoch as the paper's runs see, so that the comparison is even.
-        return dataclasses.replace(DEFAULT, images_per_epoch=images)
+        return dataclasses.replace(DEFAULT, images_per_epoch=images, epochs=epochs)
     rates = PAPER.rates if run.rate is None else {**PAPER.rates, run.optimizer: run.rate}
-    return dataclasses.replace(PAPER, balanced=False, rates=rates)
+    epochs = max(1, round(epochs / len(published.EPOCHS)))
+    return dataclasses.replace(
+        PAPER, balanced=False, rates=rates, optimizer=run.optimizer, epochs=epochs
+    )
 
 
 def _stage(run: Run) -> int:
@@ -155,7 +176,7 @@ def _judge(
     """The network as a model file: the paper's at threshold 0.5, ours calibrated on validation."""
     # Built again in float32, so that the file does not ask its reader for bfloat16.
     keras.config.set_dtype_policy("float32")
-    network = NETWORKS[run.network]()
+    network = networks.build(run.network)
     network.set_weights(weights)
     path = out / f"{run.name}.h5"
     card = Card(name=run.network, created=datetime.date.today().isoformat())
@@ -173,7 +194,7 @@ def _test(rows: list[Row], judge: Judge, seed: int, doing: str) -> dict[str, Any
     return figures(judge_all(rows, judge, doing)[0], seed)
 
 
-def _describe(options: argparse.Namespace, chosen: Chosen) -> dict[str, Any]:
+def _describe(options: ReproduceOptions, chosen: Chosen) -> dict[str, Any]:
     """What the experiment is: two runs with the same description may share their results."""
     trained = {row.path for row in chosen.balanced if row.split == "train"}
     tests = [
@@ -215,7 +236,7 @@ def _claim(out: Path, experiment: dict[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "experiment.json"
     if not path.exists():
-        _write_whole(path, experiment)
+        _write_json(path, experiment)
         return
     found = json.loads(path.read_text(encoding="utf-8"))
     differing = [name for name in experiment if found.get(name) != experiment[name]]
@@ -227,7 +248,6 @@ def _claim(out: Path, experiment: dict[str, Any]) -> None:
         )
 
 
-def _write_whole(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lens.images import InvalidImage
+from training.cli import CommandError
 
 MAX_BYTES = 512 * 1024 * 1024
 """No photo of 40 megapixels is larger, even uncompressed at 16 bits; videos and archives are."""
@@ -15,7 +16,7 @@ UNREAD = ("missing", "unreadable")
 """Reasons of what may be read another time: a share that was not mounted, a network that failed."""
 
 
-class ArchiveError(Exception):
+class ArchiveError(CommandError):
     """Nothing can be read from where the photos should lie; the message says what to do."""
 
 

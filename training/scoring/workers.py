@@ -1,6 +1,7 @@
 """A row for each of many photos, judged by one process, by several, or by a Dask cluster."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import cache
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from lens.card import Card
 from lens.engine import Engine, open_engine
 from lens.images import InvalidImage, decode
 from lens.verdict import judge
+from training.cli import CommandError
 from training.scoring.locations import read
 
 COLUMNS = ("path", "status", "verdict", "probability", "reasons")
@@ -20,7 +22,7 @@ PATIENCE = 600
 """Seconds without a row after which a cluster is taken for dead; a photo takes less than ten."""
 
 
-class ScoringError(Exception):
+class ScoringError(CommandError):
     """The photos cannot be judged so; the message says what to do."""
 
 
@@ -47,10 +49,9 @@ def score_each(
         scheduler: address of a Dask scheduler, whose workers are used in place of processes.
 
     Raises:
-        ScoringError: Dask is not installed, or has no worker.
+        ScoringError: Dask is not installed, or has no worker; or a process was killed.
         InvalidModel, EngineError: the model cannot be run.
         ArchiveError: a photo's store cannot be reached.
-        BrokenProcessPool: another process was killed.
     """
     with ExitStack() as stack:
         if scheduler:
@@ -59,7 +60,12 @@ def score_each(
         else:
             stack.enter_context(parallel_config("loky", n_jobs=processes))
         pool = Parallel(return_as="generator", timeout=PATIENCE if scheduler else None)
-        yield from pool(delayed(score)(location, model) for location in locations)
+        try:
+            yield from pool(delayed(score)(location, model) for location in locations)
+        except BrokenProcessPool as error:
+            raise ScoringError(
+                f"a process was killed, perhaps for want of memory; try fewer --processes: {error}"
+            ) from error
 
 
 def score(location: str, model: str) -> Scored:

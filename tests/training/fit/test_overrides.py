@@ -14,7 +14,7 @@ from training.fit.recipes import DEFAULT, RECIPES
         ("augmentation.flips=false", lambda recipe: recipe.augmentation.flips is False),
         ("stages.1.batch=16", lambda recipe: recipe.stages[1].batch == 16),
         ("rates.adam=1e-4", lambda recipe: recipe.rates["adam"] == 1e-4),
-        ("images_per_epoch=none", lambda recipe: recipe.images_per_epoch is None),
+        ("images_per_epoch=0", lambda recipe: recipe.images_per_epoch == 0),
         ("optimizer=sgd", lambda recipe: recipe.optimizer == "sgd"),
         ("frozen=bn0,conv_stem", lambda recipe: recipe.frozen == ("bn0", "conv_stem")),
     ],
@@ -35,18 +35,25 @@ def test_every_number_of_a_recipe_has_a_name(recipe):
     assert {name.split(".")[0] for name in names(recipe)} == set(vars(recipe))
 
 
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_a_number_that_may_have_a_fraction_is_written_with_one(recipe):
+    fractions = ("augmentation.", "rates.", "loss_weights.", "weight_decay", "average")
+    values = {n: v for n, v in names(recipe).items() if n.startswith(fractions)}
+    assert {type(value) for name, value in values.items() if not name.endswith("flips")} == {float}
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("epochs", "expected NAME=VALUE"),
-        ("epoch=3", "did you mean epochs?"),
+        ("epochs", "epochs: expected a whole number, got ''"),
+        ("epoch=3", "expected NAME=VALUE, got 'epoch=3'; did you mean epochs?"),
         ("rotation=3", "did you mean augmentation.rotation?"),
         ("augmentation.rotatoin=3", "did you mean augmentation.rotation?"),
         ("stages.2.size=64", r"did you mean stages.\d.size?"),
         ("xyzzy=1", "it has stages.0.share, "),
-        ("epochs=three", "epochs: expected a whole number from 1 up, got 'three'"),
+        ("epochs=three", "epochs: expected a whole number, got 'three'"),
         ("epochs=1.5", "expected a whole number"),
-        ("stages.0.batch=0", "expected a whole number from 1 up"),
+        ("stages.0.batch=0", "batch: expected a number from 1 up, got 0"),
         ("weight_decay=-1", "expected a number from 0 up"),
         ("weight_decay=nan", "expected a number from 0 up"),
         ("rates.adam=inf", "expected a number from 0 up"),

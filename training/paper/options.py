@@ -1,0 +1,25 @@
+"""What ``training.reproduce`` is asked for; importable without Keras."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ReproduceOptions:
+    """The options of ``training.reproduce``.
+
+    Attributes:
+        manifest: the images.
+        out: where the runs are kept.
+        report: the page to write.
+        epochs: of the staged run's three stages together and of the network trained our way.
+        images: to train on, and at most to test on; None for all.
+        seed: of the images drawn and of the training.
+    """
+
+    manifest: Path
+    out: Path
+    report: Path
+    epochs: int
+    images: int | None
+    seed: int
