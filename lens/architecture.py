@@ -129,6 +129,9 @@ def scales_pixels(config: Config) -> bool:
             return True
         if settings.get("function") in _SCALING_FUNCTIONS:
             return True
+        # The operation x + constant; the layer of this name has a dtype, and joins two layers.
+        if layer.get("class_name") == "Add" and "dtype" not in settings:
+            return True
         if {"kernel_initializer", "depthwise_initializer"} & settings.keys():
             return False
     return False

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import h5py
 
 from lens.architecture import Config, UnfitNetwork, refuse_code
 from lens.card import Card, from_json, to_json
+from lens.files import replacing
 
 if TYPE_CHECKING:
     import keras
@@ -60,17 +60,10 @@ def read_card(path: str | Path) -> Card:
 def write_card(path: str | Path, card: Card) -> None:
     """Replace the card in a model file; the weights stay as they are. The change is atomic."""
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".h5")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as copy:
-            copy.write(path.read_bytes())
-        with h5py.File(temporary, "r+") as file:
+    with replacing(path) as copy:
+        shutil.copyfile(path, copy)
+        with h5py.File(copy, "r+") as file:
             file.attrs[_CARD_ATTRIBUTE] = to_json(card)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save(model: "keras.Model", path: str | Path, card: Card) -> None:
@@ -115,14 +108,6 @@ def read_architecture(path: str | Path) -> tuple[Config, str]:
     except UnfitNetwork as error:
         raise InvalidModel(f"{path}: {error}") from error
     return config, version.decode() if isinstance(version, bytes) else str(version)
-
-
-def copy_with_architecture(path: Path, copy: Path, config: Config) -> None:
-    """Copy a model file, its weights unchanged, to ask Keras for ``config`` instead."""
-    shutil.copyfile(path, copy)
-    copy.chmod(0o600)
-    with h5py.File(copy, "r+") as file:
-        file.attrs["model_config"] = json.dumps(config)
 
 
 def _open(path: Path) -> h5py.File:

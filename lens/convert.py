@@ -86,18 +86,26 @@ def to_openvino(keras_function: Any) -> "openvino.Model":
 def _resize(node: Any) -> Any:
     """ScaleAndTranslate, which is how TensorFlow resizes with antialiasing, for OpenVINO.
 
-    OpenVINO has no rule for it. Keras calls it for whole images alone, so that size says all.
+    OpenVINO has no rule for it, and its own resizing (bilinear_pillow) differs by up to 0.008 grey
+    levels; two products with matrices of weights take as long and differ by 0.00005.
     """
-    from openvino import opset11
+    from openvino import opset8
 
-    resized = opset11.interpolate(
-        node.get_input(0),
-        node.get_input(1),
-        mode="bilinear_pillow",
-        shape_calculation_mode="sizes",
-        axes=opset11.constant(np.array([1, 2])),
-    )
-    return resized.outputs()
+    images, size = node.get_input(0), node.get_input(1).get_node().get_data()
+    _, height, width, _ = images.get_shape()
+    rows = opset8.constant(_resizing_weights(height, int(size[0])))
+    columns = opset8.constant(_resizing_weights(width, int(size[1])))
+    narrow = opset8.einsum([columns, images], "jw,nhwc->nhjc")
+    return opset8.einsum([rows, narrow.output(0)], "ih,nhjc->nijc").outputs()
+
+
+def _resizing_weights(old: int, new: int) -> NDArray[np.float32]:
+    """Share of each old row in each new one, (new, old), as TensorFlow has them."""
+    import tensorflow as tf
+
+    rows = np.eye(old, dtype=np.float32)[np.newaxis, :, :, np.newaxis]
+    weights: NDArray[np.float32] = tf.image.resize(rows, (new, old), antialias=True).numpy()
+    return weights[0, :, :, 0]
 
 
 def choose_precision(keras_function: Any, xml: Path, precisions: list[str]) -> tuple[str, float]:
@@ -114,7 +122,7 @@ def choose_precision(keras_function: Any, xml: Path, precisions: list[str]) -> t
         compiled = openvino.Core().compile_model(xml, "CPU", model_cache.run_options(precision))
         found = [_probabilities(_named(compiled(i))) for i in images]
         difference = float(np.abs(np.array(found) - np.array(expected)).max())
-        if difference <= model_cache.MAX_DIFFERENCE[precision]:  # Never true of NaN.
+        if difference <= model_cache.MAX_DIFFERENCE:  # Never true of NaN.
             return precision, difference
         differences[precision] = difference
     return min(differences.items(), key=lambda item: item[1])

@@ -4,8 +4,10 @@ Keras 3 builds what Keras 3 saved, and ``tf_keras``, which is Keras 2 kept alive
 reads many files of Keras 2 not at all, and some wrongly.
 """
 
+import copy
 import importlib
 import importlib.util
+import json
 import re
 import tempfile
 from dataclasses import dataclass
@@ -147,25 +149,34 @@ def _is_keras_2(version: str) -> bool:
 
 def _build(path: Path, config: Config, version: str) -> Any:
     """The Keras model of a file, with ``config`` in place of the file's own."""
-    old = _is_keras_2(version)
-    if old:
+    # Keras takes two seconds to import and brings TensorFlow; only the loader pays for it.
+    if _is_keras_2(version):
         library = _keras_2(path, version)
     else:
-        # Keras takes two seconds to import and brings TensorFlow; only the loader pays for it.
         library = importlib.import_module("keras")
-        config = _with_operations(config)
+        config = _with_modules(config)
     with tempfile.TemporaryDirectory() as folder:
-        # Keras knows the format by its suffix, in small letters.
-        copy = Path(folder) / "model.h5"
-        artifact.copy_with_architecture(path, copy, config)
+        # Keras knows the format of weights by the suffix, in small letters.
+        weights = Path(folder) / "model.h5"
+        weights.symlink_to(path.absolute())
         try:
-            return library.models.load_model(copy, compile=False, safe_mode=True)
+            model = _from_config(library, config)
+            model.load_weights(weights)
         except Exception as error:  # Keras raises anything at all on a file it does not understand.
             culprit = _culprit(library, config)
             where = (
                 f"the layer {name_of(culprit)} cannot be built" if culprit else "cannot be built"
             )
             raise InvalidModel(f"{path}: {where}: {_reason(error)}") from error
+    return model
+
+
+def _from_config(library: Any, config: Config) -> Any:
+    """A layer or a model, without its weights."""
+    if library.__name__ == KERAS_2:
+        return library.models.model_from_json(json.dumps(config))
+    # Keras takes the list of layers out of the configuration that it is given.
+    return library.saving.deserialize_keras_object(copy.deepcopy(config))
 
 
 def _keras_2(path: Path, version: str) -> Any:
@@ -185,31 +196,40 @@ def _keras_2(path: Path, version: str) -> Any:
     return importlib.import_module(KERAS_2)
 
 
-def _with_operations(config: Config) -> Config:
-    """Name the module of each operation (``x / 127.5``), as Keras's newer format does.
+def _with_modules(config: Config) -> Config:
+    """Name the module of each layer and operation, as Keras's newer format does.
 
-    Keras 3 saves operations in an ``.h5`` by their class name alone and then takes Add for the
-    layer of this name, and TrueDivide for nothing that it knows.
+    An ``.h5`` of Keras 3 has class names alone, by which Keras takes the operation Add (``x + 1``)
+    for the layer of this name, and finds most others not at all.
     """
     settings = config.get("config")
-    if isinstance(settings, dict) and isinstance(settings.get("layers"), list):
-        inner = [_with_operations(layer) for layer in settings["layers"]]
-        return {**config, "config": {**settings, "layers": inner}}
-    if not isinstance(settings, dict) or settings.keys() != {"name"}:  # A layer has a dtype too.
+    if not isinstance(settings, dict) or "module" in config:
         return config
-    for room in ("numpy", "nn", "math", "image", "core"):
-        module = f"keras.src.ops.{room}"
-        if hasattr(importlib.import_module(module), config["class_name"]):
-            return {**config, "module": module, "registered_name": config["class_name"]}
-    return config
+    inner = settings.get("layers")
+    if isinstance(inner, list):
+        settings = {**settings, "layers": [_with_modules(layer) for layer in inner]}
+    module = _module(config["class_name"], settings)
+    return {**config, "config": settings, "module": module, "registered_name": None}
+
+
+def _module(class_name: str, settings: Config) -> str:
+    if "layers" in settings:
+        return "keras" if class_name == "Sequential" else "keras.src.models.functional"
+    if not {"dtype", "trainable"} & settings.keys():  # Every layer has them, no operation has.
+        for room in ("numpy", "nn", "math", "image", "core"):
+            if hasattr(importlib.import_module(f"keras.src.ops.{room}"), class_name):
+                return f"keras.src.ops.{room}"
+    return "keras.layers"
 
 
 def _culprit(library: Any, config: Config) -> Config | None:
     """The first layer that cannot be built by itself, or None if each can."""
     for layer in layers(config):
         try:
-            library.layers.deserialize(layer)
+            built = _from_config(library, layer)
         except Exception:
+            return layer
+        if isinstance(built, str):  # What Keras 2 gives for a class that it does not know.
             return layer
     return None
 

@@ -185,7 +185,6 @@ def as_version_0_1(path: Path) -> None:
         (with_for_clinical_photos(threshold=2), "threshold between 0 and 1"),
         (with_for_clinical_photos(threshold=math.nan), "threshold between 0 and 1"),
         (with_for_clinical_photos(threshold="0.5"), "it is damaged"),
-        (with_for_clinical_photos(threshold=0.4), "no output 'kind'"),
         (with_for_clinical_photos(temperature=math.nan), "positive temperature"),
         (with_for_clinical_photos(temperature=math.inf), "positive temperature"),
         (with_for_clinical_photos(offset=math.inf), "finite offset"),
@@ -209,6 +208,12 @@ def test_each_unfit_file_is_refused_in_one_line(
         loader.load(path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_operating_points_by_kind_need_a_network_that_tells_the_kind(tmp_path: Path) -> None:
+    with_for_clinical_photos(threshold=0.4)(tmp_path / "m.h5")
+    with pytest.raises(InvalidModel, match="no output 'kind'"):
+        loader.load_network(tmp_path / "m.h5")
 
 
 def test_the_pinned_keras_no_longer_runs_the_code_in_an_h5() -> None:

