@@ -1,8 +1,8 @@
 """Does the model still give its known answer to the golden image?
 
-The known answer is the card's ``metrics["golden"]`` (p(malignant) by Keras, before calibration)
-where the trainer stored one; else it is the answer at the start, which the engine's own parity
-check with Keras vouches for. Either way a later change, a NaN or a broken heat map is seen.
+The known answer is the one at the start, whatever the model: the engine checks its copy of the
+network against Keras and its checksums before that. A later change, a NaN or a broken heat map is
+seen.
 """
 
 import math
@@ -13,7 +13,6 @@ import numpy as np
 
 from app import golden
 from app.settings import StartError
-from lens.card import Card
 from lens.engine import Engine, EngineError
 
 TOLERANCE = 5e-3
@@ -30,15 +29,13 @@ class NotReady(Exception):
 class Readiness:
     """Knows the right answer and asks the engine again when asked."""
 
-    def __init__(self, engine: Engine, card: Card) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
         self._checked = -math.inf
         try:
-            answer = self._ask()
-            stored = card.metrics.get("golden")
-            self.known = float(stored) if isinstance(stored, int | float) else answer
-            self._compare(answer)
+            self.known = self._ask()
+            self._compare(self.known)
         except NotReady as error:
             raise StartError(f"The model fails its test image: {error}.") from error
 

@@ -44,10 +44,12 @@ def start(settings: Settings) -> Service:
                 f"{settings.model}: its SHA-256 is {sha256}, "
                 f"MOLELENS_MODEL_SHA256 expects {settings.model_sha256}."
             )
-        engine = open_engine(settings.model, settings.engine, settings.cache)
+        engine = open_engine(
+            settings.model, settings.engine, settings.cache, output=settings.output
+        )
     except (artifact.InvalidModel, EngineError, OSError) as error:
         raise StartError(str(error)) from error
-    readiness = Readiness(engine, card)
+    readiness = Readiness(engine)
     metrics.MODEL.labels(card.name, sha256, engine.name).set(1)
     store = open_store(settings)
     admission = Admission(settings.at_once, settings.waiting)

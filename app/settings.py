@@ -109,6 +109,15 @@ class Settings:
             _one_of("auto", "openvino", "keras"),
         ),
     )
+    output: str = field(
+        default="probability",
+        metadata=_about(
+            "",
+            "What the network's output is: a probability (a sigmoid or softmax is at its end), or a "
+            "logit, which the app turns into one; whichever is not so stops the start.",
+            _one_of("probability", "logit"),
+        ),
+    )
     cache: Path | None = field(
         default=None,
         metadata=_about(

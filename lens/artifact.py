@@ -1,33 +1,27 @@
 """The model file: a Keras ``.h5`` with its card in an HDF5 attribute. Only this file knows HDF5.
 
-A model takes raw pixels 0-255 of shape (n, 500, 500, 3) and returns a dict of named outputs, of
-which ``malignant`` (n, 1), a probability, is always there. TensorFlow is imported by ``load`` and
-``save`` alone, so that a server which runs a converted model never pays for it.
+Nothing here imports Keras or TensorFlow, so that a server which runs a converted model never pays
+for them; ``lens.loader`` does.
 """
 
 import hashlib
 import json
 import os
-import tempfile
+import shutil
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import h5py
 
+from lens.architecture import Config, UnfitNetwork, refuse_code
 from lens.card import Card, from_json, to_json
-from lens.images import SIZE
+from lens.files import replacing
 
 if TYPE_CHECKING:
     import keras
 
 _CARD_ATTRIBUTE = "molelens_card"
-
-# Layers that hold code of their own; loading one runs what the file's author wrote.
-_CODE_LAYERS = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
-
-
-# Where a file may ask Keras to find its classes; Keras says "builtins" of its own functions.
-_OWN_MODULES = ("keras", "builtins")
 
 
 class InvalidModel(Exception):
@@ -66,17 +60,10 @@ def read_card(path: str | Path) -> Card:
 def write_card(path: str | Path, card: Card) -> None:
     """Replace the card in a model file; the weights stay as they are. The change is atomic."""
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".h5")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as copy:
-            copy.write(path.read_bytes())
-        with h5py.File(temporary, "r+") as file:
+    with replacing(path) as copy:
+        shutil.copyfile(path, copy)
+        with h5py.File(copy, "r+") as file:
             file.attrs[_CARD_ATTRIBUTE] = to_json(card)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save(model: "keras.Model", path: str | Path, card: Card) -> None:
@@ -93,48 +80,51 @@ def save(model: "keras.Model", path: str | Path, card: Card) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load(path: str | Path) -> tuple["keras.Model", Card]:
-    """Load a model for inference, with its card.
+def has_card(path: str | Path) -> bool:
+    """Whether a model file is one of ours; others hold no card."""
+    with _open(Path(path)) as file:
+        return _CARD_ATTRIBUTE in file.attrs
 
-    A foreign file (no card) is adapted: resized to its own input size, scaled to 0-1 as the paper
-    does unless it scales by itself, and its output named ``malignant``.
 
-    Returns:
-        The Keras model, raw pixels 0-255 (n, 500, 500, 3) to a dict with ``malignant`` (n, 1), a
-        probability, and perhaps ``lesion`` (n, 1), ``kind`` (n, 1) and ``heat_map`` (n, h, w, 1);
-        and the card.
+def read_architecture(path: str | Path) -> tuple[Config, str]:
+    """What the file asks Keras to build, and the version of Keras that saved it ("" if not told).
 
     Raises:
-        InvalidModel: missing, corrupt, not a binary classifier of images, or carrying code.
+        InvalidModel: it is damaged, or asks for code that is not Keras's own.
     """
     path = Path(path)
-    card = read_card(path)
-    _refuse_code(path)
-    # Keras takes two seconds to import and brings TensorFlow; only the loader pays for it.
-    import keras
-
+    with _open(path) as file:
+        text, version = file.attrs["model_config"], file.attrs.get("keras_version", "")
     try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises anything at all on a file it does not understand.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InvalidModel(f"{path}: Keras cannot load it: {reason}") from error
-    # A Sequential, as the paper's, has no ``output`` until it is called; it has one output anyway.
-    named = not isinstance(model, keras.Sequential) and isinstance(model.output, dict)
-    if named and "malignant" in model.output:
-        if card.by_kind and "kind" not in model.output:
-            raise InvalidModel(
-                f"{path}: its card has an operating point for each kind of photo, but its network "
-                "has no output 'kind' that tells them apart"
-            )
-        return model, card
-    return _adapt(model, path), card
+        config = json.loads(text)
+        if not isinstance(config, dict):
+            raise ValueError(f"expected an object, got {type(config).__name__}")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidModel(
+            f"{path}: its description of the network is damaged ({error})"
+        ) from error
+    try:
+        refuse_code(config)
+    except UnfitNetwork as error:
+        raise InvalidModel(f"{path}: {error}") from error
+    return config, version.decode() if isinstance(version, bytes) else str(version)
 
 
 def _open(path: Path) -> h5py.File:
+    if path.is_dir():
+        raise InvalidModel(
+            f"{path}: a folder, perhaps a TensorFlow SavedModel; expected a Keras .h5 model: load "
+            "it where it was made and write it with model.save('model.h5')"
+        )
     if not path.is_file():
         raise InvalidModel(
             f"{path}: no such file; expected a Keras .h5 model (make one with "
             "python -m training.train, or set MOLELENS_MODEL)"
+        )
+    if zipfile.is_zipfile(path):
+        raise InvalidModel(
+            f"{path}: a zip file, perhaps Keras's .keras format; expected a Keras .h5 model: load "
+            "it where it was made and write it with model.save('model.h5')"
         )
     try:
         file = h5py.File(path, "r")
@@ -148,50 +138,3 @@ def _open(path: Path) -> h5py.File:
             f"{path}: holds no network, perhaps weights alone; save the whole model as .h5"
         )
     return file
-
-
-def _refuse_code(path: Path) -> None:
-    """CVE-2025-9905: older Keras ran a Lambda in an ``.h5`` whatever ``safe_mode`` said."""
-    with _open(path) as file:
-        text = file.attrs["model_config"]
-    config = json.loads(text)
-    if found := sorted(_named(config, "class_name").intersection(_CODE_LAYERS)):
-        raise InvalidModel(f"{path}: refused, it carries code of its own ({', '.join(found)})")
-    modules = _named(config, "module")
-    if found := sorted(m for m in modules if m.split(".")[0] not in _OWN_MODULES):
-        raise InvalidModel(f"{path}: refused, it asks for code outside Keras ({', '.join(found)})")
-
-
-def _named(config: Any, key: str) -> set[str]:
-    """Every text that stands under ``key``, however deep."""
-    if isinstance(config, dict):
-        own = {config[key]} if isinstance(config.get(key), str) else set()
-        return own.union(*(_named(value, key) for value in config.values()))
-    if isinstance(config, list):
-        return set().union(*(_named(value, key) for value in config))
-    return set()
-
-
-def _adapt(model: "keras.Model", path: Path) -> "keras.Model":
-    import keras
-
-    inputs, outputs = ([tuple(t.shape) for t in ts] for ts in (model.inputs, model.outputs))
-    if [(len(shape), shape[-1]) for shape in inputs] != [(4, 3)] or outputs not in (
-        [(None, 1)],
-        [(None, 2)],
-    ):
-        raise InvalidModel(
-            f"{path}: expected one image input (n, height, width, 3) and one output (n, 1) or "
-            f"(n, 2), got input {inputs} and output {outputs}"
-        )
-    pixels = x = keras.Input((SIZE, SIZE, 3), name="pixels")
-    height, width = inputs[0][1] or SIZE, inputs[0][2] or SIZE
-    if (height, width) != (SIZE, SIZE):
-        x = keras.layers.Resizing(height, width, antialias=True)(x)
-    # A backbone that scales for itself may be a model within the model.
-    if not any(isinstance(one, keras.layers.Rescaling) for one in model._flatten_layers()):
-        x = keras.layers.Rescaling(1 / 255)(x)
-    malignant = model(x)
-    if outputs == [(None, 2)]:
-        malignant = malignant[:, 1:]
-    return keras.Model(pixels, {"malignant": malignant}, name=model.name)

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lens import artifact, model_cache
+from lens import loader, model_cache
 from lens.images import SIZE
+from lens.probability import is_probability
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def open_engine(
     kind: str = "auto",
     cache_dir: str | Path | None = None,
     threads: int | None = None,
+    output: str = "probability",
 ) -> Engine:
     """Load a model file into an engine.
 
@@ -75,13 +77,14 @@ def open_engine(
             folder (XDG).
         threads: processor threads for one run; by default OMP_NUM_THREADS, else every core. With
             several processes, give each its share.
+        output: what a network that is not ours gives: "probability", or "logit" (log-odds).
 
     Returns:
         An engine of the kind asked for; or the Keras engine, with a warning in the log, where
         OpenVINO's answers differ too much from Keras's, or where "auto" cannot convert the file.
 
     Raises:
-        artifact.InvalidModel: the file is missing, corrupt, or carries code.
+        artifact.InvalidModel: the file is missing, corrupt, carries code, or gives no probability.
         EngineError: ``kind`` is unknown, "openvino" was asked for and cannot run, or a signal
             ended the process that converts the file.
     """
@@ -95,16 +98,16 @@ def open_engine(
         )
     path, threads = Path(path), threads or _share_of_cores()
     if kind == "keras" or not installed:
-        return KerasEngine(path, threads)
+        return KerasEngine(path, threads, output)
     try:
-        return OpenVinoEngine(model_cache.converted(path, cache_dir), threads)
+        return OpenVinoEngine(model_cache.converted(path, cache_dir, output), threads)
     except model_cache.NotConvertedError as error:
         killed = isinstance(error, model_cache.ConverterKilledError)
         wanted = kind == "openvino" and not error.differs
         if killed or wanted or not _keras_installed():
             raise EngineError(f"OpenVINO cannot run the model: {error}") from error
         log.warning("THE SLOW KERAS ENGINE SERVES %s, since %s", path, error)
-        return KerasEngine(path, threads)
+        return KerasEngine(path, threads, output)
 
 
 def _keras_installed() -> bool:
@@ -155,7 +158,7 @@ class KerasEngine:
 
     name = "keras"
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path, threads: int | None = None, output: str = "probability") -> None:
         if not _keras_installed():
             raise EngineError(
                 "The Keras engine needs Keras and TensorFlow, which are not installed; install "
@@ -165,34 +168,19 @@ class KerasEngine:
 
         if keras.backend.backend() == "tensorflow":
             _limit_tensorflow(threads)
-        self._call = _compiled(load_float32(path))
+        self._call = _compiled(loader.load_network(path, output))
         self._call(np.zeros((1, SIZE, SIZE, 3), np.uint8))  # Traces now, not in a request.
 
     def run(self, images: np.ndarray) -> Outputs:
         return _outputs(self._call(_checked(images)))
 
 
-def load_float32(path: Path) -> Any:
-    """The Keras model, computing in float32 whatever precision it was trained in.
-
-    Raises:
-        artifact.InvalidModel: the file is missing, corrupt, or carries code.
-    """
-    model, _ = artifact.load(path)
-    for layer in model._flatten_layers():
-        # Mixed precision keeps weights in float32, so that changing the policy is enough. bfloat16
-        # is off by 1e-3 in probability, and OpenVINO cannot convert it from TensorFlow.
-        if layer.dtype_policy.name.startswith("mixed_"):
-            layer.dtype_policy = "float32"
-    return model
-
-
-def _compiled(model: Any) -> Any:
-    """The model as a function of uint8 images to a dict of arrays (model.predict costs 25 ms)."""
+def _compiled(network: loader.Network) -> Any:
+    """The network as a function of uint8 images to a dict of arrays (model.predict costs 25 ms)."""
     import keras
 
     def call(images: Any) -> Any:
-        return model(keras.ops.cast(images, "float32"), training=False)
+        return network(keras.ops.cast(images, "float32"))
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -223,10 +211,6 @@ def _checked(images: np.ndarray) -> np.ndarray:
     return images
 
 
-ROUNDING = 1e-3
-"""How far a probability may lie outside 0 to 1: bfloat16 has three digits."""
-
-
 def _outputs(answer: dict[str, np.ndarray]) -> Outputs:
     heat_map, lesion, kind = (answer.get(name) for name in ("heat_map", "lesion", "kind"))
     outputs = Outputs(
@@ -237,7 +221,7 @@ def _outputs(answer: dict[str, np.ndarray]) -> Outputs:
     )
     # A NaN is below every threshold, and so are most logits: left alone, they read as "benign".
     for values in (outputs.malignant, outputs.lesion, outputs.clinical):
-        if values is not None and not ((values >= -ROUNDING) & (values <= 1 + ROUNDING)).all():
+        if values is not None and not is_probability(values):
             raise EngineError(
                 f"Expected probabilities from the network, 0 to 1, got {values}; its last layer "
                 "may lack a sigmoid, or the model file be damaged."

@@ -322,7 +322,7 @@ def test_other_arrays_are_refused(engines: dict[str, Engine], array: np.ndarray,
         engine.run(array)
 
 
-def test_an_answer_that_is_not_a_number_is_an_error_not_a_verdict(
+def test_a_network_whose_answer_is_not_a_number_is_refused(
     model: Path, tmp_path: Path
 ) -> None:
     import keras
@@ -331,12 +331,12 @@ def test_an_answer_that_is_not_a_number_is_an_error_not_a_verdict(
     broken.get_layer("heat_map").bias.assign([float("nan")])
     path = tmp_path / "nan.h5"
     artifact.save(broken, path, Card(name="nan"))
-    with pytest.raises(EngineError, match=r"Expected probabilities .* got \[nan\]"):
-        KerasEngine(path).run(np.zeros((1, *SHAPE), np.uint8))
+    with pytest.raises(artifact.InvalidModel, match="its output is not finite"):
+        KerasEngine(path)
 
 
 @pytest.mark.parametrize("bias", [-2.0, 1.2])
-def test_an_answer_that_is_no_probability_is_an_error_not_a_verdict(
+def test_a_network_whose_answer_is_no_probability_is_refused(
     tmp_path: Path, bias: float
 ) -> None:
     import keras
@@ -346,8 +346,8 @@ def test_an_answer_that_is_no_probability_is_an_error_not_a_verdict(
     pixels = keras.Input((64, 64, 3))
     logit = layers.Dense(1, bias_initializer=keras.initializers.Constant(bias))
     keras.Model(pixels, logit(layers.GlobalAveragePooling2D()(pixels))).save(path)
-    with pytest.raises(EngineError, match="may lack a sigmoid"):
-        KerasEngine(path).run(np.zeros((1, *SHAPE), np.uint8))
+    with pytest.raises(artifact.InvalidModel, match="its output is no probability"):
+        KerasEngine(path)
 
 
 def test_a_network_with_one_output_has_neither_heat_map_nor_lesion_nor_kind(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from app import create_app, golden
 from app.logs import JsonLines
 from app.readiness import Readiness
 from app.settings import StartError
-from lens.card import Card
 from lens.engine import Outputs
 
 GOLDEN_SUM = 126_634_826
@@ -81,11 +80,11 @@ def test_readyz_turns_red_when_results_cannot_be_kept(app, memory_folder):
     assert app.test_client().get("/readyz").status_code == 503
 
 
-def test_a_golden_answer_in_the_card_that_the_engine_does_not_give_stops_the_start(app):
-    served = app.extensions["molelens"]
-    card = Card(name="tiny", metrics={"golden": served.readiness.known + 0.1})
+def test_a_network_that_gives_no_probability_of_the_golden_image_stops_the_start(app):
+    engine = app.extensions["molelens"].engine
+    broken = Wrapped(engine, lambda out: Outputs(out.malignant * math.nan, None, None))
     with pytest.raises(StartError, match="test image"):
-        Readiness(served.engine, card)
+        Readiness(broken)
 
 
 BAD_MODELS = [

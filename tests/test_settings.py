@@ -9,6 +9,7 @@ from app.settings import FILES, Settings, SettingsError
 
 BAD = [
     ("MOLELENS_ENGINE", "torch", "openvino"),
+    ("MOLELENS_OUTPUT", "logits", "probability, logit"),
     ("MOLELENS_RATE_LIMIT", "30", "30/minute"),
     ("MOLELENS_RATE_LIMIT", "0/minute", "30/minute"),
     ("MOLELENS_RESULTS", "/tmp/results", "redis://"),

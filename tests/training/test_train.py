@@ -10,7 +10,7 @@ import painter
 import pytest
 from serving import small_disk
 
-from lens import artifact, images
+from lens import artifact, images, loader
 from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
 from training import networks, recalibrate, train
@@ -242,7 +242,7 @@ def test_a_fine_tuned_teacher_teaches_ours(
     network = ["--network", "efficientnet_lite0", "--recipe", "finetune"]
     assert train.main([*taught, *network, "--out", str(teacher)]) == 0
 
-    model, card = artifact.load(teacher)
+    model, card = loader.load(teacher)
     fresh = networks.efficientnet_lite0()
     moved = {
         layer.name
@@ -268,9 +268,7 @@ def test_training_can_start_from_a_model(manifest: Path, tmp_path: Path) -> None
     artifact.save(networks.cnn7(), first, Card("cnn7"))
     network = networks.cnn7(None)
     run._start_from(first, network)
-    for mine, given in zip(
-        network.get_weights(), artifact.load(first)[0].get_weights(), strict=True
-    ):
+    for mine, given in zip(network.get_weights(), loader.load(first)[0].get_weights(), strict=True):
         assert np.array_equal(mine, given)
     arguments = ["--manifest", str(manifest), "--start", str(first), "--epochs", "1"]
     assert train.main([*arguments, "--out", str(tmp_path / "second.h5")]) == 0
@@ -302,7 +300,7 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
     arguments = [str(before), "--out", str(after), "--manifest", str(manifest)]
     assert recalibrate.main(arguments) == 0
 
-    (old, _), (new, card) = artifact.load(before), artifact.load(after)
+    (old, _), (new, card) = loader.load(before), loader.load(after)
     changed = {
         layer.name
         for layer, was in zip(new.layers, old.layers, strict=True)
@@ -326,7 +324,7 @@ def test_recalibrating_without_other_photographs_keeps_what_was_learned_of_them(
     artifact.save(networks.cnn7(), before, Card("cnn7"))
     arguments = [str(before), "--out", str(after), "--manifest", str(alone)]
     assert recalibrate.main(arguments) == 0
-    (old, _), (new, card) = artifact.load(before), artifact.load(after)
+    (old, _), (new, card) = loader.load(before), loader.load(after)
     lesion = [model.get_layer("lesion").get_weights()[0] for model in (old, new)]
     assert np.array_equal(*lesion)
     assert card.calibrated

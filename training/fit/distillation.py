@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from lens.artifact import load
+from lens.loader import load
 from training.cli import CommandError
 from training.fit.options import IMAGENET
 from training.networks import efficientnet_lite0

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from lens import artifact
+from lens import loader
 from lens.artifact import InvalidModel
 from lens.card import Card
 from training import networks
@@ -19,7 +19,7 @@ def recalibrate(options: RecalibrateOptions) -> Card:
         InvalidModel: the file is no model of ``training.train``.
         ManifestError: the manifest, or a file that it names, cannot be used.
     """
-    model, card = artifact.load(options.model)
+    model, card = loader.load(options.model)
     if card.name not in networks.NAMES:
         raise InvalidModel(
             f"{options.model}: expected a network of training.train ({', '.join(networks.NAMES)}), "

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 
-from lens import artifact
+from lens import artifact, loader
 from lens.card import Card
 from lens.files import replacing
 from training import networks
@@ -172,7 +172,7 @@ def open_splits(
 
 
 def _start_from(path: Path, network: keras.Model) -> None:
-    model, card = artifact.load(path)
+    model, card = loader.load(path)
     if card.name != network.name:
         raise TrainingError(f"{path}: expected {network.name} to start from, got {card.name}")
     network.set_weights(model.get_weights())

@@ -18,9 +18,9 @@ from lens import artifact
 ANSWER = """
 import sys
 import numpy as np
-from lens import artifact
+from lens import loader
 
-model, _ = artifact.load(sys.argv[1])
+model, _ = loader.load(sys.argv[1])
 answers = model.predict_on_batch(np.load(sys.argv[2]).astype(np.float32))
 np.savez(sys.argv[3], **answers)
 """

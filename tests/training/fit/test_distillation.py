@@ -7,7 +7,7 @@ import numpy as np
 import painter
 import pytest
 
-from lens import artifact
+from lens import artifact, loader
 from lens.card import Card
 from training.datasets.manifest import Row
 from training.fit import distillation
@@ -37,7 +37,7 @@ def taught(fine_tuned: Path) -> Lessons:
 def test_a_teacher_says_of_pixels_what_its_file_does(taught, fine_tuned, side):
     pixels = PHOTOS[:2, :side, :side]
     network = efficientnet_lite0(None)
-    network.set_weights(artifact.load(fine_tuned)[0].get_weights())
+    network.set_weights(loader.load(fine_tuned)[0].get_weights())
     embed = keras.Model(network.input, network.get_layer("embedding").output)
     embedding = embed.predict_on_batch(pixels.astype(np.float32))
     probability = network.predict_on_batch(pixels.astype(np.float32))["malignant"]
@@ -51,7 +51,7 @@ def test_a_teacher_says_of_pixels_what_its_file_does(taught, fine_tuned, side):
 
 
 def test_among_the_photos_themselves_no_distance_is_lost(taught, fine_tuned):
-    model, _ = artifact.load(fine_tuned)
+    model, _ = loader.load(fine_tuned)
     embed = keras.Model(model.input, model.get_layer("embedding").output)
     embedding = embed.predict_on_batch(PHOTOS[:3].astype(np.float32))
     said, _ = taught(PHOTOS[:3])

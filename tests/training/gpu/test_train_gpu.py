@@ -13,7 +13,7 @@ import painter
 import pytest
 from serving import ROOT
 
-from lens import artifact
+from lens import loader
 from training import train_gpu
 from training.datasets.manifest import Row, read_manifest, split_hashes
 from training.fit.sampling import PATIENTS_PHOTOS, sampling_weights
@@ -64,7 +64,7 @@ def test_a_stopped_run_goes_on_and_writes_two_models(manifest: Path, tmp_path: P
     assert f"python -m training.recalibrate {out}/cnn7.h5" in printed
     photo = painter.lesion(0, size=500)[None].astype(np.float32)
     for name in ("cnn7", "efficientnet_lite0"):
-        model, card = artifact.load(out / f"{name}.h5")
+        model, card = loader.load(out / f"{name}.h5")
         assert card.name == name
         assert not card.calibrated
         assert card.views == 8
