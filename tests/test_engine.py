@@ -322,9 +322,7 @@ def test_other_arrays_are_refused(engines: dict[str, Engine], array: np.ndarray,
         engine.run(array)
 
 
-def test_a_network_whose_answer_is_not_a_number_is_refused(
-    model: Path, tmp_path: Path
-) -> None:
+def test_a_network_whose_answer_is_not_a_number_is_refused(model: Path, tmp_path: Path) -> None:
     import keras
 
     broken = keras.models.load_model(model, compile=False)
@@ -336,9 +334,7 @@ def test_a_network_whose_answer_is_not_a_number_is_refused(
 
 
 @pytest.mark.parametrize("bias", [-2.0, 1.2])
-def test_a_network_whose_answer_is_no_probability_is_refused(
-    tmp_path: Path, bias: float
-) -> None:
+def test_a_network_whose_answer_is_no_probability_is_refused(tmp_path: Path, bias: float) -> None:
     import keras
     from keras import layers
 

@@ -59,7 +59,7 @@ class Lessons:
                 f"expected KERAS_BACKEND=tensorflow or jax, got {keras.backend.backend()}"
             )
         self.knows_lesions = name != IMAGENET
-        self._network = _convert(_imagenet() if name == IMAGENET else _fine_tuned(Path(name)))
+        self._network = _imagenet() if name == IMAGENET else _fine_tuned(Path(name))
         self._compiled: dict[tuple[int, ...], Any] = {}
         # Of the threads that make batches one asks at a time: it answers with every core.
         self._turn = threading.Lock()
@@ -86,8 +86,7 @@ class Lessons:
 
         with self._turn:
             if pixels.shape not in self._compiled:
-                network = self._network.clone()
-                network.reshape(list(pixels.shape))
+                network = _convert(self._network, pixels.shape)
                 # Float32 as in training; bfloat16, a CPU's default where it has it, keeps 3 digits.
                 how = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
                 self._compiled[pixels.shape] = openvino.Core().compile_model(network, "CPU", how)
@@ -95,18 +94,24 @@ class Lessons:
             return answer.copy()
 
 
-def _convert(network: keras.Model) -> Any:
+def _convert(network: keras.Model, shape: tuple[int, ...]) -> Any:
+    """The network, answering as it is served, for pixels of one shape."""
     import openvino
     from openvino.tools.ovc import convert_model
 
     # Keras looks for it there; ``lens.engine`` loads the package without it, to be light.
     openvino.convert_model = convert_model
+    pixels = keras.Input(shape[1:])
+    # Said outright: behind a Resizing layer Keras 3.15 exports batch normalisation as in training.
+    fixed = keras.Model(pixels, network(pixels, training=False))
     with tempfile.TemporaryDirectory() as folder:
-        network.export(f"{folder}/teacher.xml", format="openvino", verbose=False)
+        fixed.export(f"{folder}/teacher.xml", format="openvino", verbose=False)
         # Read whole, so that the files may go.
         weights = Path(f"{folder}/teacher.bin").read_bytes()
         text = Path(f"{folder}/teacher.xml").read_bytes()
-    return openvino.Core().read_model(text, weights)
+    converted = openvino.Core().read_model(text, weights)
+    converted.reshape(list(shape))
+    return converted
 
 
 def _imagenet() -> keras.Model:
