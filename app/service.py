@@ -50,9 +50,10 @@ def start(settings: Settings) -> Service:
     except (artifact.InvalidModel, EngineError, OSError) as error:
         raise StartError(str(error)) from error
     readiness = Readiness(engine)
-    metrics.MODEL.labels(card.name, sha256, engine.name).set(1)
     store = open_store(settings)
     admission = Admission(settings.at_once, settings.waiting)
+    # Last: a worker whose store is away serves no model.
+    metrics.MODEL.labels(card.name, sha256, engine.name).set(1)
     return Service(settings, engine, card, sha256, store, admission, readiness)
 
 

@@ -109,7 +109,9 @@ def test_an_early_answer_is_heard_after_the_whole_body_is_sent(
 
 
 def test_an_answer_that_comes_in_the_middle_of_a_body_is_heard(server: Gunicorn) -> None:
+    photo_begins = b'--e\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n\r\n'
     with connect(server, head("POST /upload", CHUNKED)) as client:
+        client.sendall(b"%x\r\n%b\r\n" % (len(photo_begins), photo_begins))
         send_all(client, chunked=True)
         assert statuses(client) == [413]
 

@@ -16,13 +16,19 @@ from app.stores import files, open_store
 from lens import killed, model_cache
 
 DIES = """
-import os, pathlib, sys
+import importlib.machinery, os, pathlib, sys
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
         if name == "{module}" and len(os.listdir({log!r})) < {times}:
-            (pathlib.Path({log!r}) / str(os.getpid())).touch()
-            os.kill(os.getpid(), {number})
+            return importlib.machinery.ModuleSpec(name, self)
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        (pathlib.Path({log!r}) / str(os.getpid())).touch()
+        os.kill(os.getpid(), {number})
 
 sys.meta_path.insert(0, Finder())
 """

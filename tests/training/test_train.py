@@ -306,9 +306,7 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
         for layer, was in zip(new.layers, old.layers, strict=True)
         if [w.tobytes() for w in layer.get_weights()] != [w.tobytes() for w in was.get_weights()]
     }
-    assert changed == {"lesion", "heat_map"}
-    kernels = [model.get_layer("heat_map").get_weights()[0] for model in (old, new)]
-    assert np.array_equal(*kernels)
+    assert changed == {"lesion"}
     assert (card.calibrated, card.views, len(card.margins)) == (True, 8, 2)
     assert card.operating_points != points
     assert card.command.splitlines()[0] == "python -m training.train --seed 9"

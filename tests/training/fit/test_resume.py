@@ -42,6 +42,10 @@ def swapped(manifest: Path, folder: Path) -> Path:
     return folder / "swapped.csv"
 
 
+def errors(said: str) -> list[str]:
+    return [line for line in said.splitlines() if not line.startswith("WARNING: ")]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
@@ -72,9 +76,8 @@ def test_a_changed_run_is_not_resumed_and_its_folder_stays_as_it_is(
     if changed[1] == "SWAPPED":
         changed = ["--manifest", str(swapped(manifest, tmp_path))]
     assert train.main([*begun, *changed, "--resume"]) == 2
-    error = capsys.readouterr().err
+    (error,) = errors(capsys.readouterr().err)
     assert named in error
-    assert len(error.splitlines()) == 1
     assert contents(folder) == before
 
 
