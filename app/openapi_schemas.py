@@ -1,6 +1,6 @@
-"""The JSON of the API's answers: the schema of each, and an example."""
+"""JSON schemas and examples of the API's responses."""
 
-from app.refusals import KINDS
+from app.refusals import REFUSALS
 
 PREDICTION = {
     "type": "object",
@@ -37,7 +37,7 @@ PREDICTION = {
         "kind": {
             "type": ["string", "null"],
             "enum": ["clinical", "dermoscopic", None],
-            "description": "What the photo was taken for, which chose the threshold.",
+            "description": "The kind of photo that the model recognised; it decides the threshold.",
         },
         "model": {
             "type": "object",
@@ -48,7 +48,7 @@ PREDICTION = {
                 "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
                 "calibrated": {
                     "type": "boolean",
-                    "description": "false: probability is a score, not a chance.",
+                    "description": "false: the probability is a score, not a frequency.",
                 },
             },
         },
@@ -68,7 +68,7 @@ _COMPARED = {
         "taken": {
             "type": ["string", "null"],
             "format": "date",
-            "description": "The day it was taken: as sent, else from its EXIF data, else null.",
+            "description": "The day on which it was taken: as sent, or from its EXIF data.",
         },
         "prediction": {"$ref": "#/components/schemas/Prediction"},
     },
@@ -83,7 +83,7 @@ COMPARISON = {
         "later": _COMPARED,
         "notice": {
             "type": "string",
-            "description": "Show it with the verdicts. Nothing here measures change.",
+            "description": "Show it with the verdicts. The API does not measure change.",
         },
     },
 }
@@ -100,7 +100,7 @@ PROBLEM = {
         "code": {
             "type": "string",
             "description": "Stable code of the refusal.",
-            "enum": sorted(KINDS),
+            "enum": sorted(REFUSALS),
         },
         "request_id": {"type": "string", "description": "The id of the request in our log."},
     },
