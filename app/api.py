@@ -32,12 +32,12 @@ def compare() -> ResponseReturnValue:
     for field, photo in photos.items():
         with concerning(field):
             verdicts[field] = judge_photo(service, photo)[1]
-    answer: dict[str, Any] = {"notice": NOTICE}
+    answer: dict[str, Any] = {}
     for name, field in zip(FIELDS, in_order(days), strict=True):
         day = days[field]
         taken = day.isoformat() if day else None
         answer[name] = {"taken": taken, "prediction": _prediction(service, verdicts[field])}
-    return jsonify(answer)
+    return jsonify({**answer, "notice": NOTICE})
 
 
 def _prediction(service: Service, verdict: Verdict) -> dict[str, Any]:
