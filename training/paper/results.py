@@ -1,9 +1,12 @@
 """What the runs of the experiment leave in their JSON files."""
 
-from typing import NotRequired, TypedDict
+from __future__ import annotations
 
-from training.evaluation.metrics import Figures, Interval
-from training.fit.callbacks import Logs
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+if TYPE_CHECKING:  # Both load Keras or SciPy, and the parent process does without.
+    from training.evaluation.metrics import Figures, Interval
+    from training.fit.callbacks import Logs
 
 
 class Experiment(TypedDict):
