@@ -16,6 +16,7 @@ import numpy as np
 import painter
 import pytest
 from PIL import Image
+from serving import ROOT
 
 from lens import artifact
 from lens.card import Card
@@ -25,7 +26,6 @@ from training.datasets.manifest import Row
 from training.evaluate import main
 from training.evaluation import measure, model_card, perturbations
 
-ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
 
 

@@ -156,7 +156,7 @@ def test_reduced_decoding_differs_little_from_decoding_in_full() -> None:
     assert np.abs(decode(data).astype(int) - full).mean() < 2
 
 
-REAL = sorted(Path(__file__).parents[2].glob("shared/data/*/images/*.jpg"))[::2000]
+REAL = sorted(ROOT.parent.glob("shared/data/*/images/*.jpg"))[::2000]
 
 
 @pytest.mark.skipif(not REAL, reason="the real images are not beside this checkout")

@@ -2,7 +2,7 @@
 
 import painter
 import pytest
-from test_app import token
+from visitor import token
 
 PHOTO = painter.encoded(painter.lesion())
 API = "/api/v1/predictions"

@@ -15,7 +15,7 @@ import numpy as np
 import painter
 import pytest
 from serving import ROOT, form
-from test_app import result_address
+from visitor import result_address
 
 from app import create_app, golden
 from app.logs import JsonLines

@@ -11,11 +11,11 @@ import kubernetes_validate
 import pytest
 import yaml
 from prometheus_client import REGISTRY
+from serving import ROOT
 
 from app import metrics, settings
 from bench import sizing
 
-ROOT = Path(__file__).resolve().parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 KUBERNETES = "1.33"
 """The oldest release that the manifests are held to; 1.30 brought preStop.sleep."""

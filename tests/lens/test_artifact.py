@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from serving import ROOT
 
 from lens import artifact, loader
 from lens.artifact import InvalidModel
 from lens.card import Card, OperatingPoint, for_all_kinds
 
-ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "requirements.txt"
 SHIPPED = sorted(ROOT.glob("models/**/*.h5"))
 POINT = OperatingPoint(threshold=0.31, threshold_rule="a test's", temperature=1.2, offset=-0.4)

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving import fill, small_disk
+from serving import ROOT, fill, small_disk
 
 from lens import artifact, model_cache, openvino_runtime
 from lens.card import Card
 from lens.engine import Engine, EngineError, KerasEngine, open_engine
 from lens.images import SIZE
 
-ROOT = Path(__file__).resolve().parent.parent
 SHAPE = (SIZE, SIZE, 3)
 
 

@@ -9,7 +9,7 @@ import painter
 import pytest
 from PIL import ExifTags, Image
 from pypdf import PdfReader
-from test_app import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token
+from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token
 
 from app import results
 from app.photo_days import day_taken

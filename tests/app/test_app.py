@@ -1,7 +1,6 @@
 """The pages as a browser without JavaScript meets them."""
 
 import dataclasses
-import html
 import io
 import json
 import re
@@ -13,37 +12,13 @@ import pytest
 from bad_files import TABLE
 from PIL import Image
 from pypdf import PdfReader
+from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token, upload
 
 from app import card_display, results
 from app.result_text import REASONS
 from app.results import Results, StoreUnavailable
 from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.verdict import Reason
-
-PHOTO = painter.encoded(painter.lesion())
-
-
-def token(page: str) -> str:
-    return re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
-
-
-def upload(client, data: bytes | None, **options):
-    form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
-    if data is not None:
-        form["photo"] = (io.BytesIO(data), "name.jpg")
-    return client.post("/upload", data=form, **options)
-
-
-def result_address(client, data: bytes = PHOTO) -> str:
-    response = upload(client, data)
-    assert response.status_code == 303
-    return response.headers["Location"]
-
-
-def text(response) -> str:
-    """The words of a page, as a person reads them."""
-    words = re.sub(r"<(svg|head).*?</\1>|<[^>]+>", " ", response.get_data(as_text=True), flags=re.S)
-    return re.sub(r"\s+", " ", html.unescape(words))
 
 
 def test_the_form_posts_one_photo_with_a_token(client):
@@ -473,10 +448,6 @@ def send_all(client, photos: list[bytes]):
     form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
     form["photo"] = [(io.BytesIO(data), "name.jpg") for data in photos]
     return client.post("/upload", data=form)
-
-
-PALE_PHOTO = painter.encoded(painter.lesion(0, painter.PALE))
-SEA_PHOTO = painter.encoded(painter.sea())
 
 
 def test_several_photos_get_a_result_each_and_a_bad_one_costs_no_other(client):

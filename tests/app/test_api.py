@@ -8,14 +8,9 @@ import corpus
 import painter
 import pytest
 from corpus import File
+from visitor import PREDICTIONS, send
 
 from app.refusals import REFUSALS
-
-PATH = "/api/v1/predictions"
-
-
-def send(client, data: bytes, name: str = "any.bin", **options):
-    return client.post(PATH, data={"photo": (io.BytesIO(data), name)}, **options)
 
 
 def problem(response) -> dict:
@@ -87,7 +82,7 @@ def test_each_file_of_the_corpus_gets_the_answer_of_its_table(client, file: File
     ids=["no body", "an empty form", "a text field", "another field"],
 )
 def test_no_photo_is_a_400(client, body):
-    response = client.post(PATH, data=body)
+    response = client.post(PREDICTIONS, data=body)
     assert response.status_code == 400
     assert problem(response)["code"] == "no_file"
 
@@ -95,7 +90,7 @@ def test_no_photo_is_a_400(client, body):
 def test_two_photos_are_a_400_and_none_is_judged(client):
     photo = painter.encoded(painter.lesion())
     response = client.post(
-        PATH, data={"photo": [(io.BytesIO(photo), "a"), (io.BytesIO(photo), "b")]}
+        PREDICTIONS, data={"photo": [(io.BytesIO(photo), "a"), (io.BytesIO(photo), "b")]}
     )
     assert response.status_code == 400
     assert problem(response)["code"] == "several_files"
@@ -148,7 +143,7 @@ def test_when_all_places_are_taken_the_answer_is_503_at_once(make_app):
 
 def test_wrong_addresses_and_methods_are_problems_too(client):
     assert problem(client.get("/api/nothing"))["status"] == 404
-    wrong = client.get(PATH)
+    wrong = client.get(PREDICTIONS)
     assert problem(wrong)["status"] == 405
     assert "POST" in wrong.headers["Allow"]
 
@@ -243,7 +238,7 @@ def test_the_contract_lists_exactly_the_routes_for_programs(app, contract):
     assert documented == served
 
 
-@pytest.mark.parametrize("path", [PATH, COMPARE])
+@pytest.mark.parametrize("path", [PREDICTIONS, COMPARE])
 def test_the_contract_names_every_status_that_a_refusal_has(contract, path):
     answers = contract["paths"][path]["post"]["responses"]
     statuses = {str(kind.status) for code, kind in REFUSALS.items() if code != "form_expired"}
@@ -258,7 +253,7 @@ def test_the_contract_describes_the_answer_that_is_given(client, contract):
     assert list(body["model"]) == schema["properties"]["model"]["required"]
 
 
-@pytest.mark.parametrize(("path", "schema"), [(PATH, "Prediction"), (COMPARE, "Comparison")])
+@pytest.mark.parametrize(("path", "schema"), [(PREDICTIONS, "Prediction"), (COMPARE, "Comparison")])
 def test_the_contracts_example_keeps_to_its_own_schema(contract, path, schema):
     answer = contract["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]
     assert answer["schema"]["$ref"].endswith(schema)

@@ -9,7 +9,7 @@ import re
 import pytest
 from flask import Response
 from flask.testing import FlaskClient
-from test_app import result_address
+from visitor import result_address
 
 SIX_MONTHS = 15_768_000
 PAGES = ["/", "/about", "/privacy", "/api/docs", "/nothing", "/api/nothing", "result"]

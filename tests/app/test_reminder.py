@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from dateutil.relativedelta import relativedelta
 from icalendar import Calendar, Event
-from test_app import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text
+from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text
 
 from app.reminder import calendar
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import folder_in_memory, one_worker, settings_for, wait_until
+from serving import ROOT, folder_in_memory, one_worker, settings_for, wait_until
 
 from app.server import hooks, machine, metrics_dir, reading
 from app.stores import files
 from lens import model_cache
 
-ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = ROOT / "gunicorn.conf.py"
 
 

@@ -13,7 +13,7 @@ import painter
 import pytest
 import redis
 from serving import redis_server
-from test_api import send
+from visitor import send
 
 from app import results
 from app.results import Result, Results, StoreUnavailable

@@ -3,7 +3,6 @@
 import re
 import string
 from io import BytesIO
-from pathlib import Path
 
 import painter
 import pytest
@@ -14,12 +13,12 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from fontTools.ttLib import TTFont
 from pypdf import PdfReader
-from test_app import result_address, text
+from serving import ROOT
+from visitor import result_address, text
 
 from app import report
 from app.languages import COOKIE
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "app" / "translations"
 CODES = ["de", "es", "fr", "pt", "zh_Hans"]
 METHODS = [("app/**.py", "python"), ("templates/**.html", "jinja2")]
