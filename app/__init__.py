@@ -54,12 +54,8 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     app.config.update({name: value for name, value in config.items() if name not in given})
     app.json.sort_keys = False  # type: ignore[attr-defined]
     addresses.install(app, values.hosts)
-    languages.install(app)
-    incoming.install(app)
-    static_files.install(app)
-    headers.install(app)
-    problems.install(app)
-    uploads.install(app)
+    for part in (languages, incoming, static_files, headers, problems, uploads):
+        part.install(app)
     CSRFProtect(app).exempt(api)  # The API reads no cookie, so it needs no protection.
     for blueprint in (pages, comparisons, api, ops):
         app.register_blueprint(blueprint)

@@ -1,11 +1,13 @@
 """Show numbers to people: those of a result, and those of the model's card."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from flask_babel import format_decimal
 from flask_babel import gettext as _
+
+from lens.card import Metrics, TrainingData
 
 _SETS = {
     "ham10000": "HAM10000",
@@ -15,6 +17,8 @@ _SETS = {
     "milk10k": "MILK10k",
     "melanoma10k": "10,000 melanomas",
 }
+
+_SOURCE_FIGURES = ("auc", "sensitivity", "specificity")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ def fixed(value: float) -> str:
     return format_decimal(value, "0.000")
 
 
-def figure(entry: Any) -> Figure | None:
+def _figure(entry: object) -> Figure | None:
     """A figure of the card, which is a number, or a list of value, low and high; else None."""
     numbers = entry if isinstance(entry, list) else [entry]
     if len(numbers) not in (1, 3) or not all(map(_is_number, numbers)):
@@ -49,35 +53,38 @@ def figure(entry: Any) -> Figure | None:
     return Figure(*map(float, numbers))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def card_figure(metrics: dict[str, Any], name: str, kind: str | None = None) -> Figure | None:
+def card_figure(metrics: Metrics, name: str, kind: str | None = None) -> Figure | None:
     """The figure ``name`` for this kind of photo if the card has it, else for all photos."""
-    parts = (_part(metrics, "test", kind), _part(metrics, "test", "pooled"), metrics)
-    return next((found for part in parts if (found := figure(part.get(name)))), None)
+    test = metrics.get("test")
+    parts = (_part(test, kind), _part(test, "pooled"), metrics)
+    return next((found for part in parts if (found := _figure(part.get(name)))), None)
 
 
-def melanomas_found(metrics: dict[str, Any], kind: str | None) -> float | None:
+def melanomas_found(metrics: Metrics, kind: str | None) -> float | None:
     """The share of melanomas found in test photos: of this kind if the card has it, else of all."""
-    parts = (_part(metrics, "melanomas", kind), _part(metrics, "melanomas", "pooled"))
-    return next((found.value for part in parts if (found := figure(part.get("found")))), None)
+    parts = (_part(metrics.get("melanomas"), name) for name in (kind, "pooled"))
+    return next((found.value for part in parts if (found := _figure(part.get("found")))), None)
 
 
-def _part(metrics: dict[str, Any], table: str, name: str | None) -> dict[str, Any]:
-    """A part of a table in the card's metrics, which may be damaged; {} if it is missing."""
-    parts = metrics.get(table)
-    part = parts.get(name) if isinstance(parts, dict) else None
+def _part(table: object, name: str | None) -> Mapping[str, object]:
+    """A part of a table in the card, which may be damaged; {} if it is missing."""
+    part = table.get(name) if isinstance(table, dict) else None
     return part if isinstance(part, dict) else {}
 
 
-def by_source(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The test figures by kind of photo and by data set."""
+def by_source(metrics: Metrics) -> dict[str, dict[str, Figure | None]]:
+    """AUC, sensitivity and specificity by kind of photo and by data set."""
     test = metrics.get("test")
-    names = test if isinstance(test, dict) else {}
-    parts = {name: _part(metrics, "test", name) for name in names if name != "pooled"}
-    return {name: part for name, part in parts.items() if figure(part.get("auc"))}
+    figures = {
+        source: {name: _figure(_part(test, source).get(name)) for name in _SOURCE_FIGURES}
+        for source in (test if isinstance(test, dict) else ())
+        if source != "pooled"
+    }
+    return {source: part for source, part in figures.items() if part["auc"]}
 
 
 def source_name(source: str) -> str:
@@ -89,9 +96,9 @@ def source_name(source: str) -> str:
     return f"{_SETS.get(name, name)}: {kinds[kind]}" if kind in kinds else _SETS.get(name, name)
 
 
-def images(training_data: dict[str, Any]) -> dict[str, dict[str, tuple[int, int]]]:
+def images(training_data: TrainingData) -> dict[str, dict[str, tuple[int, int]]]:
     """Counts of images and malignant images by source and split, if the card has them."""
-    counts = training_data.get("images_and_malignant")
+    counts: object = training_data.get("images_and_malignant")
     table: dict[str, dict[str, tuple[int, int]]] = {}
     for source, splits in (counts if isinstance(counts, dict) else {}).items():
         for split, pair in (splits if isinstance(splits, dict) else {}).items():

@@ -59,13 +59,12 @@ def document(base: str) -> dict[str, Any]:
 
 
 def _predict(base: str) -> dict[str, Any]:
+    words = "The verdict, or that the photo cannot be judged and why."
     return {
         "operationId": "predict",
         "summary": "Judge one photo of a skin lesion.",
         "requestBody": _form({"photo": _photo("One")}, ["photo"]),
-        "responses": _answers(
-            "Prediction", "The verdict, or that the photo cannot be judged and why.", PREDICTED
-        ),
+        "responses": _answers("Prediction", words, PREDICTED),
         "x-codeSamples": [
             {"lang": "curl", "source": _CURL.format(base=base)},
             {"lang": "Python", "source": _PYTHON.format(base=base)},
@@ -74,6 +73,7 @@ def _predict(base: str) -> dict[str, Any]:
 
 
 def _compare(base: str) -> dict[str, Any]:
+    words = "Both verdicts. If both days are known, they decide which photo is the earlier one."
     fields = {
         "earlier": _photo("The earlier photo, one"),
         "later": _photo("The later photo of the same lesion, one"),
@@ -84,11 +84,7 @@ def _compare(base: str) -> dict[str, Any]:
         "operationId": "compare",
         "summary": "Judge two photos of one skin lesion, each by itself.",
         "requestBody": _form(fields, ["earlier", "later"]),
-        "responses": _answers(
-            "Comparison",
-            "Both verdicts. If both days are known, they decide which photo is the earlier one.",
-            COMPARED,
-        ),
+        "responses": _answers("Comparison", words, COMPARED),
         "x-codeSamples": [{"lang": "curl", "source": _CURL_TWO.format(base=base)}],
     }
 
@@ -123,11 +119,10 @@ def _answers(schema: str, words: str, example: dict[str, Any]) -> dict[str, Any]
 
 
 def _refusal(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
     answer: dict[str, Any] = {
         "description": _PROBLEM_WORDS[status],
-        "content": {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-        },
+        "content": {"application/problem+json": {"schema": schema}},
     }
     if status in _WAITS:
         answer["headers"] = {
@@ -138,20 +133,13 @@ def _refusal(status: int) -> dict[str, Any]:
 
 def _plain(name: str, words: str, media: str) -> dict[str, Any]:
     schema = {"type": "string"} if media == "text/plain" else {"type": "object"}
-    content = {media: {"schema": schema}}
-    return {
-        "operationId": name,
-        "summary": words,
-        "responses": {"200": {"description": words, "content": content}},
-    }
+    answer = {"description": words, "content": {media: {"schema": schema}}}
+    return {"operationId": name, "summary": words, "responses": {"200": answer}}
 
 
 def _ready() -> dict[str, Any]:
-    operation = _plain(
-        "readyz",
-        "The golden image gets the expected answer, and results can be kept.",
-        "application/json",
-    )
+    words = "The golden image gets the expected answer, and results can be kept."
+    operation = _plain("readyz", words, "application/json")
     operation["responses"]["503"] = {
         "description": "Not ready: send no traffic here.",
         "content": {"application/json": {"schema": {"type": "object"}}},

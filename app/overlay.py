@@ -5,6 +5,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from lens.arrays import Floats, Pixels
+
 HEAT_SIDE = 250
 """Side of the heat map in pixels; the browser smooths it to the photo's size."""
 
@@ -14,14 +16,14 @@ _COLOURS = ((60, 0, 30), (190, 20, 40), (250, 140, 10), (255, 245, 180))
 _MAX_ALPHA = 160
 
 
-def photo_jpeg(pixels: np.ndarray) -> bytes:
+def photo_jpeg(pixels: Pixels) -> bytes:
     """Encode decoded pixels (uint8, h x w x 3) as JPEG, without metadata."""
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
-def heat_png(heat_map: np.ndarray) -> bytes:
+def heat_png(heat_map: Floats) -> bytes:
     """Encode a heat map (float, h x w, 0 to 1) as PNG; 0 is transparent."""
     coarse = Image.fromarray(np.clip(heat_map, 0, 1).astype(np.float32))
     side = (HEAT_SIDE, HEAT_SIDE)

@@ -4,7 +4,6 @@ import time
 from datetime import UTC, datetime
 from io import BytesIO
 
-import numpy as np
 from flask import (
     Blueprint,
     Response,
@@ -26,6 +25,7 @@ from app.result_text import advice
 from app.results import Result, StoreUnavailable
 from app.service import current
 from app.uploads import MAX_PHOTOS, judge_photo, sent_photos, stage
+from lens.arrays import Pixels
 from lens.verdict import Verdict
 
 REMINDER_MONTHS = ("1", "3", "6")
@@ -62,11 +62,10 @@ def _judge_and_keep(photo: bytes) -> str:
         return current().results.put(make_result(pixels, verdict))
 
 
-def make_result(pixels: np.ndarray, verdict: Verdict) -> Result:
+def make_result(pixels: Pixels, verdict: Verdict) -> Result:
     """The result of a photo that was judged just now."""
     service, heat_map = current(), verdict.heat_map
     return Result(
-        status=verdict.status,
         verdict=verdict.verdict,
         probability=verdict.probability,
         threshold=verdict.threshold,
@@ -219,7 +218,6 @@ def _minutes() -> int:
 def _names() -> dict[str, object]:
     return {
         "of_100": card_display.of_100,
-        "figure": card_display.figure,
         "fixed": card_display.fixed,
         "card_figure": card_display.card_figure,
         "source_name": card_display.source_name,

@@ -10,9 +10,10 @@ import time
 
 import numpy as np
 
-from app import golden
 from app.settings import StartError
+from lens.arrays import Pixels
 from lens.engine import Engine, EngineError
+from lens.images import SIZE
 
 TOLERANCE = 5e-3
 """Allowed difference of the probability; bf16 differs from float32 by about 1e-4."""
@@ -53,7 +54,7 @@ class Readiness:
 
     def _ask(self) -> float:
         try:
-            outputs = self._engine.run(golden.lesion()[np.newaxis])
+            outputs = self._engine.run(golden_image()[np.newaxis])
         except EngineError as error:
             raise NotReady(str(error)) from error
         if outputs.heat_map is not None and not np.isfinite(outputs.heat_map).all():
@@ -65,3 +66,19 @@ class Readiness:
             raise NotReady(f"expected a probability, got {answer}")
         if abs(answer - self.known) > TOLERANCE:
             raise NotReady(f"expected {self.known:.4f}, got {answer:.4f}")
+
+
+def golden_image() -> Pixels:
+    """A synthetic lesion, a dark, uneven spot on pale skin, uint8 (500, 500, 3).
+
+    Integer arithmetic gives the same pixels on every machine.
+    """
+    y, x = np.mgrid[:SIZE, :SIZE].astype(np.int64)
+    dx, dy = x - 250, y - 240
+    distance = dx * dx + dy * dy + dx * dy // 3
+    grain = (x * 7919 + y * 104_729) % 13 - 6
+    skin = np.stack([226 + grain, 186 + grain, 164 + grain], axis=-1)
+    spot = np.stack([84 + x // 8 + grain, 52 + x // 14 + grain, 40 + y // 20 + grain], axis=-1)
+    # 4,000 inside the spot, 0 outside it, with a soft edge of a few pixels.
+    share = np.clip(18_000 + 40 * grain - distance, 0, 4_000)[..., None]
+    return ((spot * share + skin * (4_000 - share)) // 4_000).astype(np.uint8)

@@ -22,8 +22,7 @@ class Result:
     """What the result page shows. Of the uploaded file, it contains the 500 x 500 pixels only.
 
     Attributes:
-        status: "ok" or "cannot_judge".
-        verdict: "benign", "malignant", or None.
+        verdict: "benign", "malignant", or None if the photo cannot be judged.
         probability: calibrated p(malignant) in [0, 1], or None.
         threshold: probability at and above which the verdict is "malignant".
         kind: "clinical" or "dermoscopic", as the model classified the photo; None if unknown.
@@ -40,7 +39,6 @@ class Result:
         melanomas_found: share of melanomas found in these test photos; None if not measured.
     """
 
-    status: str
     verdict: str | None
     probability: float | None
     threshold: float
@@ -59,14 +57,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two results of one spot.
+    """Two results of one spot, by their ids, and the days on which the photos were taken.
 
-    Attributes:
-        earlier: id of the earlier photo's result.
-        later: id of the later photo's result.
-        earlier_taken: the day on which the earlier photo was taken; None if unknown.
-        later_taken: the same of the later photo.
-        created: of the older result, with which the comparison expires; seconds since the epoch.
+    ``created`` is that of the older result, with which the comparison expires.
     """
 
     earlier: str

@@ -17,6 +17,8 @@ from lens.engine import Engine, EngineError, open_engine
 
 @dataclass(frozen=True)
 class Service:
+    """Everything that a process needs to serve requests."""
+
     settings: Settings
     engine: Engine
     card: Card

@@ -21,10 +21,6 @@ class StartError(Exception):
     """MoleLens cannot start; ``str(error)`` is one line that says why and what to do."""
 
 
-class SettingsError(StartError):
-    """A setting is unknown, or its value is not valid."""
-
-
 def _path(text: str) -> Path:
     return Path(text).expanduser()
 
@@ -82,14 +78,9 @@ def _hosts(text: str) -> tuple[str, ...]:
 def _setting(
     default: Any, unit: str, does: str, parse: Callable[[str], Any], shown: str = ""
 ) -> Any:
-    """Declare a setting.
+    """Declare a setting. ``shown`` is the default in the table, if not ``default`` itself.
 
-    Args:
-        default: its value if the variable is not set.
-        unit: of the value, for the table.
-        does: what it does, for the table.
-        parse: reads the variable; raises ValueError with what was expected.
-        shown: the default in the table, where ``default`` itself would not explain it.
+    ``parse`` reads the variable's text and raises ValueError with what was expected.
     """
     return field(
         default=default, metadata={"unit": unit, "does": does, "parse": parse, "shown": shown}
@@ -98,7 +89,7 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """The values in use. The field ``rate_limit`` is read from ``MOLELENS_RATE_LIMIT``, and so on."""
+    """The values in use. The variable of ``rate_limit`` is MOLELENS_RATE_LIMIT, and so on."""
 
     model: Path = _setting(
         FILES / "models" / "melanoma.h5",
@@ -123,7 +114,8 @@ class Settings:
     output: str = _setting(
         "probability",
         "",
-        "What the network's output is: a probability (a sigmoid or softmax is at the end), or a logit, which the app converts to one. A network with the other output stops the start.",
+        "What the network's output is: a probability (a sigmoid or softmax is at the end), or a "
+        "logit, which the app converts to one. A network with the other output stops the start.",
         _one_of("probability", "logit"),
     )
     cache: Path | None = _setting(
@@ -143,14 +135,18 @@ class Settings:
     threads: int | None = _setting(
         None,
         "threads",
-        "Threads of each worker (gunicorn.conf.py reads it). Must be greater than MOLELENS_AT_ONCE + MOLELENS_WAITING; otherwise further requests wait in the socket instead of getting a 503.",
+        "Threads of each worker (gunicorn.conf.py reads it). Must be greater than MOLELENS_AT_ONCE "
+        "+ MOLELENS_WAITING, so that further requests are answered 503 at once.",
         _whole(1, 256),
         shown="64",
     )
     results: str = _setting(
         f"file:///dev/shm/molelens-{os.getuid()}",
         "URL",
-        "Where results are kept for a few minutes: a folder in memory (tmpfs), or Redis as redis://host:port/db or unix:///socket. Other file systems are refused, since photos are never written to disk. With Redis, several machines can share the work and the rate limits. The default folder is emptied when gunicorn ends.",
+        "Where results are kept for a few minutes: a folder in memory (tmpfs), or Redis as "
+        "redis://host:port/db or unix:///socket. Other file systems are refused, since photos are "
+        "never written to disk. With Redis, several machines can share the work and the rate "
+        "limits. The default folder is emptied when gunicorn ends.",
         _store_url,
         shown="file:///dev/shm/molelens-UID",
     )
@@ -158,7 +154,8 @@ class Settings:
     results_max: int = _setting(
         5000,
         "results",
-        "Results kept at once in the folder, about 60 kB each. When it is full, new photos are answered 503; no result is dropped early. Redis has its own maxmemory.",
+        "Results kept at once in the folder, about 60 kB each. When it is full, new photos are "
+        "answered 503; no result is dropped early. Redis has its own maxmemory.",
         _whole(1, 1_000_000),
     )
     secret_key: str = _setting(
@@ -174,7 +171,9 @@ class Settings:
     rate_limit: str = _setting(
         "30/minute",
         "photos per client",
-        "Photos accepted from one client; further ones are answered 429. off turns the limit off. A client is an IPv4 address or an IPv6 /64, as a household or a server has it. Each worker process counts by itself unless MOLELENS_RESULTS is Redis.",
+        "Photos accepted from one client; further ones are answered 429. off turns the limit off. "
+        "A client is an IPv4 address or an IPv6 /64, as a household or a server has it. Each "
+        "worker process counts by itself unless MOLELENS_RESULTS is Redis.",
         _rate,
     )
     at_once: int = _setting(
@@ -195,7 +194,9 @@ class Settings:
     hosts: tuple[str, ...] = _setting(
         (),
         "names",
-        "Host names answered, separated by commas. A leading dot includes subdomains; [::1] is an IPv6 address. Case, ports and a dot at the end do not matter. Other hosts are answered 400. Health checks must then send one of these names.",
+        "Host names answered, separated by commas. A leading dot includes subdomains; [::1] is an "
+        "IPv6 address. Case, ports and a dot at the end do not matter. Other hosts are answered "
+        "400. Health checks must then send one of these names.",
         _hosts,
         shown="any",
     )
@@ -211,7 +212,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     An empty value means the default: compose files and systemd units pass unset variables as empty.
 
     Raises:
-        SettingsError: a MOLELENS_* variable is unknown, or its value is not valid.
+        StartError: a MOLELENS_* variable is unknown, or its value is not valid.
     """
     known = {variable(item.name): item for item in fields(Settings)}
     values: dict[str, Any] = {}
@@ -219,7 +220,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         if not name.startswith(PREFIX):
             continue
         if name not in known:
-            raise SettingsError(_unknown(name, list(known)))
+            raise StartError(_unknown(name, list(known)))
         if text:
             values[known[name].name] = _parsed(name, text, known[name].metadata["parse"])
     return Settings(**values)
@@ -230,7 +231,7 @@ def _parsed(name: str, text: str, parse: Callable[[str], Any]) -> Any:
         return parse(text)
     except ValueError as error:
         got = "" if name == "MOLELENS_SECRET_KEY" else f", got {text!r}"
-        raise SettingsError(f"{name}: expected {error}{got}.") from error
+        raise StartError(f"{name}: expected {error}{got}.") from error
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import cast
 
-import numpy as np
 from flask import Flask, g, request
 from flask_limiter import Limiter
 
@@ -16,6 +15,7 @@ from app.clients import client
 from app.refusals import Refused
 from app.service import Service, current
 from lens import images
+from lens.arrays import Pixels
 from lens.verdict import Verdict, judge
 
 ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
@@ -124,7 +124,7 @@ def _contents(upload: BytesIO) -> bytes:
         return upload.getvalue()
 
 
-def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
+def judge_photo(service: Service, data: bytes) -> tuple[Pixels, Verdict]:
     """The decoded photo (uint8 500 x 500 x 3) and its verdict.
 
     Raises:
@@ -132,7 +132,7 @@ def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
     """
     start = time.perf_counter()
 
-    def work() -> tuple[np.ndarray, Verdict]:
+    def work() -> tuple[Pixels, Verdict]:
         metrics.STAGE_SECONDS.labels("wait").observe(time.perf_counter() - start)
         with stage("decode"):
             pixels = images.decode(data)
@@ -149,7 +149,7 @@ def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
     return pixels, verdict
 
 
-def _count(pixels: np.ndarray, verdict: Verdict) -> None:
+def _count(pixels: Pixels, verdict: Verdict) -> None:
     g.verdict = verdict.verdict or verdict.status
     metrics.VERDICTS.labels(g.verdict).inc()
     for reason in verdict.reasons:

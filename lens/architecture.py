@@ -39,6 +39,7 @@ _PURE_FUNCTIONS = frozenset(
 
 _HALF_PRECISIONS = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
 
+# Layers, operations and TensorFlow functions that scale or shift pixels.
 _SCALING_LAYERS = ("Rescaling", "Normalization", "TrueDivide", "Divide", "Multiply", "Subtract")
 _SCALING_FUNCTIONS = frozenset(
     {

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from lens.images import SIZE
 
@@ -44,6 +44,46 @@ class OperatingPoint:
         return self.temperature * math.log(odds) - self.offset
 
 
+class TrainingData(TypedDict, total=False):
+    """What a network was trained on.
+
+    Attributes:
+        images_and_malignant: counts of images and of malignant images, by source and split.
+        recipe: name of the recipe.
+        changed: settings that differ from those of the recipe.
+    """
+
+    images_and_malignant: dict[str, dict[str, list[int]]]
+    recipe: str
+    changed: dict[str, str]
+
+
+class PhotoFigures(TypedDict):
+    """Figures of some test photos: value and 95 % interval; None if a class is missing."""
+
+    n: int
+    malignant: int
+    auc: list[float] | None
+    sensitivity: list[float] | None
+    specificity: list[float] | None
+    accuracy: list[float] | None
+
+
+class MelanomasFound(TypedDict):
+    """The number of melanomas among some photos, and the share that was called malignant."""
+
+    n: int
+    found: list[float] | None
+
+
+class Metrics(TypedDict, total=False):
+    """Test results by kind of photo and by source, and "pooled" for all photos."""
+
+    test: dict[str, PhotoFigures]
+    melanomas: dict[str, MelanomasFound]
+    ece: float | None
+
+
 def for_all_kinds(point: OperatingPoint) -> dict[str, OperatingPoint]:
     """One operating point for photos of every kind."""
     return dict.fromkeys(PHOTO_KINDS, point)
@@ -63,9 +103,9 @@ class Card:
             is further away than the first, or after four than the second, the other views are
             skipped. Empty: no views are skipped.
         calibrated: whether the operating points were fitted on a validation split.
-        training_data: counts of images and malignant images per source and split.
+        training_data: what the network was trained on.
         split_hashes: SHA-256 of each split's sorted image names.
-        metrics: test results with 95 % intervals, as ``training.evaluate`` writes them.
+        metrics: test results, as ``training.evaluate`` writes them.
         versions: versions of Python and the libraries that made the file.
         command: the command that made the file.
         created: ISO date.
@@ -80,9 +120,9 @@ class Card:
     views: int = 1
     margins: tuple[float, ...] = ()
     calibrated: bool = False
-    training_data: dict[str, Any] = field(default_factory=dict)
+    training_data: TrainingData = field(default_factory=TrainingData)
     split_hashes: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
+    metrics: Metrics = field(default_factory=Metrics)
     versions: dict[str, str] = field(default_factory=dict)
     command: str = ""
     created: str = ""

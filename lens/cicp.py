@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from lens.arrays import Floats
 from lens.icc import BT709, CURVE_POINTS, Chromaticities, matrix_profile
 
 _D65 = (0.3127, 0.329)  # Chromaticities of white points.
@@ -27,32 +28,32 @@ _HDR_WHITE = 203.0
 """cd/m2 that become the white of sRGB: the reference white of BT.2408. HDR codes absolute light."""
 
 
-def srgb(v: np.ndarray) -> np.ndarray:
+def srgb(v: Floats) -> Floats:
     """The light, 0-1, that a signal in sRGB's transfer curve stands for."""
     return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
 
 
-def _bt709(v: np.ndarray) -> np.ndarray:
+def _bt709(v: Floats) -> Floats:
     return np.where(v < 0.081243, v / 4.5, ((v + 0.099297) / 1.099297) ** (1 / 0.45))
 
 
-def _smpte240(v: np.ndarray) -> np.ndarray:
+def _smpte240(v: Floats) -> Floats:
     return np.where(v < 0.0913, v / 4, ((v + 0.1115) / 1.1115) ** (1 / 0.45))
 
 
-def _pq(v: np.ndarray) -> np.ndarray:
+def _pq(v: Floats) -> Floats:
     root = v ** (32 / 2523)
     light = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
     return 10_000 / _HDR_WHITE * light ** (16384 / 2610)
 
 
-def _hlg(v: np.ndarray) -> np.ndarray:
+def _hlg(v: Floats) -> Floats:
     """BT.2100 for a display of 1,000 cd/m2; its system gamma of 1.2 is applied to each channel."""
     scene = np.where(v <= 0.5, v**2 / 3, (np.exp((v - 0.55991073) / 0.17883277) + 0.28466892) / 12)
     return 1000 / _HDR_WHITE * scene**1.2
 
 
-_TRANSFERS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+_TRANSFERS: dict[int, Callable[[Floats], Floats]] = {
     **dict.fromkeys((1, 6, 11, 12, 14, 15), _bt709),
     4: lambda v: v**2.2,
     5: lambda v: v**2.8,

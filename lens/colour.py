@@ -9,6 +9,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms
 
+from lens.arrays import Floats
+
 MAX_PROFILE_BYTES = 4_000_000
 """Larger profiles are ignored. The largest in use, of printing presses, have up to 3 MB."""
 
@@ -153,14 +155,14 @@ def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
 
 def _must_precede_resizing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     """Whether converting the mean of two greys differs from the mean of the converted greys."""
-    greys = np.arange(40, 216, 4)[:, None].repeat(len(mode), axis=1)
+    greys = np.arange(40.0, 216.0, 4.0)[:, None].repeat(len(mode), axis=1)
     darker, middle, lighter = (
         _converted(transform, mode, greys + step) for step in (-_CURVATURE_STEP, 0, _CURVATURE_STEP)
     )
     return bool(np.abs((darker + lighter) / 2 - middle).mean() > _MAX_CURVATURE)
 
 
-def _converted(transform: ImageCms.ImageCmsTransform, mode: str, colours: np.ndarray) -> np.ndarray:
+def _converted(transform: ImageCms.ImageCmsTransform, mode: str, colours: Floats) -> Floats:
     """Convert colours (n, channels) to float (n, 3)."""
     pixels = Image.frombytes(mode, (len(colours), 1), colours.astype(np.uint8).tobytes())
     return np.asarray(ImageCms.applyTransform(pixels, transform), float)[0]

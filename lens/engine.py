@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lens import loader, model_cache
+from lens.arrays import Floats, Pixels
 from lens.images import SIZE
 from lens.openvino_runtime import load_openvino, run_options
 from lens.probability import is_probability
@@ -40,10 +41,10 @@ class Outputs:
             through a dermatoscope (the network's output ``kind``).
     """
 
-    malignant: np.ndarray
-    heat_map: np.ndarray | None
-    lesion: np.ndarray | None
-    clinical: np.ndarray | None = None
+    malignant: Floats
+    heat_map: Floats | None
+    lesion: Floats | None
+    clinical: Floats | None = None
 
 
 class Engine(Protocol):
@@ -51,7 +52,7 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, images: np.ndarray) -> Outputs:
+    def run(self, images: Pixels) -> Outputs:
         """Run the network on uint8 images of shape (n, 500, 500, 3), RGB, n at least 1.
 
         Raises:
@@ -79,8 +80,8 @@ def open_engine(
         output: what a foreign network returns: "probability", or "logit" (log-odds).
 
     Returns:
-        The engine asked for. The Keras engine stands in, with a warning in the log, if OpenVINO's
-        results differ too much from Keras's, or if "auto" cannot convert the file.
+        The engine asked for. If OpenVINO's results differ too much from Keras's, or if "auto"
+        cannot convert the file, the Keras engine, with a warning in the log.
 
     Raises:
         artifact.InvalidModel: the file is missing, corrupt, carries code, or gives no probability.
@@ -139,13 +140,13 @@ class OpenVinoEngine:
         # One request at a time is enough: it uses all threads that this process may use.
         self._lock = threading.Lock()
 
-    def run(self, images: np.ndarray) -> Outputs:
+    def run(self, images: Pixels) -> Outputs:
         images = np.ascontiguousarray(_checked(images))
         with self._lock:
             answers = [self._run_one(images[i : i + 1]) for i in range(len(images))]
         return _outputs({name: np.concatenate([a[name] for a in answers]) for name in answers[0]})
 
-    def _run_one(self, image: np.ndarray) -> dict[str, np.ndarray]:
+    def _run_one(self, image: Pixels) -> dict[str, Floats]:
         # The tensor shares the image's memory; infer() releases the GIL while it runs.
         self._request.infer([self._tensor(image, shared_memory=True)])
         return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
@@ -170,7 +171,7 @@ class KerasEngine:
         # The first call traces the function, which would delay a request.
         self._call(np.zeros((1, SIZE, SIZE, 3), np.uint8))
 
-    def run(self, images: np.ndarray) -> Outputs:
+    def run(self, images: Pixels) -> Outputs:
         return _outputs(self._call(_checked(images)))
 
 
@@ -201,7 +202,7 @@ def _limit_tensorflow(threads: int | None) -> None:
         log.debug("TensorFlow is already running; its threads stay as they are")
 
 
-def _checked(images: np.ndarray) -> np.ndarray:
+def _checked(images: Pixels) -> Pixels:
     if images.dtype != np.uint8 or images.shape[1:] != (SIZE, SIZE, 3) or not len(images):
         raise EngineError(
             f"Expected uint8 images of shape (n, {SIZE}, {SIZE}, 3), got {images.dtype} "
@@ -210,7 +211,7 @@ def _checked(images: np.ndarray) -> np.ndarray:
     return images
 
 
-def _outputs(answer: dict[str, np.ndarray]) -> Outputs:
+def _outputs(answer: dict[str, Floats]) -> Outputs:
     heat_map, lesion, kind = (answer.get(name) for name in ("heat_map", "lesion", "kind"))
     outputs = Outputs(
         malignant=answer["malignant"][:, 0].astype(np.float32),

@@ -4,6 +4,8 @@ import struct
 
 import numpy as np
 
+from lens.arrays import Floats
+
 Chromaticities = tuple[float, float, float, float, float, float, float, float]
 """x and y of white, red, green and blue, in the order of PNG's cHRM."""
 
@@ -19,7 +21,7 @@ _BRADFORD = np.array(
 )
 
 
-def matrix_profile(chromaticities: Chromaticities, curve: np.ndarray) -> bytes:
+def matrix_profile(chromaticities: Chromaticities, curve: Floats) -> bytes:
     """Build an ICC profile (version 2.4, monitor class) of three primaries and one tone curve.
 
     Args:
@@ -49,7 +51,7 @@ def matrix_profile(chromaticities: Chromaticities, curve: np.ndarray) -> bytes:
     return _header(start + sum(map(len, contents))) + table + b"".join(contents)
 
 
-def _primaries(xy: np.ndarray) -> np.ndarray:
+def _primaries(xy: Floats) -> Floats:
     """XYZ of full red, green and blue as columns, adapted from the file's white to D50."""
     x, y = xy.T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -62,7 +64,7 @@ def _primaries(xy: np.ndarray) -> np.ndarray:
     return np.linalg.inv(_BRADFORD) @ (gain[:, None] * (_BRADFORD @ lights))
 
 
-def _xyz(value: np.ndarray) -> bytes:
+def _xyz(value: Floats) -> bytes:
     return b"XYZ \0\0\0\0" + np.round(value * 65536).astype(">i4").tobytes()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lens import avif_sandbox, pixels, resize
+from lens.arrays import Pixels
 from lens.formats import InvalidImage, UnsupportedImage, UnusableImage
 from lens.resize import SIZE
 
@@ -53,7 +54,7 @@ class _MemoryBudget:
 _memory = _MemoryBudget(MAX_DECODING_BYTES)
 
 
-def decode(data: bytes) -> np.ndarray:
+def decode(data: bytes) -> Pixels:
     """Decode a photo to the network's input.
 
     The content determines the format. The first frame is decoded, turned upright by its EXIF
@@ -81,7 +82,7 @@ def decode(data: bytes) -> np.ndarray:
         return pixels.to_input(photo)
 
 
-def _in_sandbox(data: bytes, needed: int) -> np.ndarray:
+def _in_sandbox(data: bytes, needed: int) -> Pixels:
     try:
         decoded = avif_sandbox.decode(data, needed)
     except avif_sandbox.FailedError as error:

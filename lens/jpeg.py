@@ -33,7 +33,6 @@ class Jpeg:
         picture: the parts of the file that hold the picture, without metadata and without what
             follows the end marker (a video, a gain map, more pictures).
         ended: whether there is an end marker.
-        segments: the number of segments.
     """
 
     frame: int = 0
@@ -44,7 +43,6 @@ class Jpeg:
     icc_pieces: int = 0
     picture: list[memoryview] = field(default_factory=list)
     ended: bool = False
-    segments: int = 0
 
     @property
     def profile(self) -> bytes | None:
@@ -88,11 +86,11 @@ def read(data: bytes) -> Jpeg:
         ValueError: there are more segments than in any photo.
     """
     jpeg, view = Jpeg(), memoryview(data)
-    at, picture_start = len(SIGNATURE), 0
+    at, picture_start, segments = len(SIGNATURE), 0, 0
     while match := _MARKER.search(data, at):
         start, marker = match.start(), data[match.start() + 1]
-        jpeg.segments += 1
-        if jpeg.segments > _MAX_SEGMENTS:
+        segments += 1
+        if segments > _MAX_SEGMENTS:
             raise ValueError(f"expected at most {_MAX_SEGMENTS:,} segments in a JPEG")
         if marker == _END:
             at, jpeg.ended = start + 2, True

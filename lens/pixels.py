@@ -9,6 +9,7 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageChops, UnidentifiedImageError
 
 from lens import cicp, colour, icc, isobmff, jpeg, png
+from lens.arrays import Pixels
 from lens.colour import Profile
 from lens.formats import (
     FORMATS,
@@ -74,12 +75,12 @@ class Photo:
     twin: Image.Image | None = None
 
 
-def decode_here(data: bytes) -> np.ndarray:
+def decode_here(data: bytes) -> Pixels:
     """Decode an AVIF in this process, which must be the child process of ``lens.avif_sandbox``."""
     return to_input(open_photo(data))
 
 
-def to_input(photo: Photo) -> np.ndarray:
+def to_input(photo: Photo) -> Pixels:
     """Decode an opened photo to the network's input, uint8 (500, 500, 3)."""
     twin = photo.twin and _decoded(photo.twin, photo.profiles)
     small = _decoded(photo.image, photo.profiles)

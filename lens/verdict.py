@@ -6,6 +6,7 @@ from enum import StrEnum
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
+from lens.arrays import Floats, Pixels
 from lens.card import Card, OperatingPoint
 from lens.engine import Engine
 
@@ -58,7 +59,7 @@ class Verdict:
     threshold: float
     kind: str | None = None
     reasons: tuple[Reason, ...] = ()
-    heat_map: np.ndarray | None = None
+    heat_map: Floats | None = None
     views: int = 0
 
 
@@ -73,10 +74,10 @@ class Measurement:
         clinical: float32 (n,), probability that the photo is clinical.
     """
 
-    logits: np.ndarray
-    lesions: np.ndarray | None
-    heat_maps: np.ndarray | None
-    clinical: np.ndarray | None = None
+    logits: Floats
+    lesions: Floats | None
+    heat_maps: Floats | None
+    clinical: Floats | None = None
 
     @property
     def kind(self) -> str | None:
@@ -96,12 +97,12 @@ class Measurement:
         return None if self.lesions is None else float(self.lesions.mean())
 
     @property
-    def heat_map(self) -> np.ndarray | None:
+    def heat_map(self) -> Floats | None:
         """Mean logit at each place, float32 (h, w)."""
         return None if self.heat_maps is None else self.heat_maps.mean(axis=0)
 
 
-def judge(image: np.ndarray, engine: Engine, card: Card) -> Verdict:
+def judge(image: Pixels, engine: Engine, card: Card) -> Verdict:
     """Judge one photo. A photo that cannot be judged never gets a verdict.
 
     Args:
@@ -127,7 +128,7 @@ def judge(image: np.ndarray, engine: Engine, card: Card) -> Verdict:
     return Verdict("ok", verdict, probability, point.threshold, kind, (), heat_map, views)
 
 
-def photo_faults(image: np.ndarray) -> tuple[Reason, ...]:
+def photo_faults(image: Pixels) -> tuple[Reason, ...]:
     """Faults of a photo, uint8 (500, 500, 3), that can be found without the network."""
     grey = Image.fromarray(image).convert("L")
     levels = ImageStat.Stat(grey)
@@ -154,17 +155,12 @@ def edge_strength(grey: Image.Image) -> float:
     return float(ImageStat.Stat(ImageChops.difference(half, soft)).mean[0])
 
 
-def measure(image: np.ndarray, engine: Engine, card: Card) -> Measurement:
+def measure(image: Pixels, engine: Engine, card: Card) -> Measurement:
     """Run a network on one photo, or on all its flips and quarter turns.
 
     With margins in the card, the network is run on two of eight views, then on two more, then on
     the rest. It stops as soon as the result is clear: the mean is further from the threshold than
     the margin, every view shows a lesion, and all views are of the same kind.
-
-    Args:
-        image: uint8 (500, 500, 3).
-        engine: runs the network.
-        card: its views, margins and operating points.
     """
     first, *later = (*EARLY_STOP_VIEWS, card.views) if card.margins else (card.views,)
     measured = _run(image, engine, _TURNS[:first])
@@ -175,7 +171,7 @@ def measure(image: np.ndarray, engine: Engine, card: Card) -> Measurement:
     return measured
 
 
-def _run(image: np.ndarray, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> Measurement:
+def _run(image: Pixels, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> Measurement:
     views = np.empty((len(turns), *image.shape), np.uint8)
     for view, turn in zip(views, turns, strict=True):
         turned = _turn(image, *turn)
@@ -193,7 +189,7 @@ def _run(image: np.ndarray, engine: Engine, turns: tuple[tuple[int, bool], ...])
 
 
 def _join(one: Measurement, other: Measurement) -> Measurement:
-    def both(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
+    def both(a: Floats | None, b: Floats | None) -> Floats | None:
         return None if a is None or b is None else np.concatenate([a, b])
 
     logits = np.concatenate([one.logits, other.logits])
@@ -216,16 +212,16 @@ def _is_clear(measured: Measurement, margin: float, point: OperatingPoint) -> bo
     )
 
 
-def _turn(image: np.ndarray, quarters: int, mirror: bool) -> np.ndarray:
+def _turn(image: Pixels, quarters: int, mirror: bool) -> Pixels:
     return np.rot90(image[:, ::-1] if mirror else image, quarters)
 
 
-def _turn_back(image: np.ndarray, quarters: int, mirror: bool) -> np.ndarray:
-    turned = np.rot90(image, -quarters)
+def _turn_back(heat_map: Floats, quarters: int, mirror: bool) -> Floats:
+    turned = np.rot90(heat_map, -quarters)
     return turned[:, ::-1] if mirror else turned
 
 
-def _evidence(heat_map: np.ndarray | None) -> np.ndarray | None:
+def _evidence(heat_map: Floats | None) -> Floats | None:
     """Scale the positive part of a heat map to a maximum of 1."""
     if heat_map is None:
         return None

@@ -397,7 +397,7 @@ FIGURES = [
 
 @pytest.mark.parametrize(("entry", "expected"), FIGURES)
 def test_a_figure_of_a_card_is_a_number_with_or_without_its_interval_or_left_out(entry, expected):
-    assert card_display.figure(entry) == expected
+    assert card_display.card_figure({"test": {"pooled": {"auc": entry}}}, "auc") == expected
 
 
 def test_the_about_page_shows_the_cards_figures_with_intervals(client):

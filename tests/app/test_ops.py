@@ -17,9 +17,9 @@ import pytest
 from serving import ROOT, form
 from visitor import result_address
 
-from app import create_app, golden
+from app import create_app
 from app.logs import JsonLines
-from app.readiness import Readiness
+from app.readiness import Readiness, golden_image
 from app.settings import StartError
 from lens.engine import Outputs
 
@@ -53,7 +53,7 @@ def test_readyz_asks_the_model_about_the_golden_image(client):
 
 
 def test_the_golden_image_is_the_same_everywhere():
-    picture = golden.lesion()
+    picture = golden_image()
     assert (picture.shape, picture.dtype) == ((500, 500, 3), np.uint8)
     assert int(picture.astype(np.int64).sum()) == GOLDEN_SUM
 

@@ -24,7 +24,6 @@ from app.stores.files import FileResults
 
 def a_result(**changes) -> Result:
     known = {
-        "status": "ok",
         "verdict": "malignant",
         "probability": 0.62,
         "threshold": 0.31,

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from app import settings
-from app.settings import FILES, Settings, SettingsError
+from app.settings import FILES, Settings, StartError
 
 BAD = [
     ("MOLELENS_ENGINE", "torch", "openvino"),
@@ -25,20 +25,20 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "value", "expected"), BAD)
 def test_a_bad_value_names_the_variable_and_what_was_expected(name, value, expected):
-    with pytest.raises(SettingsError, match=name) as caught:
+    with pytest.raises(StartError, match=name) as caught:
         settings.read({name: value})
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_secret_is_not_repeated_in_its_error():
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(StartError) as caught:
         settings.read({"MOLELENS_SECRET_KEY": "hunter2"})
     assert "hunter2" not in str(caught.value)
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_known_one():
-    with pytest.raises(SettingsError, match="Did you mean MOLELENS_RATE_LIMIT"):
+    with pytest.raises(StartError, match="Did you mean MOLELENS_RATE_LIMIT"):
         settings.read({"MOLELENS_RATELIMIT": "off"})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lens import artifact
-from lens.card import Card
+from lens.card import Card, MelanomasFound, Metrics
 from lens.engine import open_engine
 from lens.files import replacing
 from training.datasets.demographics import describe_patients
@@ -29,7 +29,7 @@ from training.evaluation.mistakes import draw_mistakes
 from training.evaluation.model_card import write_model_card
 from training.evaluation.options import EvaluateOptions
 from training.evaluation.predictions import Judge, judge_all
-from training.evaluation.results import MelanomasFound, Report
+from training.evaluation.results import Report
 
 
 def measure(options: EvaluateOptions) -> Report:
@@ -195,7 +195,7 @@ def write(report: Report, options: EvaluateOptions) -> Path:
     return write_model_card(options.model, card, report, options.out)
 
 
-def card_metrics(report: Report) -> dict[str, Any]:
+def card_metrics(report: Report) -> Metrics:
     """The part of the report that the web page shows."""
     return {
         "test": {

@@ -2,14 +2,8 @@
 
 from typing import Any, TypedDict
 
+from lens.card import MelanomasFound
 from training.evaluation.metrics import Figures, Interval
-
-
-class MelanomasFound(TypedDict):
-    """Melanomas among some photos, and the share of them called malignant."""
-
-    n: int
-    found: Interval | None
 
 
 class VerdictChange(TypedDict):
