@@ -88,7 +88,7 @@ def by_source(metrics: Metrics) -> dict[str, dict[str, Figure | None]]:
 
 
 def source_name(source: str) -> str:
-    """The name of a part of the card for people, as its owners call a data set."""
+    """A readable name for a data set or a kind of photo in the card."""
     kinds = {"clinical": _("Close-ups by phone or camera"), "dermoscopic": _("Dermoscopy")}
     if source in kinds:
         return kinds[source]

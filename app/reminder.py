@@ -18,7 +18,8 @@ def calendar(today: date, months: int, address: str) -> bytes:
     Other people may see the calendar, so the title does not mention skin and the event is private.
 
     Args:
-        today: the first day of the interval; shorter months give their last day.
+        today: the first day of the interval. If the last month has no such day, its last day
+            counts.
         months: length of the interval.
         address: of the page that compares two photos.
     """

@@ -106,7 +106,7 @@ def what_to_do(malignant: bool) -> str:
         )
     return _(
         "The model misses some malignant lesions. A spot that is new, changes, itches, "
-        "bleeds or worries you belongs in front of a doctor, whatever this page says."
+        "bleeds or worries you should be checked by a doctor, whatever this page says."
     )
 
 

@@ -16,7 +16,7 @@ _PASSED_ON = (b"tRNS", b"eXIf")
 """Ancillary chunks that Pillow gets. Animation is dropped, which leaves the default picture."""
 
 _MAX_CHUNKS = 50_000
-"""Most programs write a chunk for at least every 8 kB."""
+"""Most programs put at least 8 kB into each chunk, so a photo has far fewer."""
 
 _LINEAR = np.linspace(0, 1, icc.CURVE_POINTS)
 _SRGB_GAMMA = 45_455
