@@ -10,7 +10,7 @@ import pytest
 from corpus import File
 from visitor import PREDICTIONS, send
 
-from app.refusals import KINDS
+from app.refusals import REFUSALS
 
 
 def problem(response) -> dict:
@@ -241,7 +241,7 @@ def test_the_contract_lists_exactly_the_routes_for_programs(app, contract):
 @pytest.mark.parametrize("path", [PREDICTIONS, COMPARE])
 def test_the_contract_names_every_status_that_a_refusal_has(contract, path):
     answers = contract["paths"][path]["post"]["responses"]
-    statuses = {str(kind.status) for code, kind in KINDS.items() if code != "form_expired"}
+    statuses = {str(kind.status) for code, kind in REFUSALS.items() if code != "form_expired"}
     assert set(answers) == statuses | {"200"}
 
 
@@ -263,7 +263,7 @@ def test_the_contracts_example_keeps_to_its_own_schema(contract, path, schema):
 def test_the_docs_page_shows_every_path_and_code(client, contract):
     page = client.get("/api/docs").get_data(as_text=True)
     assert all(path in page for path in contract["paths"])
-    assert all(f'id="{code}"' in page for code in KINDS)
+    assert all(f'id="{code}"' in page for code in REFUSALS)
     assert "curl -F photo=@" in page
     assert "import requests" in page
 

@@ -12,9 +12,9 @@ from pypdf import PdfReader
 from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token
 
 from app import results
+from app.photo_days import day_taken
 from app.results import Results, StoreUnavailable
 from lens.card import Card, OperatingPoint, for_all_kinds
-from lens.photo_date import day_taken
 
 WORDS = "Any change that you see is a reason to see a doctor, whatever both verdicts say."
 BENIGN, MALIGNANT, UNJUDGED = "benign", "malignant", "cannot_judge"

@@ -158,13 +158,13 @@ def test_the_reports_font_has_every_letter_of_the_languages_it_speaks(code, spok
     said = catalog(code)
     files = ("report", "comparison_report", "result_text")
     for words in set().union(*(spoken[f"app/{name}.py"] for name in files)):
-        said[words].string.translate(report.PLAIN).encode("latin-1")
+        said[words].string.translate(report._TO_LATIN_1).encode("latin-1")
 
 
 def test_the_reports_chinese_font_has_every_letter_of_the_catalog_and_of_dates():
     said = {letter for message in catalog("zh_Hans") for letter in str(message.string)}
     said |= set(format_datetime(format="long", locale="zh_Hans") + string.printable)
-    drawn = set(TTFont(report.CHINESE).getBestCmap())
+    drawn = set(TTFont(report.CHINESE_FONT).getBestCmap())
     assert {letter for letter in said if letter.isprintable() and ord(letter) not in drawn} == set()
 
 

@@ -91,7 +91,7 @@ def test_an_entry_of_another_version_is_as_good_as_none(store):
 
 
 def test_an_expired_file_is_removed_though_nobody_asks_for_it(memory_folder, monkeypatch):
-    store = FileResults(memory_folder, lifetime=900, most=10)
+    store = FileResults(memory_folder, lifetime=900, max_results=10)
     store.put(a_result())
     assert len(os.listdir(memory_folder)) == 1
     later = time.time() + 901
@@ -101,7 +101,7 @@ def test_an_expired_file_is_removed_though_nobody_asks_for_it(memory_folder, mon
 
 
 def test_a_full_store_refuses_and_drops_no_living_result(memory_folder):
-    store = FileResults(memory_folder, lifetime=900, most=3)
+    store = FileResults(memory_folder, lifetime=900, max_results=3)
     keys = [store.put(a_result()) for _ in range(3)]
     with pytest.raises(StoreUnavailable, match="3 results"):
         store.put(a_result())
@@ -138,7 +138,7 @@ def test_where_no_result_was_ever_kept_there_is_nothing_to_forget(memory_folder)
 
 
 def test_only_the_owner_can_read_a_result(memory_folder):
-    store = FileResults(memory_folder, lifetime=900, most=3)
+    store = FileResults(memory_folder, lifetime=900, max_results=3)
     store.put(a_result())
     (path,) = memory_folder.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

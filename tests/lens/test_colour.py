@@ -256,7 +256,7 @@ USELESS = {
     "named colours": icc("RGB ", tags(P3), kind="nmcl"),
     "a grey profile": grey(gamma(1.0)),
     "a profile of inks": INK,
-    "an oversized profile": P3 + bytes(colour.MAX_PROFILE),
+    "an oversized profile": P3 + bytes(colour.MAX_PROFILE_BYTES),
 }
 
 
@@ -296,11 +296,11 @@ def test_an_srgb_photo_costs_no_conversion(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_conversions_are_kept_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(colour, "_kept", type(colour._kept)())
-    for step in range(colour.KEPT + 5):
+    monkeypatch.setattr(colour, "_cache", type(colour._cache)())
+    for step in range(colour.MAX_CACHED_CONVERSIONS + 5):
         decode(encode(chart(), icc_profile=rgb("P3", gamma(1.5 + step / 50))))
-    assert len(colour._kept) == colour.KEPT
-    monkeypatch.setattr(colour, "_make", None)
+    assert len(colour._cache) == colour.MAX_CACHED_CONVERSIONS
+    monkeypatch.setattr(colour, "_build", None)
     decode(encode(chart(), icc_profile=rgb("P3", gamma(1.5 + step / 50))))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app import StartError, create_app
-from lens import fill_cache, model_cache
+from lens import fill_cache, openvino_runtime
 from lens.engine import EngineError, open_engine
 
 
@@ -49,7 +49,7 @@ def test_a_converted_model_serves_without_tensorflow_on_any_cpu(
     request: pytest.FixtureRequest,
 ) -> None:
     request.getfixturevalue("without_tensorflow")
-    monkeypatch.setattr(model_cache, "precisions", lambda: cpu)
+    monkeypatch.setattr(openvino_runtime, "precisions", lambda: cpu)
     assert open_engine(tiny_model, "auto", filled).name == "openvino"
 
 
@@ -63,7 +63,7 @@ def test_a_copy_for_another_cpu_alone_is_not_served(
     for entry in filled.glob("*-f32-openvino*"):
         if entry.is_dir():
             entry.rename(str(entry).replace("-f32-", "-other-"))
-    monkeypatch.setattr(model_cache, "precisions", lambda: ["f32"])
+    monkeypatch.setattr(openvino_runtime, "precisions", lambda: ["f32"])
     with pytest.raises(EngineError, match="has not been converted"):
         open_engine(tiny_model, "auto", filled)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from serving import ROOT, fill, small_disk
 
-from lens import artifact, model_cache
+from lens import artifact, model_cache, openvino_runtime
 from lens.card import Card
 from lens.engine import Engine, EngineError, KerasEngine, open_engine
 from lens.images import SIZE
@@ -244,7 +244,7 @@ def test_a_temporary_folder_that_others_can_write_is_not_trusted(
     planted = tmp_path / f"molelens-cache-{os.getuid()}"
     planted.mkdir()
     planted.chmod(0o777)
-    assert model_cache._private_temporary() != planted
+    assert model_cache._private_temporary_folder() != planted
 
 
 @pytest.mark.parametrize("kind", ["auto", "openvino"])
@@ -267,7 +267,7 @@ def test_the_parity_check_notices_another_network(warm_cache: Path) -> None:
     other = small_network(filters=8)
     other.get_layer("lesion").bias.assign([1.0])
     _, difference = convert.choose_precision(
-        other, entry_of(warm_cache) / "model.xml", model_cache.precisions()
+        other, entry_of(warm_cache) / "model.xml", openvino_runtime.precisions()
     )
     assert difference > model_cache.MAX_DIFFERENCE
 

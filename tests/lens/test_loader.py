@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from lens import convert, loader, model_cache
+from lens import convert, loader, model_cache, openvino_runtime
 from lens.artifact import InvalidModel
 from lens.engine import KerasEngine, OpenVinoEngine
 from lens.loader import load_network
@@ -254,7 +254,7 @@ def save(model: Any, path: Path) -> Path:
 def run_by_openvino(path: Path, photos: np.ndarray, output: str = "probability") -> np.ndarray:
     """p(malignant) as a converted copy gives it; conversion must find it close to Keras."""
     entry = path.with_name("entry")
-    convert.write(load_network(path, output), entry, model_cache.precisions())
+    convert.write(load_network(path, output), entry, openvino_runtime.precisions())
     record = json.loads((entry / model_cache.RECORD).read_text())
     assert record["difference"] <= model_cache.MAX_DIFFERENCE
     engine = OpenVinoEngine(model_cache.Converted(entry / "model.xml", record["precision"]))

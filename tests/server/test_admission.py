@@ -26,7 +26,7 @@ from app.server import hooks
 ready = hooks.post_worker_init
 def patient(worker):
     from app import admission
-    admission.ARRIVAL = 600.0
+    admission.RESERVATION_SECONDS = 600.0
     ready(worker)
 hooks.post_worker_init = patient
 """
@@ -86,7 +86,7 @@ def nothing() -> None:
 
 def test_a_place_is_not_held_by_a_photo_that_comes_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Admission(at_once=1, waiting=0)
-    monkeypatch.setattr(admission, "ARRIVAL", 0.0)
+    monkeypatch.setattr(admission, "RESERVATION_SECONDS", 0.0)
     slow = room.expect()
 
     def meanwhile() -> None:
@@ -113,7 +113,7 @@ def test_a_place_kept_is_taken_up_once_and_given_back() -> None:
 
 def test_nobody_waits_for_a_line_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Admission(at_once=1, waiting=0)
-    monkeypatch.setattr(admission, "PATIENCE", 30.0)
+    monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 30.0)
 
     def meanwhile() -> float:
         start = time.monotonic()
@@ -130,7 +130,7 @@ def test_who_waited_too_long_is_turned_away_and_its_work_is_not_done(
     room, done = Admission(at_once=1, waiting=1), []
 
     def meanwhile() -> None:
-        monkeypatch.setattr(admission, "PATIENCE", 0.0)
+        monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 0.0)
         with pytest.raises(Busy):
             room.run(lambda: done.append("too late"))
 
@@ -170,7 +170,7 @@ def test_of_who_waited_too_long_nothing_is_kept(monkeypatch: pytest.MonkeyPatch)
 
     def meanwhile() -> weakref.ref[Photo]:
         photo = Photo()
-        monkeypatch.setattr(admission, "PATIENCE", 0.0)
+        monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 0.0)
         with pytest.raises(Busy):
             room.run(lambda: repr(photo))
         return weakref.ref(photo)
@@ -221,5 +221,5 @@ def test_a_sandbox_that_forbids_niceness_is_no_reason_to_fail(
 def test_photos_are_judged_behind_everything_else() -> None:
     room = Admission(at_once=1, waiting=0)
     own = os.nice(0)
-    assert room.run(lambda: os.nice(0)) == min(19, own + admission.NICENESS)
+    assert room.run(lambda: os.nice(0)) == min(19, own + admission.THREAD_NICENESS)
     assert os.nice(0) == own

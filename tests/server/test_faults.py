@@ -19,7 +19,7 @@ from crowd import Crowd
 from serving import Gunicorn, fill, form, gunicorn, redis_server, settings_for, small_disk
 from serving import wait_until as wait
 
-from app.stores.files import SPARE_BYTES
+from app.stores.files import MIN_FREE_BYTES
 from lens import artifact, model_cache
 
 READY_AGAIN = 5.0
@@ -234,7 +234,10 @@ def test_a_damaged_copy_of_the_model_is_made_again_while_the_other_worker_serves
         os.kill(min(site.server.workers()), signal.SIGKILL)
         is_ready_again(site.server)
         crowd.wait_for_more()
-    wait(lambda: weights.exists() and weights.read_bytes() == whole, model_cache.PATIENCE)
+    wait(
+        lambda: weights.exists() and weights.read_bytes() == whole,
+        model_cache.CONVERSION_TIMEOUT_SECONDS,
+    )
     assert "does not match its checksums" in site.server.said()
     assert len(crowd.broken_off) <= len(crowd.people)
     assert crowd.statuses() == {200}
@@ -262,7 +265,7 @@ def test_full_disks_refuse_in_words_and_serve_again_when_there_is_room(
 ):
     model_cache.converted(tiny_model, engine_cache)
     with (
-        small_disk(tmp_path / "results", SPARE_BYTES + 1_000_000) as results,
+        small_disk(tmp_path / "results", MIN_FREE_BYTES + 1_000_000) as results,
         small_disk(tmp_path / "cache", 1_000_000) as cache,
     ):
         shutil.copytree(engine_cache, cache, dirs_exist_ok=True)
@@ -276,7 +279,7 @@ def test_full_disks_refuse_in_words_and_serve_again_when_there_is_room(
             wait(lambda: len(crowd.refused) >= 6)
             assert set((results / "results").iterdir()) == kept  # Nothing half written.
             subprocess.run(
-                ["mount", "-o", f"remount,size={4 * SPARE_BYTES}", str(results)], check=True
+                ["mount", "-o", f"remount,size={4 * MIN_FREE_BYTES}", str(results)], check=True
             )
             is_ready_again(server)
             crowd.wait_for_more()

@@ -168,7 +168,7 @@ def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
 
 
 def test_the_trial_of_a_new_model_outlasts_its_conversion() -> None:
-    assert hooks.RELOAD_TRIAL_SECONDS > model_cache.PATIENCE
+    assert hooks.RELOAD_TRIAL_SECONDS > model_cache.CONVERSION_TIMEOUT_SECONDS
 
 
 def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:

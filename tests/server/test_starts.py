@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from serving import ROOT, free_port, gunicorn
 
-from app.server import dead_starts
+from app.server import failed_starts
 from app.settings import Settings, StartError
 from app.stores import files, open_store
-from lens import killed, model_cache
+from lens import child_process, model_cache
 
 DIES = """
 import importlib.machinery, os, pathlib, sys
@@ -81,8 +81,8 @@ def test_workers_that_are_killed_at_every_start_are_given_up(settings, tmp_path,
     (line,) = [x for x in ended.stderr.splitlines() if x.startswith("MoleLens cannot start")]
     assert f"ended by {number.name}: " in line
     assert MEANS[number] in line
-    assert ended.returncode == dead_starts.EXIT_STATUS
-    assert ended.stderr.count("Booting worker") <= dead_starts.MAX_DEAD_STARTS + 1
+    assert ended.returncode == failed_starts.EXIT_STATUS
+    assert ended.stderr.count("Booting worker") <= failed_starts.MAX_FAILED_STARTS + 1
     assert "Traceback" not in ended.stderr
 
 
@@ -100,8 +100,8 @@ def test_a_bad_model_ends_several_workers_without_a_traceback(settings):
 
 
 def test_a_signal_without_a_meaning_of_its_own_is_named_too():
-    assert killed.by_signal(signal.SIGSEGV) == "SIGSEGV: a library crashed"
-    assert killed.by_signal(99) == "signal 99: a library crashed"
+    assert child_process.describe_signal(signal.SIGSEGV) == "SIGSEGV: a library crashed"
+    assert child_process.describe_signal(99) == "signal 99: a library crashed"
 
 
 def test_a_start_without_memory_for_results_says_which_setting_would_do(monkeypatch, tmp_path):
