@@ -1,20 +1,28 @@
 # `make run` serves the app, `make test` runs the tests; both install what they need.
+# `make quick` runs the unit tests only, in about a minute.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 30
 SECONDS ?= 600
+# Processes that run tests; 0 runs them in pytest itself. TEST_COVERAGE= measures no coverage.
+PROCESSES ?= 0
+TEST_COVERAGE ?= --cov --cov-report=
 export PORT
 
-.PHONY: run test fuzz check bench soak audit sbom lock clean
+.PHONY: run test quick fuzz check bench soak audit sbom lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.serve
 	$(BIN)/gunicorn wsgi:app
 
 test: $(VENV)/.develop
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(TEST_COVERAGE)
+
+# No server, no browser, no TensorFlow: tests/conftest.py says which tests these are.
+quick: $(VENV)/.develop
+	$(BIN)/python -m pytest --quick -n 2 --dist loadfile
 
 # atheris is not in the lock file, because only this command needs it and it runs on Linux only.
 fuzz: $(VENV)/.develop
@@ -69,4 +77,4 @@ $(VENV)/.develop: $(VENV)/.serve requirements-dev.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -10,8 +10,8 @@ IPV6_PREFIX = 64
 (RFC 8981)."""
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: contains translated IPv4 addresses.
-_BRACKETED = re.compile(r'"?\[([^\]]*)\](?::\d+)?"?')
-_WITH_PORT = re.compile(r"([\d.]+):\d+")
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::.*)?")
+_WITH_PORT = re.compile(r"(\d+\.[\d.]+):.*")
 
 
 def client() -> str:
@@ -20,8 +20,8 @@ def client() -> str:
 
 
 def client_of(address: str) -> str:
-    """The client at an address, which proxies may write with a port, in brackets or with a zone."""
-    text = address.strip()
+    """The client at an address as proxies write it: in quotes or brackets, with a port or zone."""
+    text = address.strip().strip('"')
     if match := _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text):
         text = match[1]
     try:

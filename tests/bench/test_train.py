@@ -6,6 +6,8 @@ import pytest
 
 from training import networks
 
+HEADS = ("clinical_map", "dermoscopic_map", "lesion", "kind")
+
 
 @pytest.mark.parametrize("size", [128, 250])
 def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
@@ -20,9 +22,9 @@ def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
     for kind, modules in (
         (keras.layers.Conv2D, theirs.convolutions),
         (keras.layers.BatchNormalization, theirs.norms),
-        (keras.layers.Dense, [*gates, theirs.heat_map, theirs.lesion]),
+        (keras.layers.Dense, [*gates, *(getattr(theirs, name) for name in HEADS)]),
     ):
-        named = {"heat_map": 1, "lesion": 2}  # after the gates, wherever Keras lists them
+        named = {name: place for place, name in enumerate(HEADS, start=1)}  # After the gates.
         layers = [layer for layer in ours.layers if isinstance(layer, kind)]
         layers.sort(key=lambda layer: named.get(layer.name, 0))
         for layer, module in zip(layers, modules, strict=True):
@@ -39,5 +41,6 @@ def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
         logits = theirs(torch.tensor(pixels).permute(0, 3, 1, 2))
     ours_logits = expected["heat_map"].mean((1, 2))
     np.testing.assert_allclose(logits["malignant"].numpy(), ours_logits, rtol=1e-3)
-    lesion = torch.sigmoid(logits["lesion"]).numpy()
-    np.testing.assert_allclose(lesion, expected["lesion"], atol=1e-4)
+    for name in ("lesion", "kind"):
+        probability = torch.sigmoid(logits[name]).numpy()
+        np.testing.assert_allclose(probability, expected[name], atol=1e-4)

@@ -66,6 +66,7 @@ def _served(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
 
 
 def _test_served(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
+    cli.load_keras()
     from training.paper.final_test import served
 
     return served(model, chosen.held_out, options.seed)
