@@ -1,4 +1,4 @@
-"""What the commands that fit a network are asked for; importable without Keras."""
+"""The options of the commands that fit a network. This module does not import Keras."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from training.fit.overrides import override
 from training.fit.recipes import RECIPES, Recipe
 
 IMAGENET = "imagenet"
-"""Names the teacher that knows ImageNet alone, and nothing of lesions."""
+"""Value of ``--teacher`` for a teacher with ImageNet weights that was not trained on lesions."""
 
 
 @dataclass(frozen=True)
@@ -16,17 +16,17 @@ class TrainOptions:
     """The options of ``training.train``.
 
     Attributes:
-        manifest: the images, with ``not_lesion.csv`` beside it where there are others.
+        manifest: the images; photographs of other things are in ``not_lesion.csv`` beside it.
         out: the model file.
         network: one of ``training.networks.NAMES``.
         recipe: one of ``training.fit.recipes.RECIPES``.
-        overrides: ``NAME=VALUE`` each, of ``--set``.
-        optimizer: in place of the recipe's.
-        epochs: in place of the recipe's.
+        overrides: changes to the recipe, each ``NAME=VALUE`` from ``--set``.
+        optimizer: replaces the recipe's, if given.
+        epochs: replaces the recipe's, if given.
         teacher: a model file, or ``imagenet``.
-        start: the model file whose weights are the first.
-        resume: go on after the last whole epoch.
-        seed: of the first weights, sampling and augmentation.
+        start: the model file from whose weights training starts.
+        resume: continue after the last complete epoch.
+        seed: seed of the initial weights, sampling and augmentation.
         command: the command line without ``--resume``, for the card.
     """
 
@@ -44,10 +44,10 @@ class TrainOptions:
     command: str
 
     def full_recipe(self) -> Recipe:
-        """The recipe with everything that the options change in it.
+        """The recipe with all changes from the options.
 
         Raises:
-            OverrideError: a setting names nothing, or gives it an impossible value.
+            OverrideError: a setting does not exist, or its value is not allowed.
         """
         recipe = override(RECIPES[self.recipe], self.overrides)
         return dataclasses.replace(
@@ -57,11 +57,11 @@ class TrainOptions:
         )
 
     def teacher_file(self) -> Path | None:
-        """The teacher's model file, where there is one."""
+        """The teacher's model file, if there is one."""
         return Path(self.teacher) if self.teacher and self.teacher != IMAGENET else None
 
     def parents(self) -> list[Path]:
-        """The model files that this one learns from."""
+        """The models that this one starts from or learns from."""
         return [path for path in (self.start, self.teacher_file()) if path]
 
 
@@ -81,10 +81,10 @@ class SearchOptions:
     """The options of ``training.tune``.
 
     Attributes:
-        study: an SQLite file; begun if absent. ``FILE.best`` is written beside it, and the
+        study: an SQLite file, created if missing. ``FILE.best`` is written beside it, and the
             checkpoints of each trial to the folder ``FILE.trials``.
-        trials: finished or pruned ones, those of earlier calls included.
-        training: what each trial is trained with, but for the numbers that are searched.
+        trials: number of finished and pruned trials in all, including those of earlier calls.
+        training: the options of each trial, without the searched values.
         arguments: the same as arguments of ``training.train``.
     """
 

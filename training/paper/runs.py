@@ -22,8 +22,9 @@ from training.evaluation.predictions import Judge, judge_all
 from training.fit import record
 from training.fit.batches import Examples, open_images
 from training.fit.calibration import calibrate
+from training.fit.checkpoints import Validation, last_weights, last_weights_file
 from training.fit.device import choose_precision
-from training.fit.loop import Validation, fit, last_weights, last_weights_file
+from training.fit.loop import fit
 from training.fit.recipes import DEFAULT, PAPER, Recipe
 from training.paper import published
 from training.paper.images import Chosen, choose, shared_groups

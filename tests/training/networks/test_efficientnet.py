@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.networks.efficientnet import MissingWeights, imagenet_weights, teacher
+from training.networks.efficientnet import MissingWeights, imagenet_embedder, imagenet_weights
 
 
 def paint(seed: int, side: int = 250) -> np.ndarray:
@@ -22,7 +22,7 @@ def paint(seed: int, side: int = 250) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network():
-    return teacher()
+    return imagenet_embedder()
 
 
 def answer(network, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
