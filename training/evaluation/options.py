@@ -1,4 +1,4 @@
-"""What ``training.evaluate`` is asked for; importable without a network."""
+"""The options of ``training.evaluate``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,10 @@ class EvaluateOptions:
 
     Attributes:
         model: a model file; the figures are stored in its card.
-        manifest: its test split is measured, and that of ``not_lesion.csv`` beside it.
+        manifest: its test split is evaluated, and that of ``not_lesion.csv`` beside it.
         out: where figures.json and the pictures go.
-        subset: lesions on which changed photos and the heat map are tried.
-        seed: of the subset and the intervals.
+        subset: number of lesions for the tests with changed photos and of the heat map.
+        seed: seed of the subset and the intervals.
     """
 
     model: Path
