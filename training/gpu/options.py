@@ -1,19 +1,20 @@
-"""What ``training.train_gpu`` is asked for."""
+"""The options of ``training.train_gpu``."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.gpu.recipe import RECIPES, GpuRecipe
-
 
 @dataclass(frozen=True)
 class GpuOptions:
-    """A run on a GPU.
+    """The options of ``training.train_gpu``.
 
     Attributes:
-        minutes: of all phases together, with decoding and validation.
+        manifest: the images.
+        out: the folder for finished phases and models.
+        minutes: duration of all phases together, with decoding and validation.
         recipe: a name in ``RECIPES``.
-        command: as a user would type it again, for the cards.
+        seed: seed of the initial weights and the views.
+        command: the command line, for the cards.
     """
 
     manifest: Path
@@ -22,7 +23,3 @@ class GpuOptions:
     recipe: str
     seed: int
     command: str
-
-    def numbers(self) -> GpuRecipe:
-        """The recipe itself."""
-        return RECIPES[self.recipe]

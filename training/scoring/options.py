@@ -1,4 +1,4 @@
-"""What ``training.score`` is asked for; importable without a network."""
+"""The options of ``training.score``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,11 @@ class ScoreOptions:
     """The options of ``training.score``.
 
     Attributes:
-        model: a model file.
+        model: the model file.
         out: the table to write.
-        table: a CSV table whose column ``path`` names photos too.
-        processes: on this machine.
-        dask: address of a Dask scheduler, whose workers are used in place of processes.
+        table: a CSV table whose column ``path`` lists further photos.
+        processes: number of processes on this machine.
+        dask: address of a Dask scheduler, whose workers replace the processes.
         paths: photos, folders and URLs.
     """
 
