@@ -1,7 +1,7 @@
-"""Measure training: the bare step, what feeds it, both together, and PyTorch's bare step.
+"""Measure training: the bare step, making batches, both together, and PyTorch's bare step.
 
-Each runs in a process of its own, in turn, several rounds, so that a busy moment of the machine
-falls on all of them. Writes bench/train.json.
+Each runs in its own process. They take turns over several rounds, so that other load on the machine
+affects all of them. Writes bench/train.json.
 """
 
 import argparse
@@ -63,12 +63,14 @@ def main() -> None:
 
 
 def _apart(module: str, function: str, *arguments: Any) -> Any:
-    """Run in a fresh process: TensorFlow's and PyTorch's threads never meet."""
+    """Run in a new process, so that TensorFlow's and PyTorch's threads do not compete."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_call, (module, function, arguments))
 
 
-def _call(module: str, function: str, arguments: tuple) -> Any:
+def _call(module: str, function: str, arguments: tuple[Any, ...]) -> Any:
+    if module == "bench.torch_training":
+        os.environ["KERAS_BACKEND"] = "torch"  # Its imports load Keras; TensorFlow is not needed.
     return getattr(importlib.import_module(module), function)(*arguments)
 
 

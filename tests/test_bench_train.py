@@ -6,6 +6,8 @@ import pytest
 
 from training import networks
 
+HEADS = ("lesion", "kind", "clinical_map", "dermoscopic_map")
+
 
 @pytest.mark.parametrize("size", [128, 250])
 def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
@@ -15,16 +17,16 @@ def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
     ours = networks.cnn7(None)
     rng = np.random.default_rng(0)
     ours.set_weights([weight + rng.random(weight.shape) / 20 for weight in ours.get_weights()])
-    theirs = Cnn7(diagnoses=8).eval()
+    theirs = Cnn7().eval()
     gates = [gate for excite in theirs.excite for gate in (excite.narrow, excite.wide)]
     for kind, modules in (
         (keras.layers.Conv2D, theirs.convolutions),
         (keras.layers.BatchNormalization, theirs.norms),
-        (keras.layers.Dense, [*gates, theirs.heat_map, theirs.lesion]),
+        (keras.layers.Dense, [*gates, *(getattr(theirs.heads, name) for name in HEADS)]),
     ):
-        named = {"heat_map": 1, "lesion": 2}  # after the gates, wherever Keras lists them
         layers = [layer for layer in ours.layers if isinstance(layer, kind)]
-        layers.sort(key=lambda layer: named.get(layer.name, 0))
+        named = {name: number for number, name in enumerate(HEADS, 1)}
+        layers.sort(key=lambda layer: named.get(layer.name, 0))  # The gates come first.
         for layer, module in zip(layers, modules, strict=True):
             arrays = [torch.tensor(array) for array in layer.get_weights()]
             if kind is keras.layers.BatchNormalization:
@@ -37,7 +39,8 @@ def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
     expected = ours.predict_on_batch(pixels)
     with torch.no_grad():
         logits = theirs(torch.tensor(pixels).permute(0, 3, 1, 2))
-    ours_logits = expected["heat_map"].mean((1, 2))
+    ours_logits = expected["heat_map"].mean((1, 2, 3))
     np.testing.assert_allclose(logits["malignant"].numpy(), ours_logits, rtol=1e-3)
-    lesion = torch.sigmoid(logits["lesion"]).numpy()
-    np.testing.assert_allclose(lesion, expected["lesion"], atol=1e-4)
+    for name in ("lesion", "kind"):
+        probabilities = torch.sigmoid(logits[name]).numpy()
+        np.testing.assert_allclose(probabilities, expected[name][:, 0], atol=1e-4)
