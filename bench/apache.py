@@ -14,15 +14,7 @@ NEEDED = ("apache2", "redis-server", "openssl")
 SITE = ROOT / "deploy" / "apache" / "molelens.conf"
 _MODULES = Path("/usr/lib/apache2/modules")
 # Debian enables these modules by default; the site's file names the others.
-_DEFAULT_MODULES = [
-    "authz_core",
-    "authz_host",
-    "env",
-    "mime",
-    "mpm_event",
-    "setenvif",
-    "slotmem_shm",
-]
+_DEFAULT_MODULES = "authz_core authz_host env mime mpm_event setenvif slotmem_shm"
 
 
 def certificate(folder: Path) -> None:
@@ -64,7 +56,7 @@ def command(folder: Path, https: int, http: int, backends: list[str]) -> list[st
         f"Listen 127.0.0.1:{https}",
         *(
             f"LoadModule {name}_module {_MODULES}/mod_{name}.so"
-            for name in _DEFAULT_MODULES + modules[1].split()
+            for name in f"{_DEFAULT_MODULES} {modules[1]}".split()
         ),
         "TypesConfig /etc/mime.types",
         *(f'Define {name} "{value}"' for name, value in values.items()),

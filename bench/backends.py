@@ -6,7 +6,6 @@ sizing table of docs/operations.md from it and bench/serve.json.
 """
 
 import argparse
-import dataclasses
 import json
 import shutil
 import socket
@@ -18,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
 from bench import apache, load, photos, sizing
 from bench.machine import processor
@@ -77,17 +75,16 @@ def _measured(
         load.run(https, photo, arguments.clients, 2, trusted)  # Warms up.
         figures = load.run(https, photo, arguments.clients, arguments.seconds, trusted)
     print(
-        f"{name:>6}, {len(servers)} backend(s): {figures.answered_per_s:6.1f} requests/s, "
-        f"p99 {figures.p99_ms:.0f} ms; 503: {figures.refused}, failed: {figures.failed}",
+        f"{name:>6}, {len(servers)} backend(s): {figures['answered_per_s']:6.1f} requests/s, "
+        f"p99 {figures['p99_ms']:.0f} ms; 503: {figures['refused']}, failed: {figures['failed']}",
         flush=True,
     )
-    case = {
+    return {
         "photo": name,
         "backends": len(servers),
         "worker_pss_mb": [pss for server in servers for pss in server.memory_after()],
-        **dataclasses.asdict(figures),
+        **figures,
     }
-    return cast(BackendsCase, case)
 
 
 @contextmanager

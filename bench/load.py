@@ -7,16 +7,15 @@ import statistics
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypedDict
 
 PATH = "/api/v1/predictions"
 _BOUNDARY = "molelens-bench"
 HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(TypedDict):
     """The results of one load; a time is NaN if there was no such request."""
 
     clients: int

@@ -2,21 +2,14 @@
 
 from typing import NotRequired, TypedDict
 
+from bench.load import Figures
 
-class Case(TypedDict):
-    """One load on one server: the figures of ``bench.load``, and the CPU time of the workers."""
+
+class Case(Figures):
+    """One load on one server, with the CPU time of its workers per request."""
 
     photo: str
     cpu_ms: float
-    clients: int
-    answered: int
-    answered_per_s: float
-    p50_ms: float
-    p99_ms: float
-    refused: int
-    refused_p99_ms: float
-    failed: int
-    client_cpu_ms: float
 
 
 class ServerReport(TypedDict):
@@ -54,13 +47,12 @@ class ServeReport(TypedDict):
     ratios: dict[str, dict[str, float]]
 
 
-class BackendsCase(TypedDict):
-    """A load on Apache with some backends of one worker; the figures of ``bench.load``."""
+class BackendsCase(Figures):
+    """A load on Apache with some backends of one worker."""
 
     photo: str
     backends: int
     worker_pss_mb: list[float]
-    answered_per_s: float
 
 
 class BackendsReport(TypedDict):

@@ -5,7 +5,6 @@ figures themselves. Writes bench/serve.json and bench/serve.png.
 """
 
 import argparse
-import dataclasses
 import http.client
 import json
 import tempfile
@@ -14,7 +13,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -130,14 +128,18 @@ def _warm_up(server: Server, photo: bytes) -> None:
 def _load(server: Server, name: str, photo: bytes, clients: int, seconds: float) -> Case:
     before = server.cpu_s()
     figures = load.run(server.port, photo, clients, seconds)
-    cpu_ms = 1000 * (server.cpu_s() - before) / max(1, figures.answered)
-    print(
-        f"  {name:>6}, {clients:2} clients: {figures.answered_per_s:6.1f} requests/s, "
-        f"p50 {figures.p50_ms:6.0f} ms, p99 {figures.p99_ms:6.0f} ms, CPU {cpu_ms:5.1f} ms each"
-        + (f"; 503: {figures.refused}, p99 {figures.refused_p99_ms:.0f} ms" * bool(figures.refused))
-        + (f"; failed: {figures.failed}" * bool(figures.failed))
+    cpu_ms = 1000 * (server.cpu_s() - before) / max(1, figures["answered"])
+    text = (
+        f"  {name:>6}, {clients:2} clients: {figures['answered_per_s']:6.1f} requests/s, "
+        f"p50 {figures['p50_ms']:6.0f} ms, p99 {figures['p99_ms']:6.0f} ms, "
+        f"CPU {cpu_ms:5.1f} ms each"
     )
-    return cast(Case, {"photo": name, "cpu_ms": cpu_ms, **dataclasses.asdict(figures)})
+    if figures["refused"]:
+        text += f"; 503: {figures['refused']}, p99 {figures['refused_p99_ms']:.0f} ms"
+    if figures["failed"]:
+        text += f"; failed: {figures['failed']}"
+    print(text)
+    return {"photo": name, "cpu_ms": cpu_ms, **figures}
 
 
 def _breakdown(model: Path, cache: Path, jpegs: dict[str, bytes]) -> dict[str, RequestParts]:

@@ -1,6 +1,7 @@
 """Validate the averaged weights after each epoch, and write checkpoints to continue from."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -57,7 +58,11 @@ class Checkpoints(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, average: float, validation: Validation, history: list[Logs]
+        self,
+        folder: Path,
+        average: float,
+        validation: Callable[[keras.Model], Logs],
+        history: list[Logs],
     ) -> None:
         super().__init__()
         self.folder = folder

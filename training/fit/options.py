@@ -13,21 +13,10 @@ IMAGENET = "imagenet"
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of ``training.train``.
+    """The options of ``training.train``, which its ``--help`` explains.
 
-    Attributes:
-        manifest: the images; photographs of other things are in ``not_lesion.csv`` beside it.
-        out: the model file.
-        network: one of ``training.networks.NAMES``.
-        recipe: one of ``training.fit.recipes.RECIPES``.
-        overrides: changes to the recipe, each ``NAME=VALUE`` from ``--set``.
-        optimizer: replaces the recipe's, if given.
-        epochs: replaces the recipe's, if given.
-        teacher: a model file, or ``imagenet``.
-        start: the model file from whose weights training starts.
-        resume: continue after the last complete epoch.
-        seed: seed of the initial weights, sampling and augmentation.
-        command: the command line without ``--resume``, for the card.
+    ``overrides`` are the values of ``--set``. ``command`` is the command line without ``--resume``,
+    for the card.
     """
 
     manifest: Path
@@ -80,12 +69,9 @@ class RecalibrateOptions:
 class SearchOptions:
     """The options of ``training.tune``.
 
-    Attributes:
-        study: an SQLite file, created if missing. ``FILE.best`` is written beside it, and the
-            checkpoints of each trial to the folder ``FILE.trials``.
-        trials: number of finished and pruned trials in all, including those of earlier calls.
-        training: the options of each trial, without the searched values.
-        arguments: the same as arguments of ``training.train``.
+    ``FILE.best`` is written beside the study, and the checkpoints of each trial to the folder
+    ``FILE.trials``. ``training`` are the options of each trial without the searched values, and
+    ``arguments`` the same as arguments of ``training.train``.
     """
 
     study: Path

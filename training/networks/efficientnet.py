@@ -146,12 +146,7 @@ def load_imagenet_weights(model: keras.Model) -> None:
 
 
 def set_feature_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
-    """Set the weights of the layers of ``feature_map``, from arrays in PyTorch's layout.
-
-    Args:
-        model: a network that contains the layers.
-        arrays: named as ``imagenet_weights`` returns them.
-    """
+    """Set the weights of the layers of ``feature_map``, given as by ``imagenet_weights``."""
     for layer in model.layers:
         # PyTorch's kernels are (out, in, h, w).
         if isinstance(layer, layers.BatchNormalization):
