@@ -29,8 +29,12 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.backends", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
-    parser.add_argument("--seconds", type=float, default=15, help="of each load (default 15)")
-    parser.add_argument("--clients", type=int, default=8, help="at once (default 8)")
+    parser.add_argument(
+        "--seconds", type=float, default=15, help="duration of each load in seconds (default 15)"
+    )
+    parser.add_argument(
+        "--clients", type=int, default=8, help="number of concurrent clients (default 8)"
+    )
     arguments = parser.parse_args()
     if missing := [name for name in apache.NEEDED if not shutil.which(name)]:
         raise SystemExit(f"Needs {', '.join(missing)}: apt install {' '.join(apache.NEEDED)}.")

@@ -18,7 +18,7 @@ from lens.images import decode
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.decode", description=__doc__)
     parser.add_argument("--photo", type=Path, help="a photo instead of the painted lesion")
-    parser.add_argument("--rounds", type=int, default=30, help="default 30")
+    parser.add_argument("--rounds", type=int, default=30, help="number of rounds (default 30)")
     arguments = parser.parse_args()
     print(f"{processor()}; ms of CPU, best and median of {arguments.rounds}")
     for name, data in photos.jpegs(arguments.photo).items():

@@ -32,8 +32,10 @@ ROOT = HERE.parent
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.network", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
-    parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default 3)")
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    parser.add_argument(
+        "--seconds", type=int, default=3, help="duration of each measurement in seconds (default 3)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for network.json")
     arguments = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

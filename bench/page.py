@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.page", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
     parser.add_argument("--photo", type=Path, help="a photo instead of the painted lesion")
-    parser.add_argument("--rounds", type=int, default=15, help="default 15")
+    parser.add_argument("--rounds", type=int, default=15, help="number of rounds (default 15)")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for page.json")
     arguments = parser.parse_args()
     chromium = shutil.which("chromium")

@@ -18,8 +18,15 @@ from training.scoring.workers import score_each
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.score", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
-    parser.add_argument("--photos", type=int, default=150, help="of each size (default 150)")
-    parser.add_argument("--rounds", type=int, default=3, help="the best counts (default 3)")
+    parser.add_argument(
+        "--photos", type=int, default=150, help="number of photos of each size (default 150)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=3,
+        help="number of rounds, of which the best counts (default 3)",
+    )
     arguments = parser.parse_args()
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="molelens-bench-") as name:

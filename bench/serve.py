@@ -35,7 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.serve", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
     parser.add_argument("--photo", type=Path, help="a photo instead of the painted lesion")
-    parser.add_argument("--seconds", type=float, default=15, help="of each load (default 15)")
+    parser.add_argument(
+        "--seconds", type=float, default=15, help="duration of each load in seconds (default 15)"
+    )
     parser.add_argument("--out", type=Path, default=HERE, help="folder for serve.json, serve.png")
     arguments = parser.parse_args()
 

@@ -50,7 +50,7 @@ class Resources:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30, help="default 30")
+    parser.add_argument("--minutes", type=float, default=30, help="duration (default 30)")
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
     arguments = parser.parse_args()
     if arguments.minutes <= 0:

@@ -30,8 +30,13 @@ TORCH_CONTENDERS = {TORCH: ("bench.torch_training", "bare_step")}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.train", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20, help="of each measurement (20)")
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=20,
+        help="duration of each measurement in seconds (default 20)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for train.json")
     arguments = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

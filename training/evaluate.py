@@ -43,7 +43,7 @@ def parse(arguments: list[str] | None) -> EvaluateOptions:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "evaluate",
         lambda: _evaluate(parse(arguments)),

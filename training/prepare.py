@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "prepare",
         lambda: _prepare(parse(arguments)),

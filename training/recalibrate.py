@@ -32,7 +32,7 @@ def parse(arguments: list[str] | None) -> RecalibrateOptions:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "recalibrate",
         lambda: _recalibrate(parse(arguments)),

@@ -54,7 +54,7 @@ def parse(arguments: list[str] | None) -> ReproduceOptions:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "reproduce",
         lambda: _reproduce(parse(arguments)),

@@ -65,7 +65,7 @@ def parse(arguments: list[str] | None) -> ScoreOptions:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "score",
         lambda: _score(parse(arguments)),

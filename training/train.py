@@ -71,7 +71,7 @@ def parse(arguments: list[str] | None) -> TrainOptions:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "train",
         lambda: _train(parse(arguments)),

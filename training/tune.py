@@ -42,7 +42,7 @@ def parse(arguments: list[str] | None) -> SearchOptions:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "tune",
         lambda: _tune(parse(arguments)),
