@@ -104,7 +104,7 @@ def test_a_run_without_a_finished_epoch_or_a_record_is_not_resumed(tmp_path: Pat
     with pytest.raises(UsageError, match="no finished epoch"):
         record.check(tmp_path, {})
     (tmp_path / "state.json").write_text("[]")
-    with pytest.raises(UsageError, match=r"holds no run\.json"):
+    with pytest.raises(UsageError, match=r"has no run\.json"):
         record.check(tmp_path, {})
 
 

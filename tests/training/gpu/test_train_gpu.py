@@ -81,7 +81,7 @@ def test_a_folder_of_another_run_is_left_as_it_is(
     record.write_text('{"seed": 1}')
     command = ["--manifest", str(manifest), "--out", str(tmp_path), "--recipe", "trial"]
     assert train_gpu.main(command) == 2
-    assert "holds a run that differs in" in capsys.readouterr().err
+    assert "contains a run with another" in capsys.readouterr().err
     assert record.read_text() == '{"seed": 1}'
 
 
