@@ -1,4 +1,4 @@
-"""Who a client is, for limits: an IPv4 address, or a household's whole range of IPv6 addresses."""
+"""Identify clients for rate limits: by IPv4 address, or by the IPv6 prefix of a household."""
 
 import ipaddress
 import re
@@ -6,22 +6,22 @@ import re
 from flask import request
 
 IPV6_PREFIX = 64
-"""A household or a server has at least a /64 (RFC 6177), and its computers change their address
-within it by themselves (RFC 8981)."""
+"""Bits. A household or a server gets at least a /64 (RFC 6177) and changes its address within it
+(RFC 8981)."""
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 addresses behind a translator.
-_BRACKETED = re.compile(r'"?\[([^\]]*)\](?::\d+)?"?')
-_WITH_PORT = re.compile(r"([\d.]+):\d+")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: contains translated IPv4 addresses.
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::.*)?")
+_WITH_PORT = re.compile(r"(\d+\.[\d.]+):.*")
 
 
 def client() -> str:
-    """The client of this request; all whose address cannot be read are one."""
+    """The client of this request; clients with unreadable addresses count as one client."""
     return client_of(request.remote_addr or "")
 
 
 def client_of(address: str) -> str:
-    """The client at an address, also as proxies write it: with a port, in brackets, with a zone."""
-    text = address.strip()
+    """The client at an address as proxies write it: in quotes or brackets, with a port or zone."""
+    text = address.strip().strip('"')
     if match := _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text):
         text = match[1]
     try:

@@ -26,12 +26,12 @@ from published_sets import (
     published,
     put,
 )
+from serving import ROOT
 
 from training.datasets import sources
 from training.datasets.splits import assign
 from training.prepare import main
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 needs_shared_data = pytest.mark.skipif(
     not SHARED.is_dir() and "CI" not in os.environ, reason="no ../shared/data here"

@@ -37,9 +37,11 @@ UNLISTED = "not in its table"
 def read_ham10000(path: Path) -> Source:
     """HAM10000, grouped by lesion, from its own table or those of the ISIC 2018 challenge."""
     folder = open_folder(path)
-    if truth := find_optional_table(folder, "ISIC2018_Task3_Training_GroundTruth"):
-        return _isic2018(folder, truth)
-    table = find_table(folder, "HAM10000_metadata")
+    table = find_optional_table(folder, "HAM10000_metadata")
+    if table is None:
+        if truth := find_optional_table(folder, "ISIC2018_Task3_Training_GroundTruth"):
+            return _isic2018(folder, truth)
+        table = find_table(folder, "HAM10000_metadata")
     records = []
     for row in rows(table, "image_id", "lesion_id", "dx"):
         name = row["image_id"]

@@ -53,7 +53,6 @@ def measure(options: EvaluateOptions) -> Report:
         for source in sorted({row.source for row in others}):
             chosen = np.array([row.source == source for row in others])
             refused[source] = _share_refused(other_predictions.subset(chosen), options.seed)
-    pooled = {name: chosen for name, chosen in parts.items() if name in ("pooled", *KINDS)}
     chosen_lesions = _subset(len(rows), options.subset, options.seed)
     subset, before = [rows[i] for i in chosen_lesions], [verdicts[i] for i in chosen_lesions]
     report: Report = {
@@ -67,7 +66,7 @@ def measure(options: EvaluateOptions) -> Report:
         "patients": _patients(rows, predictions, options.seed),
         "refused": refused,
         "reasons": dict(Counter(str(r) for verdict in verdicts for r in verdict.reasons)),
-        "lesion_masked": robustness.masked_auc(rows, pooled, judge, options.seed),
+        "lesion_masked": robustness.masked_auc(rows, parts, judge, options.seed),
         "verdict_changes": robustness.verdict_changes(subset, before, judge, options.seed),
         "heat_map": robustness.heat_map_check(subset, judge, options.seed),
     }

@@ -188,15 +188,32 @@ def area_under_curve(predictions: Predictions, weights: np.ndarray) -> np.ndarra
     return pairs / (malignant.sum(axis=1) * benign.sum(axis=1))
 
 
-def specificity_at_sensitivity(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Specificity at the highest threshold with 95 % sensitivity, for each row of the weights.
+def sensitivity_at_specificity(predictions: Predictions, at: float, seed: int) -> Interval | None:
+    """Sensitivity at the lowest threshold with the specificity ``at``, with its interval.
+
+    The threshold is chosen on the same photos, so this is a point of the ROC curve.
+    """
+    # With the classes and the probabilities swapped, it is the specificity at a sensitivity.
+    swapped = Predictions(
+        1 - predictions.labels,
+        1 - predictions.probabilities,
+        predictions.calls,
+        predictions.groups,
+    )
+    return curve_interval(partial(specificity_at_sensitivity, at=at), swapped, seed)
+
+
+def specificity_at_sensitivity(
+    predictions: Predictions, weights: np.ndarray, at: float = READ_AT_SENSITIVITY
+) -> np.ndarray:
+    """Specificity at the highest threshold with the sensitivity ``at``, for each row of weights.
 
     The threshold is chosen on the same photos, so this is a point of the ROC curve, not the
     specificity that users get.
     """
     malignant, benign = _by_probability(predictions, weights)
     missed = malignant.cumsum(axis=1) - malignant
-    allowed = (1 - READ_AT_SENSITIVITY) * malignant.sum(axis=1, keepdims=True)
+    allowed = (1 - at) * malignant.sum(axis=1, keepdims=True)
     threshold = (missed <= allowed + 1e-9).sum(axis=1) - 1
     below = benign.cumsum(axis=1) - benign
     # Without malignant lesions there is no such threshold.

@@ -69,7 +69,7 @@ class Report(TypedDict):
         patients: metrics by trait and value, such as "sex" and "female".
         refused: share without a verdict, by part and by source of photos without a lesion.
         reasons: how often each reason for a refusal was given for a lesion.
-        lesion_masked: AUC with the lesion hidden, by kind of photo.
+        lesion_masked: AUC with the lesion hidden, by kind of photo and by source.
         verdict_changes: by change of the photo.
         heat_map: None if the network has no heat map.
     """

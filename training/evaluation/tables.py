@@ -132,10 +132,14 @@ def verdict_changes(report: Report) -> str:
 
 def lesion_checks(report: Report) -> str:
     """AUC with the lesion masked, and the check of the heat map."""
-    masked = [f"{NAMES[name]}: {number(auc)}" for name, auc in report["lesion_masked"].items()]
+    masked = [
+        f"{NAMES.get(name, name)}: {number(auc)}" for name, auc in report["lesion_masked"].items()
+    ]
     text = (
         "AUC with the lesion masked (by a grey disc with a diameter of 70 % of the photo's side; "
-        "0.5 is chance):\n" + "; ".join(masked) + "."
+        "0.5 is chance):\n" + "; ".join(masked) + ". Where the share of malignant "
+        "lesions differs between sources, recognising the source raises the pooled figures, but "
+        "not those of a single source."
     )
     check = report["heat_map"]
     if check is None:

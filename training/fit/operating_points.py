@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from lens.card import KINDS, OperatingPoint, for_all_kinds
+from lens.card import PHOTO_KINDS, OperatingPoint, for_all_kinds
 from lens.verdict import Measurement
 from training.datasets.manifest import Row
 
@@ -91,7 +91,7 @@ def fit_operating_points(measured: ValidationMeasurements) -> dict[str, Operatin
     kind with fewer than ``MIN_MALIGNANT`` lesions of a class gets the point fitted on all photos.
     """
     points = for_all_kinds(_fit_point(measured, min(MAX_FALSE_REFUSALS.values())))
-    for kind in KINDS:
+    for kind in PHOTO_KINDS:
         part = measured.part(measured.kinds == kind)
         malignant = int(part.malignant.sum())
         if min(malignant, len(part.rows) - malignant) >= MIN_MALIGNANT:

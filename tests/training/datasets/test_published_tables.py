@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from published_sets import HAM, METADATA, MILK_METADATA, MILK_TRUTH, TRUTH, by_name, command
+from published_sets import HAM, METADATA, MILK_METADATA, MILK_TRUTH, TRUTH, by_name, command, put
 from published_sets import published as paint
 
 from training.datasets.demographics import describe_patients
@@ -102,6 +102,13 @@ def test_ham10000_is_read_as_the_isic_2018_challenge_hands_it_out(data: Path, ou
         (folder / name).write_text(text)
     assert main(command(data, out, "ham10000")) == 0
     assert by_name(out) == before
+
+
+def test_of_ham10000s_two_kinds_of_tables_one_is_enough(data: Path, out: Path) -> None:
+    truth = "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\nISIC_0000101,1,0,0,0,0,0,0\n"
+    put(data / "ham10000" / "ISIC2018_Task3_Training_GroundTruth.csv", truth)
+    assert main(command(data, out, "ham10000")) == 0
+    assert len(by_name(out)) == 4
 
 
 @pytest.mark.parametrize(
