@@ -72,16 +72,12 @@ def main() -> None:
             report["servers"][name] = _measure(command, environment, jpegs, arguments.seconds)
         report["request"] = _breakdown(model, Path(cache), jpegs)
         print("\nMoleLens with nothing to decode and no network to run")
-        with gunicorn(["bench.beside:app"], common) as server:
+        with gunicorn(["bench.without_network:app"], common) as server:
             for name, photo in jpegs.items():
                 _warm_up(server, photo)
                 rest = _load(server, name, photo, 1, arguments.seconds)
                 report["request"][name]["rest_ms"] = rest["cpu_ms"]
-    _print_ratios(report)
-    print("CPU of one request, 1 client", *budget.lines(report), sep="\n")
-    print("Goals")
-    for name, limit, figure, reached in goals.table(report):
-        print(f"  {name:58} {limit:7.2f}: {figure:7.2f}  {'reached' if reached else 'NOT REACHED'}")
+    _print_summary(report)
     (arguments.out / "serve.json").write_text(json.dumps(report, indent=1) + "\n")
     draw(report, arguments.out / "serve.png")
 
@@ -167,7 +163,7 @@ def _cpu_ms(call: Callable[[], object], times: int = 20) -> float:
     return 1000 * (time.process_time() - start) / times
 
 
-def _print_ratios(report: ServeReport) -> None:
+def _print_summary(report: ServeReport) -> None:
     print("\nMoleLens against the others, requests/s")
     for photo in photos.SIZES:
         for clients in CLIENTS:
@@ -179,6 +175,10 @@ def _print_ratios(report: ServeReport) -> None:
             report["ratios"][f"{photo}, {clients} clients"] = ratios
             shown = ", ".join(f"{ratio:4.1f}x the {name}" for name, ratio in ratios.items())
             print(f"  {photo:>6}, {clients:2} clients: {shown}")
+    print("CPU of one request, 1 client", *budget.lines(report), sep="\n")
+    print("Goals")
+    for name, limit, figure, reached in goals.table(report):
+        print(f"  {name:58} {limit:7.2f}: {figure:7.2f}  {'reached' if reached else 'NOT REACHED'}")
 
 
 if __name__ == "__main__":

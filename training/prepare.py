@@ -23,6 +23,14 @@ PUBLISHED = {
 }
 FOLDERS = {"folders": CLINICAL, "dermoscopic_folders": DERMOSCOPIC}
 """Options for the user's own folders, with the kind of their photos."""
+FOLDER_HELP = {
+    name: f"{kind} photos in any folder with benign/ and malignant/; the source gets the name of "
+    "the folder; may be repeated"
+    for name, kind in FOLDERS.items()
+} | {
+    "not_lesion": "photographs of anything but a lesion, written to OUT/not_lesion.csv; half of "
+    "each folder is for fitting and half for testing; may be repeated"
+}
 
 
 def parse(arguments: list[str] | None) -> PrepareOptions:
@@ -72,25 +80,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, text in PUBLISHED.items():
         parser.add_argument(_option(name), type=Path, metavar="DIR", help=text)
-    for name, kind in FOLDERS.items():
+    for name, text in FOLDER_HELP.items():
         parser.add_argument(
-            _option(name),
-            type=Path,
-            action="append",
-            default=[],
-            metavar="DIR",
-            help=f"{kind} photos in any folder with benign/ and malignant/; the source gets the "
-            "name of the folder; may be repeated",
+            _option(name), type=Path, action="append", default=[], metavar="DIR", help=text
         )
-    parser.add_argument(
-        "--not-lesion",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="photographs of anything but a lesion, written to OUT/not_lesion.csv; half of each "
-        "folder is for fitting and half for testing; may be repeated",
-    )
     parser.add_argument(
         "--fetch",
         action="append",

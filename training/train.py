@@ -17,6 +17,16 @@ def parse(arguments: list[str] | None) -> TrainOptions:
     Raises:
         OverrideError: a setting does not exist, or its value is not allowed.
     """
+    parsed = _parser().parse_args(arguments)
+    parsed.overrides = tuple(parsed.overrides)
+    # The card records the command without --resume, since a resumed run gives the same weights.
+    command = cli.command_line("train", arguments, without="--resume")
+    options = TrainOptions(**vars(parsed), command=command)
+    options.full_recipe()
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m training.train",
         description=__doc__,
@@ -61,13 +71,7 @@ def parse(arguments: list[str] | None) -> TrainOptions:
         help="continue after the last complete epoch; all other options must be the same as before",
     )
     cli.add_seed(parser, "the initial weights, sampling and augmentation")
-    parsed = parser.parse_args(arguments)
-    parsed.overrides = tuple(parsed.overrides)
-    # The card records the command without --resume, since a resumed run gives the same weights.
-    command = cli.command_line("train", arguments, without="--resume")
-    options = TrainOptions(**vars(parsed), command=command)
-    options.full_recipe()
-    return options
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,14 @@ from lens.card import Card
 from lens.engine import open_engine
 from lens.files import replacing
 from training.datasets.demographics import describe_patients
-from training.datasets.manifest import KINDS, ManifestError, Row, read_manifest, split_hash
+from training.datasets.manifest import (
+    KINDS,
+    ManifestError,
+    Row,
+    read_manifest,
+    read_not_lesion,
+    split_hash,
+)
 from training.evaluation import plots, robustness
 from training.evaluation.metrics import (
     REFUSED,
@@ -117,9 +124,7 @@ def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
     rows = [row for row in read_manifest(manifest) if row.split == "test"]
     if not rows:
         raise ManifestError(f"{manifest}: expected images in the test split, found none")
-    beside = manifest.with_name("not_lesion.csv")
-    others = read_manifest(beside) if beside.exists() else []
-    return rows, [row for row in others if row.split == "test"]
+    return rows, [row for row in read_not_lesion(manifest) if row.split == "test"]
 
 
 def _parts(rows: list[Row]) -> dict[str, np.ndarray]:

@@ -47,6 +47,7 @@ def write_model_card(model: Path, card: Card, report: Report, pictures: Path) ->
         _head(model, card),
         _USE,
         _figures(report, card, folder),
+        _checks(report, folder),
         _data(card),
         _limits(report),
         _file(card),
@@ -146,9 +147,11 @@ The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma on
 
 {tables.paper(report)}
 
-![Confusion matrices]({folder}/confusion.png)
+![Confusion matrices]({folder}/confusion.png)"""
 
-### Calibration
+
+def _checks(report: Report, folder: str) -> str:
+    return f"""### Calibration
 
 {tables.calibration(report)}
 

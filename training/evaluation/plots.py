@@ -111,9 +111,9 @@ def plot_reliability(predictions: Predictions, card: Card, path: Path) -> None:
         2, 1, figsize=(6, 6.6), layout="constrained", height_ratios=(3, 1), sharex=True
     )
     counts = np.bincount(bin_of(predictions.probabilities), minlength=BINS)
-    held = counts > 0
+    filled = counts > 0
     means, shares = (
-        np.bincount(bin_of(predictions.probabilities), values, BINS)[held] / counts[held]
+        np.bincount(bin_of(predictions.probabilities), values, BINS)[filled] / counts[filled]
         for values in (predictions.probabilities, predictions.labels)
     )
     top.plot([0, 1], [0, 1], color=GRID, linewidth=1)

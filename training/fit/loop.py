@@ -54,8 +54,7 @@ def fit(
         validation: selects the best epoch.
         seed: seed of sampling and augmentation.
         folder: for checkpoints.
-        resume: continue from the checkpoints in ``folder``, which ``training.fit.record`` has
-            checked.
+        resume: continue from the checkpoints in ``folder``.
         callbacks: further callbacks, called last.
 
     Returns:
@@ -80,22 +79,15 @@ def fit(
             examples, recipe, stage, tuple(model.output), steps=steps, seed=seed, epoch=start
         )
         progress.stage(stage.batch, stage.size)
+        own = [KeepMemory(), SeededDropout(), FiniteLoss(batches.images_of), progress, checkpoints]
+        more = [*loggers(folder, history), *callbacks]
         model.fit(
             batches,
             epochs=end,
             initial_epoch=start,
             shuffle=False,  # The content of batches is random, but a resumed run needs their order.
             verbose=0,
-            callbacks=[
-                KeepMemory(),
-                SeededDropout(),
-                FiniteLoss(batches.images_of),
-                progress,
-                checkpoints,
-                *_plateau_callbacks(recipe, history[:start]),
-                *loggers(folder, history),
-                *callbacks,
-            ],
+            callbacks=[*own, *_plateau_callbacks(recipe, history[:start]), *more],
         )
     model.set_weights(best_weights(folder))
     return history

@@ -32,6 +32,7 @@ HASHED_MODULES = (
     "training.fit.negatives",
     "training.networks.cnn",
     "training.networks.efficientnet",
+    "training.networks.published_weights",
 )
 """Modules whose code determines the results of a run."""
 PACKAGES = ("keras", "numpy", "opencv-python-headless")

@@ -17,7 +17,13 @@ from lens.card import Card
 from lens.files import replacing
 from training import networks
 from training.datasets.keep_splits import images_learned
-from training.datasets.manifest import ManifestError, Row, read_manifest, split_hashes
+from training.datasets.manifest import (
+    ManifestError,
+    Row,
+    read_manifest,
+    read_not_lesion,
+    split_hashes,
+)
 from training.fit import record
 from training.fit.batches import Examples, open_images
 from training.fit.calibration import calibrate
@@ -151,9 +157,8 @@ def read_splits(manifest: Path) -> Splits:
                 f"{manifest}: expected benign and malignant images in the {split} split, "
                 f"got {len(members)} images of {classes} classes"
             )
-    beside = manifest.with_name("not_lesion.csv")
-    others = read_manifest(beside) if beside.exists() else []
-    return Splits(chosen["train"], chosen["val"], [row for row in others if row.split == "train"])
+    others = [row for row in read_not_lesion(manifest) if row.split == "train"]
+    return Splits(chosen["train"], chosen["val"], others)
 
 
 def open_splits(

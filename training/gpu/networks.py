@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from training.fit.batches import DIAGNOSES
-from training.networks.efficientnet import EMBEDDING_SIZE, INPUT_PIXELS, imagenet_weights, stages
+from training.networks.efficientnet import EMBEDDING_SIZE, INPUT_PIXELS, stages
+from training.networks.published_weights import imagenet_weights
 
 CNN7_WIDTHS = (32, 64, 128, 128, 256, 256, 768)
 

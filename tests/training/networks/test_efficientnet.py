@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.networks.efficientnet import MissingWeights, imagenet_embedder, imagenet_weights
+from training.networks.efficientnet import imagenet_embedder
+from training.networks.published_weights import MissingWeights, imagenet_weights
 
 
 def paint(seed: int, side: int = 250) -> np.ndarray:
