@@ -1,1 +1,1 @@
-"""What is fast, and how we know: each command measures us and the others in one run."""
+"""Benchmarks; each command measures MoleLens and its alternatives in one run."""

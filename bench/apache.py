@@ -1,6 +1,7 @@
-"""Debian's Apache around the site's own file, for one folder and this machine alone.
+"""Run Debian's Apache with deploy/apache/molelens.conf, in a temporary folder, on this machine.
 
-Tests and measurements run deploy/apache/molelens.conf itself; this is what stands around it.
+Tests and benchmarks use the deployed site file itself; this module writes the configuration around
+it.
 """
 
 import re
@@ -12,12 +13,12 @@ from bench.server import ROOT
 NEEDED = ("apache2", "redis-server", "openssl")
 SITE = ROOT / "deploy" / "apache" / "molelens.conf"
 _MODULES = Path("/usr/lib/apache2/modules")
-# Debian switches these on with the package; the others are named in the site's file.
-_ALWAYS_ON = ["authz_core", "authz_host", "env", "mime", "mpm_event", "setenvif", "slotmem_shm"]
+# Debian enables these modules by default; the site's file names the others.
+_DEFAULT_MODULES = "authz_core authz_host env mime mpm_event setenvif slotmem_shm"
 
 
 def certificate(folder: Path) -> None:
-    """A self-made certificate for localhost, certificate.pem and key.pem."""
+    """Create a self-signed certificate for localhost: certificate.pem and key.pem."""
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem"]
@@ -25,9 +26,9 @@ def certificate(folder: Path) -> None:
 
 
 def command(folder: Path, https: int, http: int, backends: list[str]) -> list[str]:
-    """Write httpd.conf; what runs Apache with it, in the foreground.
+    """Write httpd.conf, and return the command that runs Apache with it in the foreground.
 
-    Apache's workers are www-data, and must be let into ``folder``, where the certificate is.
+    Apache's workers run as www-data and must be able to read ``folder``.
     """
     modules = re.search(r"Needs the modules\n#(.*)", SITE.read_text())
     if not modules:
@@ -53,7 +54,10 @@ def command(folder: Path, https: int, http: int, backends: list[str]) -> list[st
         "Group www-data",
         f"Listen 127.0.0.1:{http}",
         f"Listen 127.0.0.1:{https}",
-        *(f"LoadModule {m}_module {_MODULES}/mod_{m}.so" for m in _ALWAYS_ON + modules[1].split()),
+        *(
+            f"LoadModule {name}_module {_MODULES}/mod_{name}.so"
+            for name in f"{_DEFAULT_MODULES} {modules[1]}".split()
+        ),
         "TypesConfig /etc/mime.types",
         *(f'Define {name} "{value}"' for name, value in values.items()),
         f"Include {SITE}",

@@ -1,13 +1,11 @@
-"""Measure requests a second through Apache with one backend and with two: does it scale?
+"""Measure requests per second through Apache with one backend and with two, to see if it scales.
 
-Apache with deploy/apache/molelens.conf, TLS and all, in front of gunicorns of one worker each that
-share a Redis. On a machine of two cores that work beside the load, two backends are as many as say
-anything. Needs Debian's apache2, redis-server and openssl. Writes bench/backends.json, and from it
-and bench/serve.json the sizing table of docs/operations.md.
+Apache runs deploy/apache/molelens.conf, with TLS, in front of gunicorns with one worker each that
+share a Redis. Needs Debian's apache2, redis-server and openssl. Writes bench/backends.json, and the
+sizing table of docs/operations.md from it and bench/serve.json.
 """
 
 import argparse
-import dataclasses
 import json
 import shutil
 import socket
@@ -19,10 +17,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from bench import apache, load, photos, sizing
 from bench.machine import processor
+from bench.report import BackendsCase, BackendsReport
 from bench.server import ROOT, Server, free_port, gunicorn
 
 HERE = Path(__file__).resolve().parent
@@ -31,12 +29,16 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.backends", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
-    parser.add_argument("--seconds", type=float, default=15, help="of each load (default 15)")
-    parser.add_argument("--clients", type=int, default=8, help="at once (default 8)")
+    parser.add_argument(
+        "--seconds", type=float, default=15, help="duration of each load in seconds (default 15)"
+    )
+    parser.add_argument(
+        "--clients", type=int, default=8, help="number of concurrent clients (default 8)"
+    )
     arguments = parser.parse_args()
     if missing := [name for name in apache.NEEDED if not shutil.which(name)]:
         raise SystemExit(f"Needs {', '.join(missing)}: apt install {' '.join(apache.NEEDED)}.")
-    report: dict[str, Any] = {
+    report: BackendsReport = {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": processor(),
         "model": arguments.model.name,
@@ -45,7 +47,7 @@ def main() -> None:
         "cases": [],
     }
     with ExitStack() as stack:
-        # Apache's workers are www-data: they must be let in.
+        # Apache's workers run as www-data and must be able to read the folder.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="molelens-bench-")))
         folder.chmod(0o755)
         apache.certificate(folder)
@@ -53,7 +55,7 @@ def main() -> None:
         stack.enter_context(running(redis, folder))
         wait(folder / "redis")
         environment = {
-            "MOLELENS_MODEL": str(photos.credulous(arguments.model, folder)),
+            "MOLELENS_MODEL": str(photos.without_lesion_check(arguments.model, folder)),
             "MOLELENS_RESULTS": f"unix://{folder}/redis",
             "MOLELENS_PROXIES": "1",
             "MOLELENS_WORKERS": "1",
@@ -71,22 +73,21 @@ def main() -> None:
 
 def _measured(
     folder: Path, servers: list[Server], name: str, photo: bytes, arguments: argparse.Namespace
-) -> dict[str, Any]:
+) -> BackendsCase:
     trusted = ssl.create_default_context(cafile=folder / "certificate.pem")
     with in_front(folder, [server.port for server in servers]) as https:
         load.run(https, photo, arguments.clients, 2, trusted)  # Warms up.
         figures = load.run(https, photo, arguments.clients, arguments.seconds, trusted)
     print(
-        f"{name:>6}, {len(servers)} backend(s): {figures.answered_per_s:6.1f} requests/s, "
-        f"p99 {figures.p99_ms:.0f} ms; 503: {figures.refused}, failed: {figures.failed}",
+        f"{name:>6}, {len(servers)} backend(s): {figures['answered_per_s']:6.1f} requests/s, "
+        f"p99 {figures['p99_ms']:.0f} ms; 503: {figures['refused']}, failed: {figures['failed']}",
         flush=True,
     )
-    memory = [pss for server in servers for pss in server.memory_after()]
     return {
         "photo": name,
         "backends": len(servers),
-        "worker_pss_mb": memory,
-        **dataclasses.asdict(figures),
+        "worker_pss_mb": [pss for server in servers for pss in server.memory_after()],
+        **figures,
     }
 
 
@@ -102,7 +103,7 @@ def running(command: list[str], folder: Path) -> Iterator[None]:
 
 @contextmanager
 def in_front(folder: Path, ports: list[int]) -> Iterator[int]:
-    """Apache in front of the gunicorns on ``ports``; yields its https port."""
+    """Run Apache in front of the gunicorns on ``ports``; yield its https port."""
     https, http = free_port(), free_port()
     backends = [f"http://127.0.0.1:{port}" for port in ports]
     with running(apache.command(folder, https, http, backends), folder):
@@ -111,7 +112,7 @@ def in_front(folder: Path, ports: list[int]) -> Iterator[int]:
 
 
 def wait(address: Path | tuple[str, int]) -> None:
-    """Until something listens there."""
+    """Wait until something listens there."""
     family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
     where = str(address) if isinstance(address, Path) else address
     end = time.monotonic() + 60

@@ -1,12 +1,13 @@
-"""The chart of ``bench.serve``: requests a second for each server, photo and number of clients."""
+"""Draw the chart of ``bench.serve``: requests per second by server, photo and number of clients."""
 
 from pathlib import Path
-from typing import Any
+
+from bench.report import ServeReport
 
 COLOURS = ("#b0b4ba", "#7c93b8", "#0b6e4f")
 
 
-def draw(report: dict[str, Any], path: Path) -> None:
+def draw(report: ServeReport, path: Path) -> None:
     """Write the chart of a report of ``bench.serve`` as a PNG."""
     import matplotlib
 

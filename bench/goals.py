@@ -1,30 +1,40 @@
-"""How fast a served request must be, beside what ``bench.serve`` measured.
+"""The speed goals for a served request, compared with the results of ``bench.serve``.
 
-The peers' way computes in float32 everywhere; ours in bfloat16 where the processor does, which
-halves the time of a view, so that more is asked there.
+The peers' servers compute in float32. Ours uses bfloat16 if the processor supports it, which halves
+the time of a view, so the goals are higher there.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 from app.settings import Settings
+from bench.report import Case, ServeReport
 
 _GAINS = {
     "f32": {"0.8 MP": 4.0, "12 MP": 6.0},
     "bf16": {"0.8 MP": 8.0, "12 MP": 6.0},
 }
-"""Times the peers' requests/s, with 4 clients, by the precision that the network runs in."""
+"""Requests/s relative to the peers' with 4 clients, by the precision of the network and photo."""
 
-MOST_OVER_PARTS = 1.25
-"""CPU of a request over its decode and the views it took, each measured alone."""
+MAX_CPU_OVER_PARTS = 1.25
+"""CPU time of a request relative to that of decoding and its views, each measured alone."""
 
 
-def gains(report: dict[str, Any]) -> dict[str, float]:
-    """The gains asked for on the machine of a report."""
+class Goal(NamedTuple):
+    """A goal with its limit, the measured figure, and whether it is reached."""
+
+    name: str
+    limit: float
+    figure: float
+    reached: bool
+
+
+def gains(report: ServeReport) -> dict[str, float]:
+    """The gains that are the goal for the precision of a report, by photo."""
     return _GAINS[report["precision"]]
 
 
-def case(report: dict[str, Any], server: str, photo: str, clients: int) -> dict[str, Any]:
-    """What one load of one server measured."""
+def case(report: ServeReport, server: str, photo: str, clients: int) -> Case:
+    """The results of one load on one server."""
     return next(
         c
         for c in report["servers"][server]["cases"]
@@ -32,51 +42,52 @@ def case(report: dict[str, Any], server: str, photo: str, clients: int) -> dict[
     )
 
 
-def table(report: dict[str, Any]) -> list[tuple[str, float, float, bool]]:
-    """Rows of goal, limit, measured figure, and whether it is reached."""
-    ours = report["servers"]["MoleLens"]
-    rows = [
-        (f"requests/s over the peers', {photo}, 4 clients, at least", gain, _gain(report, photo))
+def table(report: ServeReport) -> list[Goal]:
+    """All goals, in the order in which they are printed."""
+    goals = [
+        _at_least(
+            f"requests/s over the peers', {photo}, 4 clients, at least",
+            gain,
+            report["ratios"][f"{photo}, 4 clients"]["peers' way"],
+        )
         for photo, gain in gains(report).items()
     ]
-    reached = [(goal, limit, figure, figure >= limit) for goal, limit, figure in rows]
-    # As many as may be in work or waiting: the slowest of them has waited for all the others.
-    admitted = report["workers"] * (Settings().at_once + Settings().waiting)
-    busy = [case for case in ours["cases"] if case["clients"] == 32]
-    alone = {case["photo"]: case["p50_ms"] for case in ours["cases"] if case["clients"] == 1}
-    limits = [
-        *(
-            (f"CPU over decode and views, {photo}", MOST_OVER_PARTS, _over_parts(report, photo))
-            for photo in report["request"]
-        ),
-        ("memory of a worker after the loads, MB (PSS)", 150.0, max(ours["worker_pss_mb"])),
-        ("the most it held with 32 clients", 150.0, ours["most_pss_mb"]),
-        ("ready after a warm start, s", 2.5, ours["warm_start_s"]),
-        ("ready after the very first start, s", 20.0, ours["first_start_s"]),
-        *(
-            (
-                f"p99 of answered, {case['photo']}, 32 clients, ms",
-                4 * alone[case["photo"]] * min(admitted, 32),
-                case["p99_ms"],
-            )
-            for case in busy
-        ),
-        *(
-            (f"p99 of 503, {case['photo']}, 32 clients, ms", 100.0, case["refused_p99_ms"])
-            for case in busy
-            if case["refused"]
-        ),
+    goals += [
+        _at_most(
+            f"CPU over decode and views, {photo}", MAX_CPU_OVER_PARTS, _over_parts(report, photo)
+        )
+        for photo in report["request"]
     ]
-    return reached + [(goal, limit, figure, figure <= limit) for goal, limit, figure in limits]
+    ours = report["servers"]["MoleLens"]
+    goals += [
+        _at_most("memory of a worker after the loads, MB (PSS)", 150.0, max(ours["worker_pss_mb"])),
+        _at_most("the most it held with 32 clients", 150.0, ours["most_pss_mb"]),
+        _at_most("ready after a warm start, s", 2.5, ours["warm_start_s"]),
+        _at_most("ready after the very first start, s", 20.0, ours["first_start_s"]),
+    ]
+    # The slowest request has waited for all others that are admitted at a time.
+    admitted = report["workers"] * (Settings().at_once + Settings().waiting)
+    alone = {c["photo"]: c["p50_ms"] for c in ours["cases"] if c["clients"] == 1}
+    busy = [c for c in ours["cases"] if c["clients"] == 32]
+    for c in busy:
+        limit = 4 * alone[c["photo"]] * min(admitted, 32)
+        goals.append(_at_most(f"p99 of answered, {c['photo']}, 32 clients, ms", limit, c["p99_ms"]))
+    return goals + [
+        _at_most(f"p99 of 503, {c['photo']}, 32 clients, ms", 100.0, c["refused_p99_ms"])
+        for c in busy
+        if c["refused"]
+    ]
 
 
-def _over_parts(report: dict[str, Any], photo: str) -> float:
+def _at_least(name: str, limit: float, figure: float) -> Goal:
+    return Goal(name, limit, figure, figure >= limit)
+
+
+def _at_most(name: str, limit: float, figure: float) -> Goal:
+    return Goal(name, limit, figure, figure <= limit)
+
+
+def _over_parts(report: ServeReport, photo: str) -> float:
     parts = report["request"][photo]
     alone = parts["decode_ms"] + parts["views"] * parts["view_ms"]
-    share: float = case(report, "MoleLens", photo, 1)["cpu_ms"] / alone
-    return share
-
-
-def _gain(report: dict[str, Any], photo: str) -> float:
-    ratio: float = report["ratios"][f"{photo}, 4 clients"]["peers' way"]
-    return ratio
+    return case(report, "MoleLens", photo, 1)["cpu_ms"] / alone

@@ -1,4 +1,4 @@
-"""A load of some clients, each sending the next photo as soon as the last is answered."""
+"""Load a server with some clients, each sending the next photo as soon as the last is answered."""
 
 import http.client
 import resource
@@ -7,17 +7,16 @@ import statistics
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypedDict
 
 PATH = "/api/v1/predictions"
 _BOUNDARY = "molelens-bench"
 HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What one load measured; times in milliseconds, NaN where there was nothing to measure."""
+class Figures(TypedDict):
+    """The results of one load; a time is NaN if there was no such request."""
 
     clients: int
     answered: int
@@ -31,7 +30,7 @@ class Figures:
 
 
 def form(photo: bytes, fields: Mapping[str, str] = MappingProxyType({})) -> bytes:
-    """The body of a form that carries ``photo`` in the field ``photo``, and other fields."""
+    """The body of a multipart form with the field ``photo`` and other fields."""
     head = "".join(
         f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name={name}\r\n\r\n{text}\r\n"
         for name, text in fields.items()
@@ -44,7 +43,7 @@ def form(photo: bytes, fields: Mapping[str, str] = MappingProxyType({})) -> byte
 
 
 def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
-    """Send one photo; the status and the body of the answer."""
+    """Send one photo; return the status and body of the answer."""
     connection.request("POST", PATH, body, HEADERS)
     response = connection.getresponse()
     return response.status, response.read()
@@ -57,7 +56,7 @@ def run(
     seconds: float,
     trusted: ssl.SSLContext | None = None,
 ) -> Figures:
-    """Load the server on ``port`` for about ``seconds``; by https where a context is given."""
+    """Load the server on ``port`` for about ``seconds``, over https if a context is given."""
     body = form(photo)
     records: list[tuple[int, float]] = []
     stop = time.perf_counter() + seconds
@@ -73,7 +72,7 @@ def run(
                 connection.close()
             records.append((status, time.perf_counter() - start))
             if status == 503:
-                # A refused client comes back later; without this, refusals would be the load.
+                # Without this pause the refused requests would be most of the load.
                 time.sleep(0.1)
 
     cpu, begin = _cpu(), time.perf_counter()
@@ -105,7 +104,7 @@ def _connection(port: int, trusted: ssl.SSLContext | None) -> http.client.HTTPCo
 
 
 def percentile(seconds: Sequence[float], percent: int) -> float:
-    """A percentile, in milliseconds; NaN of nothing."""
+    """A percentile in milliseconds; NaN without values."""
     if len(seconds) < 2:
         return 1000 * seconds[0] if seconds else float("nan")
     return 1000 * statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]

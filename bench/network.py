@@ -1,7 +1,7 @@
-"""Measure the network alone, one image at a time: our engine, OpenVINO's own benchmark, the others.
+"""Measure the network alone, one image at a time: our engine, OpenVINO's benchmark, and others.
 
-Each runs in a process of its own, in turn, several rounds, so that a busy moment of the machine
-falls on all of them. Writes bench/network.json.
+Each runs in its own process. They take turns over several rounds, so that other load on the machine
+affects all of them. Writes bench/network.json.
 """
 
 import argparse
@@ -32,12 +32,14 @@ ROOT = HERE.parent
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.network", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
-    parser.add_argument("--seconds", type=int, default=3, help="of each measurement (default 3)")
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    parser.add_argument(
+        "--seconds", type=int, default=3, help="duration of each measurement in seconds (default 3)"
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for network.json")
     arguments = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ["CI"] = "true"  # OpenVINO's tools report each use to an analytics service otherwise.
+    os.environ["CI"] = "true"  # Otherwise OpenVINO's tools send usage data to an analytics service.
 
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
@@ -62,7 +64,7 @@ def main() -> None:
 
 
 def _contenders(model: Path, cache: Path, seconds: int) -> dict[str, Callable[[], float]]:
-    """Name to a function that measures once and returns the median in ms."""
+    """For each name, a function that measures once and returns the median in ms."""
     own: dict[str, Callable[..., float]] = {
         "MoleLens engine": _engine,
         "Keras, tf.function": _tf_function,
@@ -81,7 +83,7 @@ def _contenders(model: Path, cache: Path, seconds: int) -> dict[str, Callable[[]
 
 
 def _apart(measure: Callable[..., float], *arguments: Any) -> float:
-    """Run in a fresh process: TensorFlow's and OpenVINO's threads never meet."""
+    """Run in a new process, so that TensorFlow's and OpenVINO's threads do not compete."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measure, arguments)
 
@@ -92,11 +94,11 @@ def _benchmark_app(converted: model_cache.Converted, seconds: int) -> float:
         *("-m", str(converted.xml), "-t", str(seconds), "-hint", "latency", "-api", "sync"),
         *("-infer_precision", converted.precision),
     ]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(r"Median:\s+([\d.]+) ms", said)
-    if not found:
-        raise RuntimeError(f"expected a line 'Median: ... ms' from benchmark_app, got:\n{said}")
-    return float(found[1])
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    median = re.search(r"Median:\s+([\d.]+) ms", output)
+    if not median:
+        raise RuntimeError(f"expected a line 'Median: ... ms' from benchmark_app, got:\n{output}")
+    return float(median[1])
 
 
 def _engine(model: Path, cache: Path, seconds: int) -> float:
@@ -122,7 +124,7 @@ def _onnx(model: Path, cache: Path, seconds: int) -> float:
     path = cache / "model.onnx"
     if not path.exists():
         network = keras.models.load_model(model, compile=False)
-        network(_image(np.float32))  # Keras does not export a model that was never called.
+        network(_image(np.float32))  # Keras can only export a model that was called.
         network.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name

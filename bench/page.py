@@ -1,6 +1,7 @@
-"""Measure what a person waits for: from pressing the button to a verdict that can be read.
+"""Measure how long a person waits, from pressing the button until the verdict can be read.
 
-Real gunicorn, real Chromium, loopback, the 12-megapixel photo. Writes bench/page.json.
+Uses real gunicorn and real Chromium on this machine, and the 12-megapixel photo. Writes
+bench/page.json.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from bench.server import ROOT, gunicorn
 
 HERE = Path(__file__).resolve().parent
 GOAL_MS = 1000.0
-"""Longest time from the button to the verdict."""
-PATIENCE_MS = 120_000
+"""The goal: the longest time from the button to the verdict."""
+BROWSER_TIMEOUT_MS = 120_000
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "device_scale_factor": 2,
@@ -31,8 +32,8 @@ PHONE: dict[str, Any] = {
 }
 STAGES = ("crop and encode", "send and judge", "open the result", "paint")
 
-# Runs before each page's own scripts. Clocks count from each page's start, so its time is added.
-# A frame with the verdict is on the screen when the frame after it begins.
+# Runs before each page's own scripts. performance.now() counts from the start of the page, so
+# timeOrigin is added. A frame with the verdict is on the screen when the next frame begins.
 WATCH = """
 const now = () => performance.timeOrigin + performance.now();
 addEventListener("click", () => sessionStorage.setItem("pressed", now()), true);
@@ -51,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.page", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
     parser.add_argument("--photo", type=Path, help="a photo instead of the painted lesion")
-    parser.add_argument("--rounds", type=int, default=15, help="default 15")
+    parser.add_argument("--rounds", type=int, default=15, help="number of rounds (default 15)")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for page.json")
     arguments = parser.parse_args()
     chromium = shutil.which("chromium")
@@ -61,12 +62,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.jpg"
         photo.write_bytes(photos.jpegs(arguments.photo)["12 MP"])
-        model = photos.credulous(arguments.model, Path(folder))
+        model = photos.without_lesion_check(arguments.model, Path(folder))
         environment = {"MOLELENS_MODEL": str(model), "MOLELENS_CACHE": folder}
         with gunicorn(["wsgi:app"], environment) as server, sync_playwright() as playwright:
             site = f"http://127.0.0.1:{server.port}"
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            _round(browser, site, photo)  # The browser's and the server's first is nobody's usual.
+            _round(browser, site, photo)  # Warms up the browser and the server; not counted.
             before = _server_seconds(site)
             rounds = []
             for number in range(arguments.rounds):
@@ -85,10 +86,10 @@ def main() -> None:
 
 
 def _round(browser: Browser, site: str, photo: Path) -> dict[str, float]:
-    """One visit in a fresh profile; the milliseconds of the whole wait and of each stage."""
+    """Make one visit with a new profile; return the ms of the whole wait and of each stage."""
     context = browser.new_context(base_url=site, **PHONE)
     page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
+    page.set_default_timeout(BROWSER_TIMEOUT_MS)
     page.add_init_script(WATCH)
     requests: list[Request] = []
     page.on("request", lambda request: requests.append(request))
@@ -108,18 +109,18 @@ def _round(browser: Browser, site: str, photo: Path) -> dict[str, float]:
 
 
 def _times(request: Request) -> tuple[float, float]:
-    """When ``request`` began and when its answer began to arrive, in ms since the epoch."""
-    request.response()  # Its times are known once Playwright has heard of the answer.
+    """When the request began and when its answer began to arrive, in ms since the epoch."""
+    request.response()  # Waits for the answer; only then are the times known.
     begin = request.timing["startTime"]
     return begin, begin + request.timing["responseStart"]
 
 
 def _server_seconds(site: str) -> dict[str, float]:
-    """Seconds that all photos so far have spent in each stage, as the server counts them."""
+    """Seconds that all photos so far have spent in each stage, from the server's metrics."""
     with urllib.request.urlopen(f"{site}/metrics") as answer:
-        said = answer.read().decode()
-    found = re.findall(r'^molelens_stage_seconds_sum\{stage="(\w+)"\} (\S+)$', said, re.M)
-    return {stage: float(seconds) for stage, seconds in found}
+        metrics = answer.read().decode()
+    sums = re.findall(r'^molelens_stage_seconds_sum\{stage="(\w+)"\} (\S+)$', metrics, re.M)
+    return {stage: float(seconds) for stage, seconds in sums}
 
 
 def _print(rounds: list[dict[str, float]], in_server: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""The peers' way: model.predict in the web worker, the photo decoded in full."""
+"""A server as the peers build it: full decoding, and model.predict in the web worker."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The photos that the load is made of: a painted lesion, or a given photo, at two real sizes."""
+"""The photos for the load: a painted lesion, or a given photo, in two realistic sizes."""
 
 import shutil
 from dataclasses import replace
@@ -11,19 +11,19 @@ from PIL import Image, ImageOps
 from lens.artifact import read_card, write_card
 
 SIZES = {"0.8 MP": (1024, 768), "12 MP": (4032, 3024)}
-"""A dermoscopy camera's picture, as ISIC publishes them, and a phone's, in pixels."""
+"""Width and height of a dermoscopic picture in the ISIC Archive, and of a phone's photo."""
 
 
 def jpegs(photo: Path | None) -> dict[str, bytes]:
-    """A JPEG file of each size, from ``photo`` or painted; the same bytes each time."""
+    """A JPEG file of each size, from ``photo`` or painted; always the same bytes."""
     source = Image.open(photo).convert("RGB") if photo else paint()
     return {name: _encode(ImageOps.fit(source, size)) for name, size in SIZES.items()}
 
 
-def credulous(model: Path, folder: Path) -> Path:
-    """A copy of a model in ``folder`` that takes what is painted for a lesion, as ours does not.
+def without_lesion_check(model: Path, folder: Path) -> Path:
+    """Copy a model to ``folder`` without its check for a lesion, which the painted photo fails.
 
-    It computes what the model computes; a refused photo would spare drawing the result.
+    The network is the same. A refused photo would skip a part of the work.
     """
     copy = folder / model.name
     shutil.copyfile(model, copy)
@@ -34,7 +34,7 @@ def credulous(model: Path, folder: Path) -> Path:
 
 
 def paint(seed: int = 0) -> Image.Image:
-    """A dark uneven spot on skin, 12 megapixels, with detail at every scale as photos have."""
+    """Paint a dark uneven spot on skin, 12 megapixels, with detail at all scales like a photo."""
     width, height = SIZES["12 MP"]
     rng = np.random.default_rng(seed)
     texture = np.zeros((height, width), np.float32)

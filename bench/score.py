@@ -1,8 +1,7 @@
-"""Measure photos a second of ``training.score``: by one process, and by as many as there are cores.
+"""Measure photos per second of ``training.score``, with one process and with one per core.
 
-Each row of figures is the same photos judged anew; starting the processes is not counted, for an
-archive takes hours. One process already shares the network's work among all cores; several share
-decoding and everything else too.
+Every measurement judges the same photos. The start of the processes is not counted. In one process
+only the network uses all cores; several processes also decode in parallel.
 """
 
 import argparse
@@ -19,12 +18,19 @@ from training.scoring.workers import score_each
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.score", description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "melanoma.h5")
-    parser.add_argument("--photos", type=int, default=150, help="of each size (default 150)")
-    parser.add_argument("--rounds", type=int, default=3, help="the best counts (default 3)")
+    parser.add_argument(
+        "--photos", type=int, default=150, help="number of photos of each size (default 150)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=3,
+        help="number of rounds, of which the best counts (default 3)",
+    )
     arguments = parser.parse_args()
     cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="molelens-bench-") as name:
-        model = str(photos.credulous(arguments.model, Path(name)))
+        model = str(photos.without_lesion_check(arguments.model, Path(name)))
         for size, jpeg in photos.jpegs(None).items():
             photo = Path(name, "photo.jpg")
             photo.write_bytes(jpeg)
@@ -41,7 +47,7 @@ def main() -> None:
 
 
 def rate(photo: str, count: int, model: str, processes: int) -> float:
-    """Photos a second while every process is busy: some photos more come before and after."""
+    """Photos per second while all processes are busy; more photos come before and after."""
     margin = 4 * processes
     scored = score_each([photo] * (margin + count + margin), model, processes, None)
     clock = []

@@ -1,4 +1,4 @@
-"""A web server under measurement: started, watched through /proc, stopped."""
+"""Start a web server, measure it through /proc, and stop it."""
 
 import os
 import shutil
@@ -18,17 +18,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PATIENCE = 300.0
-"""Longest wait for a server to be ready, in seconds."""
+START_TIMEOUT_SECONDS = 300.0
+"""Longest wait for a server to be ready."""
 
-
-AFTER = 3.0
-"""Seconds after a load, when memory is measured."""
+SETTLE_SECONDS = 3.0
+"""Time after a load until memory is measured."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running gunicorn: its port, its process, the seconds it took to be ready."""
+    """A running gunicorn: its port, its process, and the seconds until it was ready."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -44,19 +43,19 @@ class Server:
         return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def worker_memory(self) -> list[float]:
-        """PSS of each worker in MB: what it owns, and its share of what it shares."""
+        """PSS of each worker in MB: its own memory, and its share of the shared memory."""
         return [_pss(pid) for pid in self.workers()]
 
     def memory_after(self) -> list[float]:
-        """The same, AFTER seconds from now: what is given back is given back by then."""
-        time.sleep(AFTER)
+        """The same after SETTLE_SECONDS, when freed memory has been returned to the system."""
+        time.sleep(SETTLE_SECONDS)
         return self.worker_memory()
 
     @contextmanager
     def most_memory(self) -> Iterator[list[float]]:
-        """The most that each worker held while the block ran, in MB (PSS); known when it ends.
+        """Measure the highest PSS of each worker during the block, in MB; filled at its end.
 
-        Of two looks a second, so that a shorter peak may be missed.
+        Memory is sampled twice a second, so a short peak may be missed.
         """
         most: list[float] = []
         done = threading.Event()
@@ -74,7 +73,7 @@ class Server:
             most.extend(max(worker) for worker in zip(*seen.result(), strict=True))
 
     def cpu_s(self) -> float:
-        """Processor seconds that the workers have used so far."""
+        """CPU seconds that the workers have used so far."""
         ticks = 0
         for pid in self.workers():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -84,10 +83,10 @@ class Server:
 
 @contextmanager
 def gunicorn(arguments: list[str], environment: dict[str, str]) -> Iterator[Server]:
-    """Run gunicorn from the repository's root until the block ends.
+    """Run gunicorn in the repository's root until the block ends.
 
     Raises:
-        RuntimeError: it ended, or was not ready in time; its log is in the message.
+        RuntimeError: it ended, or was not ready in time; the message contains its log.
     """
     port = free_port()
     store = Path(tempfile.mkdtemp(prefix="molelens-bench-", dir="/dev/shm"))
@@ -114,7 +113,7 @@ def gunicorn(arguments: list[str], environment: dict[str, str]) -> Iterator[Serv
 
 
 def _ready(process: subprocess.Popen[bytes], port: int) -> bool:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < end and process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=30):

@@ -1,8 +1,8 @@
-"""Write the sizing table of docs/operations.md from what bench.serve and bench.backends measured.
+"""Write the sizing table of docs/operations.md from the reports of bench.serve and bench.backends.
 
     python -m bench.sizing
 
-bench.backends does this by itself when it is through; run both on one machine, bench.serve first.
+bench.backends does this at its end. Run bench.serve on the same machine first.
 """
 
 import json
@@ -10,7 +10,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+from bench.report import BackendsReport, ServeReport
+
 HERE = Path(__file__).resolve().parent
+
 PAGE = HERE.parent / "docs" / "operations.md"
 BEGIN = "<!-- sizing: written by bench.sizing from bench/serve.json and bench/backends.json. -->\n"
 END = "<!-- sizing: end -->\n"
@@ -20,43 +23,49 @@ HEAD = """
 """
 
 DAY_S = 24 * 3600
-MOST_A_SECOND = 70
-"""Requests/s to be ready for at a million photos a day; docs/operations.md says why."""
+REQUESTS_PER_SECOND = 70
+"""Capacity needed for a million photos a day; docs/operations.md derives it."""
 
 
-def measured(name: str) -> dict[str, Any] | None:
-    """A report of bench/, None where it was never made."""
+def measured(name: str) -> Any:
+    """The report in a file of bench/; None if there is no such file."""
     path = HERE / name
-    return dict(json.loads(path.read_text())) if path.exists() else None
+    return json.loads(path.read_text()) if path.exists() else None
 
 
-def part(serve: dict[str, Any], backends: dict[str, Any] | None) -> str:
-    """What stands between the marks of the page; without ``backends`` its rows are missing."""
+def part(serve: ServeReport, backends: BackendsReport | None) -> str:
+    """The table between the marks of the page; without ``backends`` its rows are missing."""
     rows, ours = [], serve["servers"]["MoleLens"]
+    most = f", each at most {ours['most_pss_mb']:.0f}"
     for photo in serve["photos"]:
         rate = max(c["answered_per_s"] for c in ours["cases"] if c["photo"] == photo)
         what = f"one backend of {serve['workers']} workers"
-        rows.append(_row(f"`bench.serve`, {serve['machine']}", what, photo, rate, ours))
-    many = math.ceil(MOST_A_SECOND / rate)
-    for case in backends["cases"] if backends else []:
-        source = f"`bench.backends`, {backends['machine']}"
-        what = f"Apache, backends of one worker: {case['backends']}"
-        rows.append(_row(source, what, case["photo"], case["answered_per_s"], case))
+        memory = _memory(ours["worker_pss_mb"]) + most
+        rows.append(_row(f"`bench.serve`, {serve['machine']}", what, photo, rate, memory))
+    needed = math.ceil(REQUESTS_PER_SECOND / rate)
+    if backends:
+        for case in backends["cases"]:
+            source = f"`bench.backends`, {backends['machine']}"
+            what = f"Apache, backends of one worker: {case['backends']}"
+            memory = _memory(case["worker_pss_mb"])
+            rows.append(_row(source, what, case["photo"], case["answered_per_s"], memory))
     return (
-        f"{HEAD}{''.join(rows)}\nA million photos of {photo} a day want {many} backends like that "
-        "of `bench.serve`, for the reasons below.\n\n"
+        f"{HEAD}{''.join(rows)}\nA million photos of {photo} a day need {needed} backends like "
+        "that of `bench.serve`, as explained below.\n\n"
     )
 
 
-def _row(source: str, what: str, photo: str, rate: float, memory: dict[str, Any]) -> str:
-    workers = " + ".join(f"{size:.0f}" for size in memory["worker_pss_mb"])
-    most = f", each at most {memory['most_pss_mb']:.0f}" if "most_pss_mb" in memory else ""
-    a_day = f"{round(rate * DAY_S, -4):,.0f}"
-    return f"| {source} | {what} | {photo} | {rate:.1f} | {a_day} | {workers} MB{most} |\n"
+def _memory(workers_mb: list[float]) -> str:
+    return " + ".join(f"{size:.0f}" for size in workers_mb) + " MB"
+
+
+def _row(source: str, what: str, photo: str, rate: float, memory: str) -> str:
+    per_day = f"{round(rate * DAY_S, -4):,.0f}"
+    return f"| {source} | {what} | {photo} | {rate:.1f} | {per_day} | {memory} |\n"
 
 
 def write() -> None:
-    """Replace what stands between the marks."""
+    """Replace the table between the marks."""
     serve = measured("serve.json")
     if serve is None:
         raise SystemExit("Expected bench/serve.json: run python -m bench.serve first.")

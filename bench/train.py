@@ -1,7 +1,7 @@
-"""Measure training: the bare step, what feeds it, both together, and PyTorch's bare step.
+"""Measure training: the bare step, making batches, both together, and PyTorch's bare step.
 
-Each runs in a process of its own, in turn, several rounds, so that a busy moment of the machine
-falls on all of them. Writes bench/train.json.
+Each runs in its own process. They take turns over several rounds, so that other load on the machine
+affects all of them. Writes bench/train.json.
 """
 
 import argparse
@@ -30,8 +30,13 @@ TORCH_CONTENDERS = {TORCH: ("bench.torch_training", "bare_step")}
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.train", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20, help="of each measurement (20)")
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=20,
+        help="duration of each measurement in seconds (default 20)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default 3)")
     parser.add_argument("--out", type=Path, default=HERE, help="folder for train.json")
     arguments = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -63,12 +68,14 @@ def main() -> None:
 
 
 def _apart(module: str, function: str, *arguments: Any) -> Any:
-    """Run in a fresh process: TensorFlow's and PyTorch's threads never meet."""
+    """Run in a new process, so that TensorFlow's and PyTorch's threads do not compete."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_call, (module, function, arguments))
 
 
-def _call(module: str, function: str, arguments: tuple) -> Any:
+def _call(module: str, function: str, arguments: tuple[Any, ...]) -> Any:
+    if module == "bench.torch_training":
+        os.environ["KERAS_BACKEND"] = "torch"  # Its imports load Keras; TensorFlow is not needed.
     return getattr(importlib.import_module(module), function)(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""Whole visits, again and again: the form, a photo, its result; or a program with the API."""
+"""Simulate visitors who load the form, send a photo, look at the result, and use the API."""
 
 import itertools
 import re
@@ -15,11 +15,12 @@ _TOKEN = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
 
 class Visits:
-    """Visitors, each sending one photo after the other until the ``with`` block ends.
+    """Visitors who each send one photo after another until the ``with`` block ends.
 
     Attributes:
-        answered: requests that were answered as they should be.
-        errors: what came instead, in words.
+        rounds: number of completed visits.
+        answered: number of requests that got the expected answer.
+        errors: messages about all other requests.
     """
 
     def __init__(self, url: str, photos: list[bytes], visitors: int) -> None:
@@ -27,10 +28,10 @@ class Visits:
         self._photos = photos
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._rounds = 0
+        self.rounds = 0
         self.answered = 0
         self.errors: list[str] = []
-        self._threads = [threading.Thread(target=self._visit_for_ever) for _ in range(visitors)]
+        self._threads = [threading.Thread(target=self._visit_repeatedly) for _ in range(visitors)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -38,17 +39,12 @@ class Visits:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Return when the last visit has come to its end."""
+        """Wait until all visits are completed."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
 
-    @property
-    def rounds(self) -> int:
-        """Visits that have come to their end."""
-        return self._rounds
-
-    def _visit_for_ever(self) -> None:
+    def _visit_repeatedly(self) -> None:
         for number, photo in enumerate(itertools.cycle(self._photos)):
             if self._stop.is_set():
                 return
@@ -60,7 +56,7 @@ class Visits:
                 with self._lock:
                     self.errors.append(str(error))
             with self._lock:
-                self._rounds += 1
+                self.rounds += 1
 
     def _upload(self, photo: bytes, delete: bool) -> None:
         opener = urllib.request.build_opener(
@@ -73,7 +69,7 @@ class Visits:
         page, _ = self._ask(opener, result, 200)
         self._ask(opener, f"{result}/photo.jpg", 200)
         self._ask(opener, f"{result}/heatmap.png", 200)
-        if delete:  # The others are left to expire.
+        if delete:  # Other results are left to expire.
             again = load.form(b"", {"csrf_token": _token(page)})
             self._ask(opener, f"{result}/delete", 303, again)
 
@@ -94,18 +90,18 @@ class Visits:
         request = urllib.request.Request(self._url + path, body, headers)
         try:
             with opener.open(request, timeout=120) as answer:
-                status, said, about = answer.status, answer.read(), answer.headers
+                status, content, answer_headers = answer.status, answer.read(), answer.headers
         except urllib.error.HTTPError as error:
-            status, said, about = error.code, error.read(), error.headers
+            status, content, answer_headers = error.code, error.read(), error.headers
         if status != expected:
             raise UnexpectedAnswerError(f"{path}: expected {expected}, got {status}")
         with self._lock:
             self.answered += 1
-        return said.decode(errors="replace"), about
+        return content.decode(errors="replace"), answer_headers
 
 
 class UnexpectedAnswerError(Exception):
-    """An answer has another status than the one it should have."""
+    """An answer does not have the expected status or content."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -122,7 +118,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _token(page: str) -> str:
-    found = _TOKEN.search(page)
-    if not found:
+    token = _TOKEN.search(page)
+    if not token:
         raise UnexpectedAnswerError("expected a page with a form, got none")
-    return found[1]
+    return token[1]

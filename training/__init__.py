@@ -1,4 +1,4 @@
-"""Makes the .h5 that the app serves; imports lens, never app."""
+"""Train and evaluate the model that the app serves."""
 
-# Before anything that loads HDF5: lens tells it to do without locks.
+# lens switches HDF5's file locks off, which must happen before anything else loads HDF5.
 import lens as lens

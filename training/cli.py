@@ -1,4 +1,4 @@
-"""What the commands share: expected failures, exit codes, and kinds of arguments."""
+"""What the commands share: expected errors, exit codes, and arguments."""
 
 import argparse
 import importlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class CommandError(Exception):
-    """An expected failure, which its message explains; any other exception is a bug."""
+    """An expected error, which the message explains to the user; any other exception is a bug."""
 
     exit_code = 1
 
@@ -24,16 +24,16 @@ class UsageError(CommandError):
 
 
 def run(name: str, action: Callable[[], int | None], *, stopped: str) -> int:
-    """Run a command and turn its end into an exit code.
+    """Run a command and return its exit code.
 
     Args:
-        name: of the command, such as ``train``.
-        action: what the command does; returns an exit code, or None for success.
-        stopped: what Ctrl-C leaves behind and how to go on.
+        name: the command's name, such as ``train``.
+        action: what the command does; it returns an exit code, or None for success.
+        stopped: tells the user who pressed Ctrl-C how to continue.
 
     Returns:
-        0 or the action's own code; 1 with one line on stderr for an expected failure, 2 for a
-        usage error, 130 for Ctrl-C.
+        0 or the action's own code; 1 with one line on stderr for an expected error, 2 for a usage
+        error, 130 for Ctrl-C.
     """
     try:
         return action() or 0
@@ -48,7 +48,7 @@ def run(name: str, action: Callable[[], int | None], *, stopped: str) -> int:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    """Failures that a user can mend; loading the classes of ``lens`` would slow ``--help`` down."""
+    """Errors that a user can fix. The imports are here because they would slow down ``--help``."""
     from lens.artifact import InvalidModel
     from lens.engine import EngineError
 
@@ -56,13 +56,13 @@ def _expected() -> tuple[type[Exception], ...]:
 
 
 def load_keras(network: str = "") -> None:
-    """Import Keras and its backend without their log lines, with the network's fastest kernels.
+    """Import Keras and its backend without log lines, with the fastest kernels for the network.
 
-    TensorFlow writes some lines to file descriptor 2 while it is imported, whatever its log level.
-    By itself it uses oneDNN's kernels only on processors with AVX-512.
+    TensorFlow writes to file descriptor 2 during its import, whatever its log level. By default it
+    uses oneDNN's kernels only on processors with AVX-512.
 
     Args:
-        network: the one to train; oneDNN's kernels slow down cnn_v3 alone (docs/experiments.md).
+        network: the network to train; oneDNN's kernels slow down only cnn_v3 (docs/experiments.md).
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0" if network == "cnn_v3" else "1")
@@ -70,13 +70,13 @@ def load_keras(network: str = "") -> None:
         importlib.import_module("keras")
     from absl import logging
 
-    # Keras calls the .h5 format legacy at each save, through Python's logging.
+    # Keras warns at each save that the .h5 format is legacy.
     logging.set_verbosity(logging.ERROR)
 
 
 @contextmanager
 def _hidden_stderr() -> Iterator[None]:
-    """Keep what is written to file descriptor 2; show it only if the block fails."""
+    """Capture what is written to file descriptor 2, and show it only if the block fails."""
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as hidden:
@@ -94,15 +94,14 @@ def _hidden_stderr() -> Iterator[None]:
 
 
 def command_line(name: str, arguments: list[str] | None, *, without: str = "") -> str:
-    """The command as a user would type it again, but for one option."""
+    """The command line that repeats this call, without the option ``without``."""
     given = sys.argv[1:] if arguments is None else arguments
-    return shlex.join(
-        ["python", "-m", f"training.{name}", *(one for one in given if one != without)]
-    )
+    kept = [argument for argument in given if argument != without]
+    return shlex.join(["python", "-m", f"training.{name}", *kept])
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 up, for ``type=`` of an argument.
+    """Parse a whole number from 1 up, for ``type=`` of an argument.
 
     Raises:
         argparse.ArgumentTypeError: the text is anything else.
@@ -113,7 +112,7 @@ def positive(text: str) -> int:
 
 
 def add_manifest(parser: argparse.ArgumentParser) -> None:
-    """``--manifest FILE``."""
+    """Add ``--manifest FILE``."""
     parser.add_argument(
         "--manifest",
         type=Path,
@@ -124,5 +123,7 @@ def add_manifest(parser: argparse.ArgumentParser) -> None:
 
 
 def add_seed(parser: argparse.ArgumentParser, use: str) -> None:
-    """``--seed N``, with what it is used for."""
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"{use} (default 0)")
+    """Add ``--seed N``; ``use`` says what it is the seed of."""
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help=f"seed of {use} (default 0)"
+    )

@@ -1,7 +1,7 @@
-"""Measure a model on the test split: ``python -m training.evaluate models/melanoma.h5``.
+"""Evaluate a model on the test split: ``python -m training.evaluate models/melanoma.h5``.
 
-It prints the figures, writes them with their pictures and picture sheets of the worst mistakes,
-stores them in the model file's card, and writes the model card, README.md, beside the model file.
+Prints the figures, writes them with plots and sheets of the worst mistakes, stores them in the
+card inside the model file, and writes a model card, README.md, beside the model file.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from training import cli
 from training.evaluation.options import EvaluateOptions
 
 SUBSET = 200
-"""Lesions on which changed photos are tried: 13 judgements each, some minutes in all."""
+"""Default number of lesions for the tests with changed photos, which take some minutes."""
 
 
 def parse(arguments: list[str] | None) -> EvaluateOptions:
@@ -33,17 +33,17 @@ def parse(arguments: list[str] | None) -> EvaluateOptions:
         type=cli.positive,
         default=SUBSET,
         metavar="N",
-        help="lesions, drawn from the test split, on which changed photos and the heat map are "
-        f"tried: 13 judgements each (default {SUBSET})",
+        help="number of random test lesions for the tests with changed photos and of the heat map; "
+        f"each lesion is judged 13 times (default {SUBSET})",
     )
-    cli.add_seed(parser, "of the subset and the intervals")
+    cli.add_seed(parser, "the subset and the intervals")
     parsed = parser.parse_args(arguments)
     parsed.out = parsed.out or parsed.model.with_name(f"{parsed.model.stem}_evaluation")
     return EvaluateOptions(**vars(parsed))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "evaluate",
         lambda: _evaluate(parse(arguments)),
@@ -55,7 +55,7 @@ def _evaluate(options: EvaluateOptions) -> None:
     from training.evaluation import measure, tables
 
     report = measure.measure(options)
-    print("\n" + tables.everything(report))
+    print("\n" + tables.all_tables(report))
     readme = measure.write(report, options)
     print(f"wrote {options.out}/ (figures.json, *.png), {readme}, and the card in {options.model}")
 

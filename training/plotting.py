@@ -1,11 +1,11 @@
-"""Pictures of a training run."""
+"""Plot the curves of a training run."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # No screen: training runs on servers.
+matplotlib.use("Agg")  # Works without a display.
 import matplotlib.pyplot as plt
 
 __all__ = ["INK", "TRAIN", "VALIDATION", "plot_curves", "plt"]
@@ -14,7 +14,7 @@ INK, TRAIN, VALIDATION = "#1f2933", "#8a94a0", "#0b6e75"
 
 
 def plot_curves(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    """Loss, accuracy and AUC of training and validation over the epochs, as one PNG."""
+    """Plot loss, accuracy and AUC of training and validation over the epochs, as one PNG."""
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axis, name in zip(axes, ("loss", "accuracy", "auc"), strict=True):

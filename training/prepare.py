@@ -1,4 +1,7 @@
-"""Published data sets to one manifest with leak-free splits: ``python -m training.prepare``."""
+"""Prepare data sets for training: ``python -m training.prepare``.
+
+Writes one manifest with splits that share no lesion, patient or picture.
+"""
 
 import argparse
 import sys
@@ -19,67 +22,23 @@ PUBLISHED = {
     "isic_archive": "any download of the ISIC Archive's client, isic: metadata.csv and images",
 }
 FOLDERS = {"folders": CLINICAL, "dermoscopic_folders": DERMOSCOPIC}
-"""Options for folders of one's own, and the kind of photo each holds."""
+"""Options for the user's own folders, with the kind of their photos."""
+FOLDER_HELP = {
+    name: f"{kind} photos in any folder with benign/ and malignant/; the source gets the name of "
+    "the folder; may be repeated"
+    for name, kind in FOLDERS.items()
+} | {
+    "not_lesion": "photographs of anything but a lesion, written to OUT/not_lesion.csv; half of "
+    "each folder is for fitting and half for testing; may be repeated"
+}
 
 
 def parse(arguments: list[str] | None) -> PrepareOptions:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        "python -m training.prepare",
-        description="Write OUT/manifest.csv from any of the published data sets: duplicates "
-        "dropped; lesions, patients and near-duplicates kept together; split 70/15/15 "
-        "(train/val/test) in equal shares of every source and diagnosis. The same images and seed "
-        "give the same split on every machine.",
-        allow_abbrev=False,
-    )
-    for name, text in PUBLISHED.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="DIR", help=text)
-    for name, kind in FOLDERS.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=Path,
-            action="append",
-            default=[],
-            metavar="DIR",
-            help=f"{kind} photos: any folder with benign/ and malignant/, a source named as it; "
-            "may be repeated",
-        )
-    parser.add_argument(
-        "--not-lesion",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="photographs of anything but a lesion; written to OUT/not_lesion.csv, each folder "
-        "half for fitting and half for testing; may be repeated",
-    )
-    parser.add_argument(
-        "--fetch",
-        action="append",
-        choices=SETS,
-        default=[],
-        metavar="NAME",
-        help=f"download a set first, into OUT/downloads, and use it: {', '.join(SETS)}; it takes "
-        "the client of its host (isic-cli or kaggle); may be repeated",
-    )
-    parser.add_argument(
-        "--accept-terms", action="store_true", help="you have read the terms of what is fetched"
-    )
-    parser.add_argument(
-        "--dry-run", action="store_true", help="say what --fetch would run, and do nothing"
-    )
-    parser.add_argument(
-        "--keep-splits",
-        type=Path,
-        metavar="FILE",
-        help="an earlier manifest: its images and groups keep their split, only new ones are "
-        "drawn; a group joined from several goes to test before val before train",
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
-    cli.add_seed(parser, "draws the split")
+    parser = _parser()
     parsed = parser.parse_args(arguments)
     if not any(getattr(parsed, name) for name in [*PUBLISHED, *FOLDERS, "not_lesion", "fetch"]):
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in [*PUBLISHED, *FOLDERS])
+        options = ", ".join(map(_option, [*PUBLISHED, *FOLDERS]))
         parser.error(
             f"no data set given; expected at least one of {options}, --not-lesion, --fetch"
         )
@@ -87,9 +46,8 @@ def parse(arguments: list[str] | None) -> PrepareOptions:
     downloads = plan(parsed.fetch, parsed.out / "downloads")
     for download in downloads:
         if download.reader in sets:
-            option = f"--{download.reader.replace('_', '-')}"
             parser.error(
-                f"--fetch {' '.join(download.names)} takes the place of {option}: give one"
+                f"give either --fetch {' '.join(download.names)} or {_option(download.reader)}"
             )
         sets[download.reader] = download.folder
     return PrepareOptions(
@@ -107,12 +65,56 @@ def parse(arguments: list[str] | None) -> PrepareOptions:
     )
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m training.prepare",
+        description="Write OUT/manifest.csv from any of the published data sets. Duplicates are "
+        "dropped; all photos of a lesion or patient, and near-duplicates, stay together; every "
+        "source and diagnosis is split 70/15/15 (train/val/test). The same images and seed give "
+        "the same split on every machine.",
+        allow_abbrev=False,
+    )
+    for name, text in PUBLISHED.items():
+        parser.add_argument(_option(name), type=Path, metavar="DIR", help=text)
+    for name, text in FOLDER_HELP.items():
+        parser.add_argument(
+            _option(name), type=Path, action="append", default=[], metavar="DIR", help=text
+        )
+    parser.add_argument(
+        "--fetch",
+        action="append",
+        choices=SETS,
+        default=[],
+        metavar="NAME",
+        help=f"download a set first, into OUT/downloads, and use it: {', '.join(SETS)}; needs the "
+        "client of its host (isic-cli or kaggle); may be repeated",
+    )
+    parser.add_argument(
+        "--accept-terms", action="store_true", help="you accept the terms of the sets to download"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only print what --fetch would run")
+    parser.add_argument(
+        "--keep-splits",
+        type=Path,
+        metavar="FILE",
+        help="an earlier manifest, whose images and groups keep their split; a group joined from "
+        "several splits goes to test if it had test images, otherwise to val",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
+    cli.add_seed(parser, "the random split")
+    return parser
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "prepare",
         lambda: _prepare(parse(arguments)),
-        stopped="a manifest that was there before is unchanged",
+        stopped="an existing manifest is unchanged",
     )
 
 

@@ -1,8 +1,8 @@
-"""Fit a model's refusal, calibration and threshold anew, its weights untouched.
+"""Fit a model's refusal, calibration and threshold to other photos; its other weights stay.
 
-For a clinic's own photos: how common a melanoma is and how a camera sees decide what a probability
-and a threshold should be. The refusal is fitted on the manifest's train split and not_lesion.csv
-beside it, where there is one, all else on its validation split:
+For a clinic's own photos: the right probabilities and threshold depend on how common melanomas are
+and on the camera. The refusal is fitted on the manifest's train split and on not_lesion.csv beside
+it, if there is one; calibration and threshold are fitted on the validation split:
 
     python -m training.recalibrate MODEL.h5 --out NEW.h5
 """
@@ -26,17 +26,17 @@ def parse(arguments: list[str] | None) -> RecalibrateOptions:
     parser.add_argument("model", type=Path, metavar="MODEL.h5")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.h5")
     cli.add_manifest(parser)
-    cli.add_seed(parser, "of what the refusal is fitted on")
+    cli.add_seed(parser, "the images that the refusal is fitted on")
     command = cli.command_line("recalibrate", arguments)
     return RecalibrateOptions(**vars(parser.parse_args(arguments)), command=command)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "recalibrate",
         lambda: _recalibrate(parse(arguments)),
-        stopped="a model that was at --out is unchanged",
+        stopped="an existing model at --out is unchanged",
     )
 
 

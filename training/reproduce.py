@@ -62,12 +62,12 @@ def parse(arguments: list[str] | None) -> ReproduceOptions:
         metavar="N",
         help="to train on, half of them melanomas, and at most to test on (default all)",
     )
-    cli.add_seed(parser, "of the images drawn and of the training")
+    cli.add_seed(parser, "the choice of images and of training")
     return ReproduceOptions(**vars(parser.parse_args(arguments)))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "reproduce",
         lambda: _reproduce(parse(arguments)),

@@ -1,14 +1,16 @@
-"""A verdict for each of many photos: ``python -m training.score --model FILE.h5 --out FILE.csv``.
+"""Judge many photos: ``python -m training.score --model FILE.h5 --out FILE.csv PATH ...``.
 
-Columns: path; status (ok, or cannot_judge); verdict (benign or malignant; empty when it cannot be
-judged); probability (calibrated p(malignant); empty likewise); reasons (why not, joined by ";").
-A file that cannot be read as a photo is cannot_judge too, with the reason that the website gives
-(empty, damaged, unsupported_format ...), or missing, unreadable or too_large.
+Columns: path; status (ok or cannot_judge); verdict (benign or malignant); probability (calibrated
+p(malignant)); reasons (why it cannot be judged, separated by ";"). Without a verdict, verdict and
+probability are empty. A file that cannot be read as a photo is cannot_judge too. Its reason is the
+one that the website gives (empty, damaged, unsupported_format ...), or missing, unreadable or
+too_large.
 
-Rows are kept as they come in FILE.csv.MODEL.partial, named after the model's checksum; FILE.csv is
-replaced once all are there. However a run ended, the same command goes on with its rows, and tries
-those again that were missing or unreadable. The exit status is 0 if any file could be read as a
-photo, 1 if none could or the model cannot be run, 2 for a wrong argument, 130 when stopped.
+Each row is written at once to FILE.csv.MODEL.partial, where MODEL is the start of the model's
+checksum. FILE.csv is replaced when all rows are there. After an interruption the same command
+continues, and retries files that were missing or unreadable. The exit status is 0 if any file could
+be read as a photo; 1 if none could, or the model cannot be run; 2 for a wrong argument; 130 when
+stopped.
 """
 
 import argparse
@@ -33,23 +35,27 @@ def parse(arguments: list[str] | None) -> ScoreOptions:
         "--table",
         type=Path,
         metavar="FILE.csv",
-        help="judge what its column path names too, such as a manifest's",
+        help="also judge the photos in the column path of this table, such as a manifest",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--processes", type=cli.positive, default=1, metavar="N", help="on this machine (default 1)"
+        "--processes",
+        type=cli.positive,
+        default=1,
+        metavar="N",
+        help="number of processes on this machine (default 1)",
     )
     where.add_argument(
         "--dask",
         metavar="ADDRESS",
-        help="by the workers of this Dask scheduler, such as tcp://host:8786",
+        help="use the workers of this Dask scheduler, such as tcp://host:8786",
     )
     parser.add_argument(
         "paths",
         nargs="*",
         metavar="PATH",
-        help="a photo, a folder of which every file is judged but hidden ones (.name), masks "
-        "and thumbnails, or a URL of either that fsspec reads, such as s3://bucket/folder",
+        help="a photo; a folder, of which all files are judged except hidden ones, masks and "
+        "thumbnails; or a URL of either that fsspec reads, such as s3://bucket/folder",
     )
     parsed = parser.parse_args(arguments)
     if not parsed.paths and not parsed.table:
@@ -59,11 +65,11 @@ def parse(arguments: list[str] | None) -> ScoreOptions:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "score",
         lambda: _score(parse(arguments)),
-        stopped="the same command goes on after the rows that are written",
+        stopped="the same command continues after the rows that are written",
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training import cli
 from training.fit.options import IMAGENET, TrainOptions
-from training.fit.overrides import names
+from training.fit.overrides import settings_of
 from training.fit.recipes import DEFAULT, RECIPES
 from training.networks import NAMES
 
@@ -15,13 +15,23 @@ def parse(arguments: list[str] | None) -> TrainOptions:
     """Parse the command line.
 
     Raises:
-        OverrideError: ``--set`` names nothing, or gives it an impossible value.
+        OverrideError: a setting does not exist, or its value is not allowed.
     """
+    parsed = _parser().parse_args(arguments)
+    parsed.overrides = tuple(parsed.overrides)
+    # The card records the command without --resume, since a resumed run gives the same weights.
+    command = cli.command_line("train", arguments, without="--resume")
+    options = TrainOptions(**vars(parsed), command=command)
+    options.full_recipe()
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m training.train",
         description=__doc__,
-        epilog=f"What --set can change in the default recipe: {', '.join(names(DEFAULT))}. "
-        "@FILE stands for the arguments in FILE, one a line.",
+        epilog=f"Settings of the default recipe for --set: {', '.join(settings_of(DEFAULT))}. "
+        "@FILE stands for the arguments in FILE, one per line.",
         allow_abbrev=False,
         fromfile_prefix_chars="@",
     )
@@ -35,43 +45,41 @@ def parse(arguments: list[str] | None) -> TrainOptions:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="change a number of the recipe, such as epochs=3 or rates.adam=1e-3; may be repeated",
+        help="change a setting of the recipe, such as epochs=3 or rates.adam=1e-3; may be repeated",
     )
-    parser.add_argument("--optimizer", choices=("sgd", "adam", "rmsprop"), help="(of the recipe)")
-    parser.add_argument("--epochs", type=cli.positive, metavar="N", help="in all (of the recipe)")
+    parser.add_argument(
+        "--optimizer", choices=("sgd", "adam", "rmsprop"), help="(default: the recipe's)"
+    )
+    parser.add_argument(
+        "--epochs", type=cli.positive, metavar="N", help="in all (default: the recipe's)"
+    )
     parser.add_argument(
         "--teacher",
         metavar="FILE.h5",
-        help="an efficientnet_lite0 whose opinion and embedding of each image are learned too; "
-        f"or {IMAGENET}, for the embedding that ImageNet's weights give",
+        help="an efficientnet_lite0 whose probability and embedding of each image are learned too; "
+        f"or {IMAGENET}, to learn the embedding of ImageNet weights",
     )
     parser.add_argument(
         "--start",
         type=Path,
         metavar="FILE.h5",
-        help="begin with the weights of this model of the same network, not with random ones",
+        help="start from the weights of this model of the same network, not from random ones",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on after the last whole epoch; every other option must be as it was",
+        help="continue after the last complete epoch; all other options must be the same as before",
     )
-    cli.add_seed(parser, "of the first weights, the drawing of images and their changes")
-    parsed = parser.parse_args(arguments)
-    parsed.overrides = tuple(parsed.overrides)
-    # A stopped and resumed run has the same weights as an unbroken one.
-    command = cli.command_line("train", arguments, without="--resume")
-    options = TrainOptions(**vars(parsed), command=command)
-    options.full_recipe()
-    return options
+    cli.add_seed(parser, "the initial weights, sampling and augmentation")
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "train",
         lambda: _train(parse(arguments)),
-        stopped="the same command with --resume goes on after the last whole epoch",
+        stopped="the same command with --resume continues after the last complete epoch",
     )
 
 

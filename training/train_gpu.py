@@ -1,7 +1,8 @@
-"""Train teachers and cnn7 on one GPU with PyTorch: ``python -m training.train_gpu``.
+"""Train two teachers and cnn7 on one GPU with PyTorch: ``python -m training.train_gpu``.
 
-What is finished (each teacher, the bank of judged views, cnn7) stays in --out, and the same command
-goes on after it. Ends with two model files that are not calibrated: training.recalibrate does that.
+Finished phases (each teacher, the bank of the teachers' predictions, cnn7) are kept in --out; after
+an interruption the same command continues with the next phase. The result is two model files that
+training.recalibrate must still calibrate.
 """
 
 import argparse
@@ -27,32 +28,34 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--pack",
         type=Path,
         metavar="DIR",
-        help="train nothing: write small copies of the photos, with a manifest of them, to carry "
-        "to a machine with a GPU",
+        help="do not train, but write small copies of the photos with a manifest, to copy to a "
+        "machine with a GPU",
     )
     parser.add_argument(
         "--minutes",
         type=_minutes,
         default=12.0,
         metavar="N",
-        help="of the whole run; each phase has a share of them (default 12)",
+        help="duration of the whole run, of which each phase gets a share (default 12)",
     )
     parser.add_argument(
         "--recipe",
         choices=RECIPES,
         default="h100",
-        help="trial takes some steps of each network, on a CPU too (default h100)",
+        help="trial runs a few steps of each phase, also on a CPU (default h100)",
     )
-    cli.add_seed(parser, "of first weights and views; how many steps fit the time differs anyway")
+    cli.add_seed(
+        parser, "the initial weights and views; the number of steps still varies with the speed"
+    )
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "train_gpu",
         lambda: _train_or_pack(arguments),
-        stopped="the same command goes on after the last finished phase",
+        stopped="the same command continues after the last finished phase",
     )
 
 
@@ -63,7 +66,7 @@ def _train_or_pack(arguments: list[str] | None) -> None:
         return
     if not importlib.util.find_spec("torch"):
         raise cli.UsageError("PyTorch is not installed: pip install torch")
-    # Keras only builds and writes the model files; TensorFlow is not needed.
+    # Keras only builds and writes the model files, which does not need TensorFlow.
     os.environ.setdefault("KERAS_BACKEND", "torch")
     cli.load_keras()
     from training.gpu.run import GpuRun
@@ -85,8 +88,8 @@ def _pack(manifest: Path, folder: Path) -> None:
 
     size = pack(manifest, folder)
     print(
-        f"{folder}: {size / 1e6:,.0f} MB; there: python -m training.train_gpu --manifest "
-        f"{folder.name}/manifest.csv --out DIR"
+        f"wrote {folder}, {size / 1e6:,.0f} MB; on the other machine run: "
+        f"python -m training.train_gpu --manifest {folder.name}/manifest.csv --out DIR"
     )
 
 

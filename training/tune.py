@@ -1,9 +1,9 @@
-"""Search better numbers for a recipe with Optuna: ``python -m training.tune --trials 20``.
+"""Search for better hyperparameters with Optuna: ``python -m training.tune --trials 20``.
 
-Each trial trains with the learning rate and some other numbers of the recipe drawn between a third
-and three times their value; the first takes them as they are. Trials that fall behind are pruned.
-The best one's arguments are written beside the study, for training.train to take by its name.
-All other arguments are those of training.train (--manifest, --epochs, --set ...).
+Each trial trains with another learning rate and other values of some settings, between a third and
+three times the recipe's values; the first trial uses the recipe's. Trials that are worse than the
+median are pruned. The arguments of the best trial are written beside the study, and training.train
+reads them as @FILE. All other arguments are those of training.train (--manifest, --epochs ...).
 """
 
 import argparse
@@ -15,7 +15,7 @@ from training.fit.options import SearchOptions
 
 
 def parse(arguments: list[str] | None) -> SearchOptions:
-    """Parse the command line; what is not ours is for ``training.train``."""
+    """Parse the command line; unknown arguments are parsed by ``training.train``."""
     parser = argparse.ArgumentParser(
         "python -m training.tune",
         description=__doc__,
@@ -27,7 +27,7 @@ def parse(arguments: list[str] | None) -> SearchOptions:
         type=Path,
         default=Path("runs/tune.db"),
         metavar="FILE.db",
-        help="kept there; the same command goes on with it, several at a time too "
+        help="the study's file; the same command continues it, also in several processes at a time "
         "(default runs/tune.db)",
     )
     parser.add_argument(
@@ -35,18 +35,18 @@ def parse(arguments: list[str] | None) -> SearchOptions:
         type=cli.positive,
         default=20,
         metavar="N",
-        help="finished or pruned, in all (default 20)",
+        help="number of finished and pruned trials in all (default 20)",
     )
-    ours, others = parser.parse_known_args(arguments)
-    return SearchOptions(ours.study, ours.trials, train.parse(others), tuple(others))
+    own, others = parser.parse_known_args(arguments)
+    return SearchOptions(own.study, own.trials, train.parse(others), tuple(others))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     return cli.run(
         "tune",
         lambda: _tune(parse(arguments)),
-        stopped="the same command goes on with the study",
+        stopped="the same command continues the study",
     )
 
 

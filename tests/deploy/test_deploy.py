@@ -189,7 +189,7 @@ def test_the_sizing_table_is_what_was_measured():
     written = OPERATIONS.partition(sizing.BEGIN)[2].partition(sizing.END)[0]
     expected = sizing.part(sizing.measured("serve.json"), sizing.measured("backends.json"))
     assert written == expected, "run python -m bench.sizing"
-    assert f"backends = {sizing.MOST_A_SECOND} / (requests/s" in OPERATIONS
+    assert f"backends = {sizing.REQUESTS_PER_SECOND} / (requests/s" in OPERATIONS
 
 
 def test_backends_that_were_measured_are_rows_of_the_sizing_table():

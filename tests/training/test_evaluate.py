@@ -279,8 +279,8 @@ def test_a_model_trained_beside_another_split_is_warned_of(
     write_manifest(tmp_path / "m.csv", [(path, "folders", "unknown", 1, "folders:1", "test")])
     arguments = [model, "--manifest", tmp_path / "m.csv", "--out", tmp_path / "out"]
     assert main(list(map(str, arguments))) == 0
-    assert "another test split" in capsys.readouterr().err
-    assert "the figures may flatter it" in (tmp_path / "README.md").read_text()
+    assert "test split is not the one set aside" in capsys.readouterr().err
+    assert "so the figures may be too good" in (tmp_path / "README.md").read_text()
 
 
 def test_the_card_of_another_model_is_not_overwritten(tiny_model, tmp_path):

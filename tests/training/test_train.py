@@ -15,9 +15,9 @@ from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
 from training import networks, recalibrate, train
 from training.datasets.manifest import COLUMNS, HEADER, ManifestError, Row, read_manifest
-from training.fit import batches, calibration, lesion_head, recipes, run, sampling
+from training.fit import batches, calibration, last_layers, recipes, run, sampling
 from training.fit.augmentation import Augmentation, graft
-from training.fit.negatives import cut_skin
+from training.fit.negatives import crop_skin
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         }
     )
     monkeypatch.setitem(recipes.RECIPES, "default", short)
-    monkeypatch.setattr(lesion_head, "NONSENSE", 8)
-    monkeypatch.setattr(lesion_head, "SKIN", 8)
+    monkeypatch.setattr(last_layers, "PAINTED_SAMPLES", 8)
+    monkeypatch.setattr(last_layers, "SKIN_CROPS", 8)
 
 
 @pytest.mark.usefixtures("quick")
@@ -121,7 +121,7 @@ def test_a_disk_without_room_is_told_before_training(
             (folder / source.name).write_bytes(source.read_bytes())
         assert train.main(["--manifest", str(folder / "manifest.csv"), "--epochs", "1"]) == 1
         said = capsys.readouterr().err
-        assert "cache: expected 24 MB of room" in said
+        assert "cache: expected 24 MB of disk space" in said
         assert not list(folder.glob("cache/*.npy"))
 
 
@@ -217,7 +217,7 @@ def test_bare_skin_is_cut_only_where_a_corner_shows_nothing_else() -> None:
     skin = np.full((500, 500, 3), (224, 172, 150), np.uint8)
     photo = skin.copy()
     photo[150:350, 150:350] = (90, 50, 40)
-    cuts = [cut for cut in (cut_skin(photo, rng) for _ in range(20)) if cut is not None]
+    cuts = [cut for cut in (crop_skin(photo, rng) for _ in range(20)) if cut is not None]
     assert cuts
     for cut in cuts:
         assert cut.shape == (500, 500, 3)
@@ -227,7 +227,7 @@ def test_bare_skin_is_cut_only_where_a_corner_shows_nothing_else() -> None:
     uneven[::8] = (120, 80, 60)
     dark[:] //= 3
     for other in (skin, uneven, dark):
-        assert not any(cut_skin(other, rng) is not None for _ in range(20))
+        assert not any(crop_skin(other, rng) is not None for _ in range(20))
 
 
 @pytest.mark.usefixtures("quick")
@@ -333,12 +333,12 @@ def test_a_test_split_that_a_parent_may_have_learned_from_is_not_called_set_asid
 ) -> None:
     rows = read_manifest(manifest)
     alike, other = tmp_path / "alike.h5", tmp_path / "other.h5"
-    for path, hashes in ((alike, run.set_aside(rows, [])), (other, {"test": "0" * 64})):
+    for path, hashes in ((alike, run.card_split_hashes(rows, [])), (other, {"test": "0" * 64})):
         artifact.save(networks.cnn7(), path, Card("cnn7", split_hashes=hashes))
-    assert set(run.set_aside(rows, [alike])) == {"train", "val", "test"}
+    assert set(run.card_split_hashes(rows, [alike])) == {"train", "val", "test"}
     assert not capsys.readouterr().err
-    assert set(run.set_aside(rows, [alike, other])) == {"train", "val"}
-    assert f"WARNING: {other} was trained beside another test split" in capsys.readouterr().err
+    assert set(run.card_split_hashes(rows, [alike, other])) == {"train", "val"}
+    assert f"WARNING: {other} was trained with another test split" in capsys.readouterr().err
 
 
 def test_a_model_of_another_kind_is_not_recalibrated(

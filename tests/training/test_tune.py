@@ -47,7 +47,7 @@ def test_a_search_goes_on_and_its_best_trial_is_trainable_by_name(
 def test_a_trial_that_falls_behind_is_given_up(arguments: list[str], tmp_path: Path) -> None:
     impossible = optuna.pruners.ThresholdPruner(lower=1.1)
     options = tune.parse(["--study", str(tmp_path / "tune.db"), "--trials", "1", *arguments])
-    with pytest.raises(TrainingError, match="every trial was given up"):
+    with pytest.raises(TrainingError, match="every trial was pruned"):
         search.search(options, impossible)
     state = tmp_path / "tune.trials" / "0.run" / "state.json"
     assert len(json.loads(state.read_text())) == 1

@@ -30,7 +30,7 @@ class Prepared:
 
     Attributes:
         rows: kept images in the order of source and name.
-        prints: the fingerprint of each row's image.
+        fingerprints: the fingerprint of each row's image.
         unfit: names of images left out for their size or as masks, with the reason.
         duplicates: images dropped per source because another kept image is the same picture.
         contradictory: images dropped per source because one copy of the picture is labelled
@@ -40,7 +40,7 @@ class Prepared:
     """
 
     rows: list[Assigned]
-    prints: list[Fingerprint]
+    fingerprints: list[Fingerprint]
     unfit: list[str]
     duplicates: Counter[str]
     contradictory: Counter[str]
@@ -69,9 +69,9 @@ def prepare(
         [record for source in read for record in source.records if record.path]
     )
     records = usable.records
-    same = same_picture(records, [each.digest for each in usable.prints], read)
+    same = same_picture(records, [each.digest for each in usable.fingerprints], read)
     kept, contradictory = _one_per_picture(records, components(len(records), same))
-    near = near_duplicates([each.hashes for each in usable.prints])
+    near = near_duplicates([each.hashes for each in usable.fingerprints])
     groups, merged = _joined_groups(records, same + near)
     rows = [records[index] for index in kept]
     strata = [(record.source, record.kind, record.diagnosis) for record in rows]
@@ -82,7 +82,7 @@ def prepare(
     dropped -= Counter(record.source for record in rows) + contradictory
     return Prepared(
         [Assigned(row, group, splits[group]) for row, group in zip(rows, kept_groups, strict=True)],
-        [usable.prints[index] for index in kept],
+        [usable.fingerprints[index] for index in kept],
         usable.unfit,
         dropped,
         contradictory,

@@ -73,12 +73,12 @@ class Fingerprints:
     """The images that can be used, in the order given.
 
     Attributes:
-        prints: the fingerprint of each record.
+        fingerprints: the fingerprint of each record.
         unfit: the images left out for their size or as masks, each as "path (reason)".
     """
 
     records: list[Record]
-    prints: list[Fingerprint]
+    fingerprints: list[Fingerprint]
     unfit: list[str]
 
 
@@ -104,7 +104,7 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
                 usable.unfit.append(f"{record.path} (a mask: only two grey levels)")
             else:
                 usable.records.append(record)
-                usable.prints.append(result)
+                usable.fingerprints.append(result)
     finally:
         pool.shutdown(cancel_futures=True)
     if unreadable:

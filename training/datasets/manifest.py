@@ -76,6 +76,12 @@ def read_manifest(path: str | Path) -> list[Row]:
         raise ManifestError(f"{path}: expected a CSV table in UTF-8: {error}") from error
 
 
+def read_not_lesion(manifest: Path) -> list[Row]:
+    """Read ``not_lesion.csv`` beside a manifest; no rows if there is no such file."""
+    path = manifest.with_name("not_lesion.csv")
+    return read_manifest(path) if path.exists() else []
+
+
 def _row(path: Path, line: int, record: dict[str, str]) -> Row:
     if None in record.values():
         raise ManifestError(f"{path}, line {line}: expected {len(record)} values, found fewer")

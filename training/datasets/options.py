@@ -8,18 +8,10 @@ from training.datasets.download import Download
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """The options of ``training.prepare``.
+    """The options of ``training.prepare``, which its ``--help`` explains.
 
-    Attributes:
-        sets: the folder of each published set, by the name of its reader.
-        folders: the user's own folders, each with the kind of its photos.
-        not_lesion: folders of photographs that show anything but a lesion.
-        downloads: downloads to do first, into folders that ``sets`` names.
-        accept_terms: whether the user has accepted the terms of the downloads.
-        dry_run: only say what would be downloaded.
-        keep_splits: an earlier manifest, whose images and groups keep their split.
-        out: the folder to write to.
-        seed: seed of the random split.
+    ``sets`` are the folders of published sets by the name of their reader, those of ``downloads``
+    included. ``folders`` are the user's own folders, each with the kind of its photos.
     """
 
     sets: dict[str, Path]

@@ -136,17 +136,22 @@ def _choose(folder: Path, name: str, paths: list[Path]) -> tuple[Path, dict[Path
     left = [path for path in paths if path not in reasons]
     if len(left) == 1:
         return left[0], reasons
-    prints: dict[Path, Fingerprint] = {}
+    fingerprints: dict[Path, Fingerprint] = {}
     for path in left:
         try:
-            prints[path] = fingerprint(path)
+            fingerprints[path] = fingerprint(path)
         except InvalidImage as error:
             reasons[path] = f"{error.reason.replace('_', ' ')}, beside another of the same name"
     reasons |= {
-        path: "masks, by their grey levels" for path, each in prints.items() if each.is_mask
+        path: "masks, by their grey levels" for path, each in fingerprints.items() if each.is_mask
     }
-    left = sorted((p for p in prints if p not in reasons), key=lambda p: -_area(prints[p]))
-    if not left or len(near_duplicates([prints[path].hashes for path in left])) < len(left) - 1:
+    left = sorted(
+        (p for p in fingerprints if p not in reasons), key=lambda p: -_area(fingerprints[p])
+    )
+    if (
+        not left
+        or len(near_duplicates([fingerprints[path].hashes for path in left])) < len(left) - 1
+    ):
         raise _two_of_one_name(folder, name, left or paths)
     return left[0], reasons | dict.fromkeys(left[1:], "the same picture, no larger")
 

@@ -11,7 +11,7 @@ from training.datasets.build import Prepared, prepare, write_manifest
 from training.datasets.dicom import without_dicom
 from training.datasets.download import fetch
 from training.datasets.keep_splits import EarlierSplits, keep_copies
-from training.datasets.manifest import ManifestError, read_manifest
+from training.datasets.manifest import ManifestError, read_manifest, read_not_lesion
 from training.datasets.options import PrepareOptions
 from training.datasets.records import PrepareError, Source
 from training.datasets.report import write_data_report
@@ -47,9 +47,7 @@ def prepare_all(options: PrepareOptions) -> None:
     # Every table is read before any image, so that a wrong folder is reported at once.
     lesions, others = _read_sources(options)
     manifest = options.keep_splits
-    beside = manifest.with_name("not_lesion.csv") if manifest else None
-    earlier = _read_earlier(manifest)
-    earlier_others = _read_earlier(beside if beside and beside.exists() else None)
+    earlier, earlier_others = _read_earlier(manifest)
     if lesions:
         complete = without_dicom(lesions, options.out / "dicom")
         prepared = prepare(complete, options.seed, earlier=earlier)
@@ -75,9 +73,12 @@ def _read_sources(options: PrepareOptions) -> tuple[list[Source], list[Source]]:
     return lesions, others
 
 
-def _read_earlier(path: Path | None) -> EarlierSplits:
+def _read_earlier(manifest: Path | None) -> tuple[EarlierSplits, EarlierSplits]:
+    """The earlier splits of lesions, and those of photos without one."""
+    if manifest is None:
+        return EarlierSplits([]), EarlierSplits([])
     try:
-        return EarlierSplits(read_manifest(path) if path else [])
+        return EarlierSplits(read_manifest(manifest)), EarlierSplits(read_not_lesion(manifest))
     except ManifestError as error:
         raise PrepareError(f"--keep-splits: {error}") from error
 

@@ -51,11 +51,6 @@ class Source:
     not_taken: dict[str, list[str]] = field(default_factory=dict)
 
     @property
-    def present(self) -> list[Record]:
-        """The records that have a file."""
-        return [record for record in self.records if record.path]
-
-    @property
     def absent(self) -> list[str]:
         """Names of the listed images that the folder lacks."""
         return [record.image for record in self.records if not record.path]

@@ -86,7 +86,7 @@ def write_data_report(read: list[Source], prepared: Prepared, path: Path) -> Non
     )
     environment.filters["thumbnail"] = _thumbnail
     rows, splits = prepared.rows, [row.split for row in prepared.rows]
-    pairs = closest_across([each.hashes for each in prepared.prints], splits, CLOSEST_PAIRS)
+    pairs = closest_across([each.hashes for each in prepared.fingerprints], splits, CLOSEST_PAIRS)
     page = environment.get_template("report.html").render(
         overview=_overview(read, prepared),
         unfit=prepared.unfit,
@@ -134,7 +134,7 @@ def _kinds(prepared: Prepared) -> Table:
 
 def _leaks(prepared: Prepared) -> Table:
     groups = {(row.group, row.split) for row in prepared.rows}
-    digests = [each.digest for each in prepared.prints]
+    digests = [each.digest for each in prepared.fingerprints]
     pictures = {(digest, row.split) for digest, row in zip(digests, prepared.rows, strict=True)}
     split_groups = len(groups) - len({group for group, _ in groups})
     split_pictures = len(pictures) - len(set(digests))
@@ -150,7 +150,7 @@ def _section(source: Source, kind: str, prepared: Prepared) -> Section:
     title = f"{source.name}, {kind}"
     kept = [
         (row, fingerprint)
-        for row, fingerprint in zip(prepared.rows, prepared.prints, strict=True)
+        for row, fingerprint in zip(prepared.rows, prepared.fingerprints, strict=True)
         if (row.record.source, row.record.kind) == (source.name, kind)
     ]
     if not kept:
@@ -176,15 +176,15 @@ def _diagnoses(rows: list[Assigned]) -> Table:
     return Table("Diagnoses", ["diagnosis", *SHARES], cells)
 
 
-def _differences(records: list[Record], prints: list[Fingerprint]) -> Table:
+def _differences(records: list[Record], fingerprints: list[Fingerprint]) -> Table:
     """Size and colour of each class: a network can learn a difference instead of the lesion."""
     labels = np.array([record.malignant for record in records])
     measures = {
-        "width, pixels": [each.size[0] for each in prints],
-        "height, pixels": [each.size[1] for each in prints],
-        "red, 0-255": [each.colour[0] for each in prints],
-        "green, 0-255": [each.colour[1] for each in prints],
-        "blue, 0-255": [each.colour[2] for each in prints],
+        "width, pixels": [each.size[0] for each in fingerprints],
+        "height, pixels": [each.size[1] for each in fingerprints],
+        "red, 0-255": [each.colour[0] for each in fingerprints],
+        "green, 0-255": [each.colour[1] for each in fingerprints],
+        "blue, 0-255": [each.colour[2] for each in fingerprints],
     }
     rows: list[list[str]] = []
     marked = set()

@@ -36,9 +36,9 @@ def assign(
     Returns:
         The split of each group.
     """
-    held: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
+    group_strata: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for group, stratum in zip(groups, strata, strict=True):
-        held[group][stratum] += 1
+        group_strata[group][stratum] += 1
     totals = Counter(strata)
     # A default dict, because a kept split need not be one of ``shares``.
     filled: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
@@ -46,16 +46,16 @@ def assign(
     def fullness(split: str, group: str) -> float:
         return sum(
             count / totals[stratum] * filled[split][stratum] / (shares[split] * totals[stratum])
-            for stratum, count in sorted(held[group].items())
+            for stratum, count in sorted(group_strata[group].items())
         )
 
-    splits = {group: kept[group] for group in held if group in kept}
+    splits = {group: kept[group] for group in group_strata if group in kept}
     for group, split in splits.items():
-        filled[split] += held[group]
-    drawn = [group for group in held if group not in kept]
-    for group in sorted(drawn, key=lambda name: (-held[name].total(), _draw(seed, name))):
+        filled[split] += group_strata[group]
+    drawn = [group for group in group_strata if group not in kept]
+    for group in sorted(drawn, key=lambda name: (-group_strata[name].total(), _draw(seed, name))):
         split = min(shares, key=lambda name: fullness(name, group))
-        filled[split] += held[group]
+        filled[split] += group_strata[group]
         splits[group] = split
     return splits
 

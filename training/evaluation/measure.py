@@ -1,11 +1,10 @@
-"""Measure a model on the test split, and store what was found."""
+"""Evaluate a model on the test split, and store the results."""
 
 import dataclasses
 import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,14 +13,21 @@ from lens.card import Card, MelanomasFound, Metrics
 from lens.engine import open_engine
 from lens.files import replacing
 from training.datasets.demographics import describe_patients
-from training.datasets.manifest import KINDS, ManifestError, Row, read_manifest, split_hash
-from training.evaluation import plots, robustness, tables
+from training.datasets.manifest import (
+    KINDS,
+    ManifestError,
+    Row,
+    read_manifest,
+    read_not_lesion,
+    split_hash,
+)
+from training.evaluation import plots, robustness
 from training.evaluation.metrics import (
     REFUSED,
     RESAMPLES,
-    Answers,
     Figures,
     Interval,
+    Predictions,
     figures,
     proportion,
 )
@@ -29,11 +35,11 @@ from training.evaluation.mistakes import draw_mistakes
 from training.evaluation.model_card import write_model_card
 from training.evaluation.options import EvaluateOptions
 from training.evaluation.predictions import Judge, judge_all
-from training.evaluation.results import Report
+from training.evaluation.results import ModelSummary, Report
 
 
 def measure(options: EvaluateOptions) -> Report:
-    """Measure everything, and draw the pictures."""
+    """Evaluate the model, and draw the pictures."""
     card = artifact.read_card(options.model)
     rows, others = _test_rows(options.manifest)
     judge = Judge(open_engine(options.model), card)
@@ -42,53 +48,62 @@ def measure(options: EvaluateOptions) -> Report:
         f"engine {judge.engine.name}",
         flush=True,
     )
-    options.out.mkdir(parents=True, exist_ok=True)  # Not after ten minutes of work.
-    answers, verdicts = judge_all(rows, judge, "lesions")
+    options.out.mkdir(parents=True, exist_ok=True)  # Fail now, not after ten minutes of work.
+    predictions, verdicts = judge_all(rows, judge, "lesions")
     views = float(np.mean([verdict.views for verdict in verdicts]))
-    print(f"of {card.views} views a photo {views:.2f} were looked at", flush=True)
+    print(f"a verdict used {views:.2f} of {card.views} views on average", flush=True)
     parts = _parts(rows)
-    shown = {name: answers.part(chosen) for name, chosen in parts.items()}
+    shown = {name: predictions.subset(chosen) for name, chosen in parts.items()}
     refused = {name: _share_refused(part, options.seed) for name, part in shown.items()}
     if others:
-        given, _ = judge_all(others, judge, "other photographs")
+        other_predictions, _ = judge_all(others, judge, "other photographs")
         for source in sorted({row.source for row in others}):
             chosen = np.array([row.source == source for row in others])
-            refused[source] = _share_refused(given.part(chosen), options.seed)
-    some = _subset(len(rows), options.subset, options.seed)
-    tried, before = [rows[i] for i in some], [verdicts[i] for i in some]
+            refused[source] = _share_refused(other_predictions.subset(chosen), options.seed)
+    chosen_lesions = _subset(len(rows), options.subset, options.seed)
+    subset, before = [rows[i] for i in chosen_lesions], [verdicts[i] for i in chosen_lesions]
     report: Report = {
-        "model": _describe(judge) | {"views_looked_at": round(views, 2)},
+        "model": _describe(judge, views),
         "split_as_trained": _split_as_trained(rows, card),
         "resamples": RESAMPLES,
         "seed": options.seed,
         "test": {name: figures(part, options.seed) for name, part in shown.items()},
-        "melanomas": _melanomas(rows, parts, answers, options.seed),
-        "diagnoses": _diagnoses(rows, answers),
-        "patients": _patients(rows, answers, options.seed),
+        "melanomas": _melanomas(rows, parts, predictions, options.seed),
+        "diagnoses": _diagnoses(rows, predictions),
+        "patients": _patients(rows, predictions, options.seed),
         "refused": refused,
         "reasons": dict(Counter(str(r) for verdict in verdicts for r in verdict.reasons)),
         "lesion_masked": robustness.masked_auc(rows, parts, judge, options.seed),
-        "verdict_changes": robustness.verdict_changes(tried, before, judge, options.seed),
-        "heat_map": robustness.heat_map_check(tried, judge, options.seed),
+        "verdict_changes": robustness.verdict_changes(subset, before, judge, options.seed),
+        "heat_map": robustness.heat_map_check(subset, judge, options.seed),
     }
-    _draw(shown, rows, answers, card, options.out)
+    _draw(shown, rows, predictions, card, options.out)
     return report
 
 
 def _draw(
-    shown: dict[str, Answers], rows: list[Row], answers: Answers, card: Card, folder: Path
+    shown: dict[str, Predictions],
+    rows: list[Row],
+    predictions: Predictions,
+    card: Card,
+    folder: Path,
 ) -> None:
     plots.plot_roc(shown, folder / "roc.png")
     plots.plot_confusion(shown, folder / "confusion.png")
-    plots.plot_reliability(answers, card, folder / "reliability.png")
-    draw_mistakes(rows, answers, folder / "mistakes")
+    plots.plot_reliability(predictions, card, folder / "reliability.png")
+    draw_mistakes(rows, predictions, folder / "mistakes")
 
 
-def _describe(judge: Judge) -> dict[str, Any]:
-    """The card's fields that decide a verdict, and the engine."""
+def _describe(judge: Judge, views: float) -> ModelSummary:
     fields = dataclasses.asdict(judge.card)
-    kept = ("name", "calibrated", "operating_points", "views")
-    return {name: fields[name] for name in kept} | {"engine": judge.engine.name}
+    return {
+        "name": judge.card.name,
+        "calibrated": judge.card.calibrated,
+        "operating_points": fields["operating_points"],
+        "views": judge.card.views,
+        "engine": judge.engine.name,
+        "views_looked_at": round(views, 2),
+    }
 
 
 def _split_as_trained(rows: list[Row], card: Card) -> bool | None:
@@ -98,8 +113,8 @@ def _split_as_trained(rows: list[Row], card: Card) -> bool | None:
     same = split_hash(rows) == card.split_hashes["test"]
     if not same:
         print(
-            "WARNING: the manifest has another test split than the model was trained beside; the "
-            "model may have learned from these very images.",
+            "WARNING: the manifest's test split is not the one set aside when the model was "
+            "trained; the model may have learned from these images.",
             file=sys.stderr,
         )
     return same
@@ -109,15 +124,13 @@ def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
     rows = [row for row in read_manifest(manifest) if row.split == "test"]
     if not rows:
         raise ManifestError(f"{manifest}: expected images in the test split, found none")
-    beside = manifest.with_name("not_lesion.csv")
-    others = read_manifest(beside) if beside.exists() else []
-    return rows, [row for row in others if row.split == "test"]
+    return rows, [row for row in read_not_lesion(manifest) if row.split == "test"]
 
 
 def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
-    """Which rows, bool (n,), belong to each part of the report: all, each kind, each source.
+    """The mask, bool (n,), of each part of the report: all photos, each kind, each source.
 
-    A source of both kinds has a part for each.
+    A source with both kinds of photo has a part for each.
     """
     sources, kinds = np.array([row.source for row in rows]), np.array([row.kind for row in rows])
     parts = {"pooled": np.ones(len(rows), bool)}
@@ -132,63 +145,68 @@ def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
 
 
 def _melanomas(
-    rows: list[Row], parts: dict[str, np.ndarray], answers: Answers, seed: int
+    rows: list[Row], parts: dict[str, np.ndarray], predictions: Predictions, seed: int
 ) -> dict[str, MelanomasFound]:
-    """Of each part with melanomas their number, and the share found (value, low, high)."""
+    """The number of melanomas in each part that has any, and the share found."""
     melanoma = np.array([row.diagnosis == "melanoma" for row in rows])
-    found: dict[str, MelanomasFound] = {}
+    melanomas: dict[str, MelanomasFound] = {}
     for name, chosen in parts.items():
-        part = answers.part(chosen & melanoma)
+        part = predictions.subset(chosen & melanoma)
         if len(part.labels):
             share = proportion(part.calls == part.labels, part.groups, seed)
-            found[name] = {"n": len(part.labels), "found": share}
-    return found
+            melanomas[name] = {"n": len(part.labels), "found": share}
+    return melanomas
 
 
-def _diagnoses(rows: list[Row], answers: Answers) -> dict[str, list[int]]:
-    """Right and total of each diagnosis, the malignant first."""
-    found: dict[str, list[int]] = {}
+def _diagnoses(rows: list[Row], predictions: Predictions) -> dict[str, list[int]]:
+    """Correct verdicts and total of each diagnosis, malignant ones first."""
+    diagnoses: dict[str, list[int]] = {}
     order = sorted(range(len(rows)), key=lambda i: (-rows[i].malignant, rows[i].diagnosis))
     for index in order:
         row = rows[index]
         name = f"{row.diagnosis} ({'malignant' if row.malignant else 'benign'})"
-        counts = found.setdefault(name, [0, 0])
-        counts[0] += int(answers.calls[index] == row.malignant)
+        counts = diagnoses.setdefault(name, [0, 0])
+        counts[0] += int(predictions.calls[index] == row.malignant)
         counts[1] += 1
-    return found
+    return diagnoses
 
 
-def _patients(rows: list[Row], answers: Answers, seed: int) -> dict[str, dict[str, Figures]]:
+def _patients(
+    rows: list[Row], predictions: Predictions, seed: int
+) -> dict[str, dict[str, Figures]]:
+    """Metrics by trait and value; "under 40" comes before "40 to 59", all else is in ABC order."""
+    patients: dict[str, dict[str, Figures]] = {}
     described = describe_patients(rows)
-    found: dict[str, dict[str, Figures]] = {}
-    for kind in ("age", "sex", "region", "skin tone"):
-        values = np.array([one.get(kind, "") for one in described])
-        for value in sorted({*values.tolist()} - {""}, key=tables.patient_order):
-            found.setdefault(kind, {})[value] = figures(answers.part(values == value), seed)
-    return found
+    for trait in ("age", "sex", "region", "skin tone"):
+        values = np.array([patient.get(trait, "") for patient in described])
+        order = sorted({*values.tolist()} - {""}, key=lambda v: (not v.startswith("under"), v))
+        for value in order:
+            group = predictions.subset(values == value)
+            patients.setdefault(trait, {})[value] = figures(group, seed)
+    return patients
 
 
-def _share_refused(answers: Answers, seed: int) -> Interval | None:
-    return proportion(answers.calls == REFUSED, answers.groups, seed)
+def _share_refused(predictions: Predictions, seed: int) -> Interval | None:
+    return proportion(predictions.calls == REFUSED, predictions.groups, seed)
 
 
 def _subset(count: int, size: int, seed: int) -> list[int]:
-    """Places of a random subset, in order."""
+    """Sorted indices of a random subset."""
     chosen = np.random.default_rng(seed).choice(count, min(size, count), replace=False)
     return sorted(chosen.tolist())
 
 
 def write(report: Report, options: EvaluateOptions) -> Path:
-    """Store the report: in figures.json, in the model file's card, and as the model card.
+    """Store the report in figures.json, in the model file's card, and as a README.
 
     Returns:
-        Where the model card was written.
+        The path of the README.
     """
     with replacing(options.out / "figures.json") as partial:
         text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8")
     card = artifact.read_card(options.model)
-    # What others stored there, such as the golden answer, stays.
+    # Other entries, such as the expected answer to the golden image, are kept.
     card = dataclasses.replace(card, metrics={**card.metrics, **card_metrics(report)})
     artifact.write_card(options.model, card)
     return write_model_card(options.model, card, report, options.out)

@@ -1,7 +1,7 @@
-"""Figures of a binary verdict, with 95 % intervals from resampling whole groups (lesion, patient).
+"""Metrics of a binary classifier, with 95 % intervals from resampling whole groups.
 
-Photos of one lesion err together, so resampling photos would make the intervals too narrow
-(Field and Welsh 2007, the cluster bootstrap).
+A group is a lesion or a patient. Errors on photos of the same group are correlated, so resampling
+single photos would make the intervals too narrow (cluster bootstrap, Field and Welsh 2007).
 """
 
 from collections.abc import Callable, Iterator
@@ -14,35 +14,34 @@ from scipy.stats import beta
 
 RESAMPLES = 2000
 BINS = 15
-"""Equal bins of the probability for the calibration error (Guo et al. 2017)."""
-AT_SENSITIVITY = 0.95
-"""Sensitivity at which the specificity of the whole curve is read."""
+"""Number of equal bins of the probability for the calibration error (Guo et al. 2017)."""
+READ_AT_SENSITIVITY = 0.95
+"""Sensitivity at which the specificity is read from the ROC curve."""
 
-FEWEST = 10
-"""Groups of the scarcer class under which resampling is not believed. Of two patients it has three
-things to draw: of 120 simulated tests with 4 melanomas of 2 patients its 95 % interval of the AUC
-held the truth in 56 to 65 %."""
+MIN_GROUPS = 10
+"""With fewer groups in the smaller class the bootstrap is not used. In 120 simulated tests with 4
+melanomas of 2 patients, its 95 % interval of the AUC contained the true value in 56 to 65 %."""
 
 REFUSED, BENIGN, MALIGNANT = -1, 0, 1
 
-_AT_ONCE = 100  # resamples in memory together: 100 x 50,000 images are 40 MB
+_BLOCK = 100  # Resamples computed together: 100 x 50,000 images take 40 MB.
 
 Interval = list[float]
-"""Value, low end and high end."""
+"""Value, lower limit and upper limit."""
 
 
 class Figures(TypedDict):
-    """All figures of some lesions.
+    """All metrics of a set of photos.
 
     Attributes:
-        n: lesions.
-        malignant: the malignant ones.
-        groups: lesions or patients that are resampled as one.
-        refused: lesions without a verdict.
-        right: right and total, of "benign" and of "malignant".
-        auc, sensitivity, specificity, accuracy, specificity_at_95_sensitivity, brier: None where a
+        n: number of photos.
+        malignant: number of malignant ones.
+        groups: number of groups, which are resampled as a whole.
+        refused: number of photos without a verdict.
+        right: correct verdicts and total, for "benign" and for "malignant".
+        auc, sensitivity, specificity, accuracy, specificity_at_95_sensitivity, brier: None if a
             class is missing.
-        ece: without an interval, since resampling adds error to it.
+        ece: expected calibration error. It has no interval, because resampling increases it.
     """
 
     n: int
@@ -60,14 +59,14 @@ class Figures(TypedDict):
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What was answered to n lesions.
+class Predictions:
+    """A model's predictions for n photos.
 
     Attributes:
         labels: int (n,), 1 malignant, 0 benign.
-        probabilities: float (n,), calibrated p(malignant), of refused lesions too.
-        calls: int (n,), MALIGNANT, BENIGN or REFUSED.
-        groups: (n,), what is resampled as one.
+        probabilities: float (n,), calibrated p(malignant), also of refused photos.
+        calls: int (n,), the verdict: MALIGNANT, BENIGN or REFUSED.
+        groups: (n,), the group of each photo.
     """
 
     labels: np.ndarray
@@ -75,9 +74,9 @@ class Answers:
     calls: np.ndarray
     groups: np.ndarray
 
-    def part(self, chosen: np.ndarray) -> "Answers":
-        """The lesions where ``chosen``, bool (n,), is true."""
-        return Answers(
+    def subset(self, chosen: np.ndarray) -> "Predictions":
+        """The photos where ``chosen``, bool (n,), is true."""
+        return Predictions(
             self.labels[chosen],
             self.probabilities[chosen],
             self.calls[chosen],
@@ -85,21 +84,21 @@ class Answers:
         )
 
 
-def figures(answers: Answers, seed: int = 0) -> Figures:
-    """All figures of some lesions.
+def figures(predictions: Predictions, seed: int = 0) -> Figures:
+    """Compute all metrics of at least one photo.
 
-    A refused lesion has a probability, which AUC and calibration count, but no verdict: it counts
-    neither as found (sensitivity) nor as called benign (specificity).
+    A refused photo has a probability, which enters AUC and calibration, but no verdict: it counts
+    as an error in sensitivity and specificity.
 
     Args:
-        answers: at least one.
-        seed: of the resampling.
+        predictions: the photos.
+        seed: seed of the resampling.
     """
-    labels, calls = answers.labels, answers.calls
+    labels, calls = predictions.labels, predictions.calls
     right = calls == labels
     benign, malignant = labels == 0, labels == 1
-    groups = len(np.unique(answers.groups))
-    ece = calibration_error(answers, np.ones((1, len(labels))))[0]
+    groups = len(np.unique(predictions.groups))
+    ece = calibration_error(predictions, np.ones((1, len(labels))))[0]
     return {
         "n": len(labels),
         "malignant": int(labels.sum()),
@@ -109,26 +108,30 @@ def figures(answers: Answers, seed: int = 0) -> Figures:
             name: [int(right[chosen].sum()), int(chosen.sum())]
             for name, chosen in (("benign", benign), ("malignant", malignant))
         },
-        "auc": curve_interval(area_under_curve, answers, seed),
-        "sensitivity": proportion(right[malignant], answers.groups[malignant], seed),
-        "specificity": proportion(right[benign], answers.groups[benign], seed),
-        "accuracy": proportion(right, answers.groups, seed),
-        "specificity_at_95_sensitivity": curve_interval(specificity_at_sensitivity, answers, seed),
-        "brier": interval(partial(brier, answers), answers.groups, seed, trials=groups),
+        "auc": curve_interval(area_under_curve, predictions, seed),
+        "sensitivity": proportion(right[malignant], predictions.groups[malignant], seed),
+        "specificity": proportion(right[benign], predictions.groups[benign], seed),
+        "accuracy": proportion(right, predictions.groups, seed),
+        "specificity_at_95_sensitivity": curve_interval(
+            specificity_at_sensitivity, predictions, seed
+        ),
+        "brier": interval(partial(brier, predictions), predictions.groups, seed, trials=groups),
         "ece": round(float(ece), 4),
     }
 
 
 def curve_interval(
-    figure: Callable[[Answers, np.ndarray], np.ndarray], answers: Answers, seed: int
+    figure: Callable[[Predictions, np.ndarray], np.ndarray], predictions: Predictions, seed: int
 ) -> Interval | None:
-    """The ``interval`` of a figure that needs both classes, such as ``area_under_curve``."""
-    scarcer = min(len(np.unique(answers.groups[answers.labels == label])) for label in (0, 1))
-    return interval(partial(figure, answers), answers.groups, seed, trials=scarcer)
+    """The ``interval`` of a metric that needs both classes, such as ``area_under_curve``."""
+    smaller = min(
+        len(np.unique(predictions.groups[predictions.labels == label])) for label in (0, 1)
+    )
+    return interval(partial(figure, predictions), predictions.groups, seed, trials=smaller)
 
 
 def proportion(hits: np.ndarray, groups: np.ndarray, seed: int) -> Interval | None:
-    """The share of hits, bool (n,), with its interval; None of nothing."""
+    """The share of hits, bool (n,), with its interval; None if n is 0."""
     if not len(hits):
         return None
     trials = len(np.unique(groups))
@@ -138,37 +141,38 @@ def proportion(hits: np.ndarray, groups: np.ndarray, seed: int) -> Interval | No
 def interval(
     figure: Callable[[np.ndarray], np.ndarray], groups: np.ndarray, seed: int, trials: int
 ) -> Interval | None:
-    """A figure of n lesions and the 2.5 and 97.5 % quantiles of its resamples.
+    """A metric of n photos, with the 2.5 and 97.5 % quantiles of its resamples.
 
-    Where every resample is perfect (4 of 4 melanomas found), or every one fails, the bootstrap
-    would claim certainty, and of under ``FEWEST`` groups it knows too little: the interval is then
-    the exact binomial one (Clopper and Pearson 1934), of as many trials as there are groups.
+    The bootstrap fails in two cases: when all resamples are perfect or all fail (4 of 4 melanomas
+    found), and with fewer than ``MIN_GROUPS`` groups. The interval is then the exact binomial one
+    (Clopper and Pearson 1934), with the number of groups as the number of trials.
 
     Args:
-        figure: weights of the lesions (b, n) to (b,), 0-1, NaN where it has no value.
-        groups: (n,), what is resampled as one.
-        seed: of the resampling.
-        trials: groups that could have spoilt a perfect figure.
+        figure: maps weights of the photos (b, n) to values (b,) between 0 and 1, or NaN.
+        groups: (n,), the group of each photo.
+        seed: seed of the resampling.
+        trials: number of groups that the metric depends on.
 
     Returns:
-        None where the figure has no value, since a class is missing.
+        None if the metric has no value because a class is missing.
     """
-    # A resample may lack a class altogether; it then says nothing, and is left out as NaN.
+    # A resample may lack a class; its value is NaN then, and is ignored.
     with np.errstate(invalid="ignore"):
         value = float(figure(np.ones((1, len(groups))))[0])
         if not np.isfinite(value):
             return None
         drawn = np.concatenate([figure(weights) for weights in _resamples(groups, seed)])
     low, high = np.nanquantile(drawn, [0.025, 0.975])
-    if trials < FEWEST or (low == high and value in (0, 1)):
+    if trials < MIN_GROUPS or (low == high and value in (0, 1)):
         low, high = _exact(value, trials)
     return [round(float(number), 4) for number in (value, low, high)]
 
 
 def _exact(share: float, trials: int) -> tuple[float, float]:
-    """Clopper and Pearson's 95 % interval, also of a mean of groups that are each between 0 and 1.
+    """The 95 % interval of Clopper and Pearson.
 
-    No such groups spread more than those that are 0 or 1, so that it is rather too wide.
+    It also serves for a mean of values between 0 and 1. Their variance is at most that of values
+    that are 0 or 1, so the interval is rather too wide than too narrow.
     """
     hits = share * trials
     low = beta.ppf(0.025, hits, trials - hits + 1) if hits > 0 else 0.0
@@ -176,51 +180,57 @@ def _exact(share: float, trials: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def area_under_curve(answers: Answers, weights: np.ndarray) -> np.ndarray:
+def area_under_curve(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
     """Area under the ROC curve, ties counted half, for each row of the weights (b, n)."""
-    malignant, benign = _by_probability(answers, weights)
+    malignant, benign = _by_probability(predictions, weights)
     below = benign.cumsum(axis=1) - benign
     pairs = (malignant * (below + benign / 2)).sum(axis=1)
     return pairs / (malignant.sum(axis=1) * benign.sum(axis=1))
 
 
-def sensitivity_at_specificity(answers: Answers, at: float, seed: int) -> Interval | None:
-    """Sensitivity at the lowest threshold with this specificity, with its interval.
+def sensitivity_at_specificity(predictions: Predictions, at: float, seed: int) -> Interval | None:
+    """Sensitivity at the lowest threshold with the specificity ``at``, with its interval.
 
-    The threshold is read from these very lesions: a point of the curve, not what a user gets.
+    The threshold is chosen on the same photos, so this is a point of the ROC curve.
     """
-    # With classes and probabilities turned around, it is the specificity at a sensitivity.
-    turned = Answers(1 - answers.labels, 1 - answers.probabilities, answers.calls, answers.groups)
-    return curve_interval(partial(specificity_at_sensitivity, at=at), turned, seed)
+    # With the classes and the probabilities swapped, it is the specificity at a sensitivity.
+    swapped = Predictions(
+        1 - predictions.labels,
+        1 - predictions.probabilities,
+        predictions.calls,
+        predictions.groups,
+    )
+    return curve_interval(partial(specificity_at_sensitivity, at=at), swapped, seed)
 
 
 def specificity_at_sensitivity(
-    answers: Answers, weights: np.ndarray, at: float = AT_SENSITIVITY
+    predictions: Predictions, weights: np.ndarray, at: float = READ_AT_SENSITIVITY
 ) -> np.ndarray:
-    """Specificity at the highest threshold with this sensitivity, for each row of the weights.
+    """Specificity at the highest threshold with the sensitivity ``at``, for each row of weights.
 
-    The threshold is read from these very lesions: a point of the curve, not what a user gets.
+    The threshold is chosen on the same photos, so this is a point of the ROC curve, not the
+    specificity that users get.
     """
-    malignant, benign = _by_probability(answers, weights)
+    malignant, benign = _by_probability(predictions, weights)
     missed = malignant.cumsum(axis=1) - malignant
     allowed = (1 - at) * malignant.sum(axis=1, keepdims=True)
     threshold = (missed <= allowed + 1e-9).sum(axis=1) - 1
     below = benign.cumsum(axis=1) - benign
-    # Without malignant lesions there is no threshold to read.
-    found = np.where(malignant.any(axis=1), 1.0, np.nan)
-    return found * below[np.arange(len(weights)), threshold] / benign.sum(axis=1)
+    # Without malignant lesions there is no such threshold.
+    defined = np.where(malignant.any(axis=1), 1.0, np.nan)
+    return defined * below[np.arange(len(weights)), threshold] / benign.sum(axis=1)
 
 
-def calibration_error(answers: Answers, weights: np.ndarray) -> np.ndarray:
+def calibration_error(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
     """Expected calibration error of p(malignant) in 15 equal bins, for each row of the weights."""
-    bins = bin_of(answers.probabilities)[:, None] == np.arange(BINS)
-    excess = (answers.probabilities - answers.labels)[:, None] * bins
+    bins = bin_of(predictions.probabilities)[:, None] == np.arange(BINS)
+    excess = (predictions.probabilities - predictions.labels)[:, None] * bins
     return np.abs(weights @ excess).sum(axis=1) / weights.sum(axis=1)
 
 
-def brier(answers: Answers, weights: np.ndarray) -> np.ndarray:
+def brier(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
     """Mean squared error of p(malignant), for each row of the weights (Brier 1950)."""
-    return weights @ (answers.probabilities - answers.labels) ** 2 / weights.sum(axis=1)
+    return weights @ (predictions.probabilities - predictions.labels) ** 2 / weights.sum(axis=1)
 
 
 def bin_of(probabilities: np.ndarray) -> np.ndarray:
@@ -228,21 +238,21 @@ def bin_of(probabilities: np.ndarray) -> np.ndarray:
     return np.minimum((probabilities * BINS).astype(int), BINS - 1)
 
 
-def _by_probability(answers: Answers, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of malignant and of benign at each distinct probability, the lowest first."""
-    order = np.argsort(answers.probabilities, kind="stable")
-    ordered = answers.probabilities[order]
+def _by_probability(predictions: Predictions, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Total weight of malignant and of benign photos at each distinct probability, ascending."""
+    order = np.argsort(predictions.probabilities, kind="stable")
+    ordered = predictions.probabilities[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] > ordered[:-1]])
-    labels, weights = answers.labels[order], weights[:, order]
+    labels, weights = predictions.labels[order], weights[:, order]
     malignant = np.add.reduceat(weights * labels, starts, axis=1)
     benign = np.add.reduceat(weights * (1 - labels), starts, axis=1)
     return malignant, benign
 
 
 def _resamples(groups: np.ndarray, seed: int) -> Iterator[np.ndarray]:
-    """How often each lesion is drawn: float (100, n) at a time, its group with replacement."""
+    """How often each photo is drawn when groups are drawn with replacement: float (100, n) each."""
     rng = np.random.default_rng(seed)
     names, member = np.unique(groups, return_inverse=True)
-    even = np.full(len(names), 1 / len(names))
-    for _ in range(RESAMPLES // _AT_ONCE):
-        yield rng.multinomial(len(names), even, size=_AT_ONCE)[:, member].astype(float)
+    uniform = np.full(len(names), 1 / len(names))
+    for _ in range(RESAMPLES // _BLOCK):
+        yield rng.multinomial(len(names), uniform, size=_BLOCK)[:, member].astype(float)

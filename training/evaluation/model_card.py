@@ -1,4 +1,4 @@
-"""The model card: a text beside the model file (Mitchell et al. 2019), made of figures."""
+"""Write the model card (Mitchell et al. 2019), a README beside the model file."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from lens.card import Card
 from lens.files import replacing
 from lens.verdict import EARLY_STOP_VIEWS
 from training.evaluation import tables
-from training.evaluation.metrics import FEWEST
+from training.evaluation.metrics import MIN_GROUPS
 from training.evaluation.results import Report
 
 _SETS = {
@@ -22,28 +22,32 @@ _SETS = {
         "by image, CC BY-NC at the strictest",
     ),
     "isic_archive": ("ISIC Archive: dermoscopy, many clinics", "CC0, CC BY or CC BY-NC, by image"),
-    "folders": ("a folder of the trainer's own", "the trainer's to say"),
 }
+
+
+_FEW_MALIGNANT = 40
+"""The card warns about the figures of a part with fewer malignant photos."""
 
 
 def write_model_card(model: Path, card: Card, report: Report, pictures: Path) -> Path:
     """Write the model card beside a model file.
 
     Args:
-        model: the file, its card already holding the report's figures.
-        card: what the file says of itself.
-        report: of ``training.evaluate``.
-        pictures: folder of roc.png, confusion.png and reliability.png.
+        model: the model file, in which the report's figures are already stored.
+        card: the card in the file.
+        report: the report of ``training.evaluate``.
+        pictures: the folder of roc.png, confusion.png and reliability.png.
 
     Returns:
-        Where it was written: README.md, or MODEL.md where README.md is about something else.
+        Where it was written: README.md, or MODEL.md if README.md is about something else.
     """
     path = _place(model)
-    where = Path(os.path.relpath(pictures, path.parent)).as_posix()
+    folder = Path(os.path.relpath(pictures, path.parent)).as_posix()
     sections = [
         _head(model, card),
         _USE,
-        _figures(report, card, where),
+        _figures(report, card, folder),
+        _checks(report, folder),
         _data(card),
         _limits(report),
         _file(card),
@@ -54,7 +58,7 @@ def write_model_card(model: Path, card: Card, report: Report, pictures: Path) ->
 
 
 def _place(model: Path) -> Path:
-    """README.md, where it is missing or this model's; beside that of another, MODEL.md."""
+    """README.md if it is missing or this model's own; otherwise MODEL.md."""
     readme = model.with_name("README.md")
     try:
         with readme.open(encoding="utf-8") as file:
@@ -74,11 +78,11 @@ def _head(model: Path, card: Card) -> str:
 
 Written by `python -m training.evaluate`, not by hand. SHA-256 `{artifact.sha256(model)}`.
 {calibrated}
-`{card.name}` looks at one photo of a skin lesion, 500 x 500 pixels, and gives the probability
+`{card.name}` takes one photo of a skin lesion, 500 x 500 pixels, and predicts the probability
 that it is malignant: melanoma, basal cell carcinoma, squamous cell carcinoma, or actinic keratosis
 and Bowen's disease. {_thresholds(card)}
-Photos that are too dark, too bright, flat, blurred, or of what it takes for no lesion get no
-verdict."""
+It refuses a verdict if the photo is too dark, too bright, flat or blurred, or seems to show no
+lesion."""
 
 
 def _thresholds(card: Card) -> str:
@@ -101,55 +105,57 @@ def _temperatures(card: Card) -> str:
 
 _USE = """## Intended use
 
-A research demonstration of what a small network can and cannot do, for people who study it or who
-run the MoleLens site with its warnings in place.
+The model demonstrates, for research, what a small network can and cannot do. It is meant for people
+who study it, and for people who run the MoleLens site with its warnings.
 
 **It is not a diagnosis and not a medical device.** It must not decide whether somebody sees a
-doctor: a verdict of benign is no all-clear, and a spot that is new, changes, bleeds or worries its
-owner should be seen by a dermatologist whatever the verdict. It is not for screening, triage or
-insurance, nor for photos taken without consent."""
+doctor. A verdict of benign does not rule out cancer: a dermatologist should see every spot that is
+new, changes, bleeds or worries its owner, whatever the verdict. The model is not for screening,
+triage or insurance, nor for photos taken without consent."""
 
 
-def _figures(report: Report, card: Card, where: str) -> str:
-    fitted = ", and the threshold comes from validation" if card.calibrated else ""
+def _figures(report: Report, card: Card, folder: str) -> str:
+    fitted = " The threshold was chosen on the validation split." if card.calibrated else ""
     unseen = {
-        True: "The test images are those set aside when the model was trained.",
-        False: "**These test images are not those set aside when the model was trained; it may "
-        "have learned from some of them, and the figures may flatter it.**",
-        None: "The model file does not say what it was trained on; it may have learned from these "
-        "images.",
+        True: "The test images were set aside when the model was trained.",
+        False: "**These test images are not those that were set aside when the model was trained. "
+        "It may have learned from some of them, so the figures may be too good.**",
+        None: "The model file does not record which images it was trained on; it may have learned "
+        "from these.",
     }[report["split_as_trained"]]
     return f"""## Figures
 
-Test split only; no choice was made on it{fitted}.
+All figures are from the test split, which was used for no choice.{fitted}
 {unseen}
 
-Intervals are 95 %, from {report["resamples"]:,} resamples of whole groups (a lesion's or a
-patient's photos together), or exact binomial ones of fewer groups than {FEWEST}. A refused lesion
-counts as neither found nor called benign; AUC and calibration count its probability all the same.
-"Specificity at 95 %" is the point of the ROC curve with 95 % sensitivity on the test split itself.
+Intervals are 95 %, from {report["resamples"]:,} resamples of whole groups (all photos of a lesion
+or patient), or exact binomial intervals for fewer than {MIN_GROUPS} groups. A refused lesion counts
+as an error in sensitivity and specificity; its probability enters AUC and calibration.
+"Specificity at 95 %" is read from the ROC curve at 95 % sensitivity on the test split itself.
 
 {tables.parts(report)}
 
-![ROC curves]({where}/roc.png)
+![ROC curves]({folder}/roc.png)
 
 ### Melanomas found
 
 {tables.melanomas(report)}
 
-### Beside the paper
+### Compared with the paper
 
-The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma alone).
+The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma only).
 
 {tables.paper(report)}
 
-![Verdicts against the truth]({where}/confusion.png)
+![Confusion matrices]({folder}/confusion.png)"""
 
-### Calibration
+
+def _checks(report: Report, folder: str) -> str:
+    return f"""### Calibration
 
 {tables.calibration(report)}
 
-![Reliability]({where}/reliability.png)
+![Reliability]({folder}/reliability.png)
 
 ### Refused
 
@@ -159,11 +165,11 @@ The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma al
 
 "Cannot judge" counts as a verdict here. The photos are a random subset of the test split.
 
-{tables.changes(report)}
+{tables.verdict_changes(report)}
 
 ### Does it look at the lesion?
 
-{tables.looking(report)}
+{tables.lesion_checks(report)}
 
 ### By diagnosis
 
@@ -171,8 +177,8 @@ The paper's figures are from other images (33,128 of SIIM-ISIC 2020, melanoma al
 
 ### By patient
 
-From the sets' own tables, where they say. Few record the skin tone: PAD-UFES-20 by eye, MILK10k on
-a scale of its own.
+From the data sets' own tables, as far as they record it. Few sets record the skin tone: PAD-UFES-20
+by visual estimate, MILK10k on its own scale.
 
 {tables.patients(report)}"""
 
@@ -180,7 +186,7 @@ a scale of its own.
 def _data(card: Card) -> str:
     counts = card.training_data.get("images_and_malignant", {})
     if not counts:
-        listed = "The model file does not say what it was trained on."
+        listed = "The model file does not record what it was trained on."
     else:
         rows = []
         for source, splits in counts.items():
@@ -193,39 +199,39 @@ def _data(card: Card) -> str:
 
 {listed}
 
-Photos of one lesion or one patient, duplicates and near-duplicates are in one split only. The model
-file is for non-commercial use, as the terms of its data are."""
+All photos of a lesion or patient, with their duplicates and near-duplicates, are in the same split.
+The model file is for non-commercial use, like the data it was trained on."""
 
 
 def _limits(report: Report) -> str:
     return f"""## Limits and known failures
 
-- The photos come from specialist clinics, which see other lesions than people photograph at home:
-  how often one is malignant, and so what a probability means, differs.
-- Nearly all patients are light-skinned, as far as anybody recorded it. On darker skin, on palms,
-  soles, nails and mucous skin, and on children, it is untested or nearly so.
+- The photos come from specialist clinics, whose patients have other lesions than people photograph
+  at home. At home a smaller or larger share is malignant, so probabilities mean something else.
+- Nearly all patients whose skin tone was recorded are light-skinned. The model is hardly tested on
+  darker skin, palms, soles, nails, mucous membranes, and children.
 - Other malignant lesions, such as Merkel cell carcinoma and lymphoma of the skin, are not in its
   data; it will call some of them benign.
-- It judges a photo, not a person: it knows no history, no touch, and no change over time.
-- It was never tested in patients before a decision was made.
+- It judges a photo, not a person: it does not know the patient's history, how the lesion feels, or
+  how it has changed.
+- It was never tested prospectively, on patients before their diagnosis.
 {_failures(report)}"""
 
 
 def _failures(report: Report) -> str:
-    """What the test split itself shows to go wrong."""
+    """The errors and gaps that the test split shows."""
     lines = []
     for name, (right, total) in report["diagnoses"].items():
         if name.endswith("(malignant)") and right < total:
             diagnosis = name.removesuffix(" (malignant)")
             lines.append(f"- It missed {total - right} of {total} test photos of {diagnosis}.")
     for name, part in report["test"].items():
-        if part["malignant"] < _FEW:
-            held = f"{tables.NAMES.get(name, name)} holds {part['malignant']} malignant test photos"
-            lines.append(f"- {held}: its figures say little; read the interval.")
+        if part["malignant"] < _FEW_MALIGNANT:
+            lines.append(
+                f"- Only {part['malignant']} malignant test photos are in "
+                f"{tables.NAMES.get(name, name)}: its figures are uncertain, see their intervals."
+            )
     return "\n".join(lines)
-
-
-_FEW = 40
 
 
 def _file(card: Card) -> str:
@@ -234,12 +240,12 @@ def _file(card: Card) -> str:
     if card.command:
         lines += ["```", card.command, "```", ""]
     else:
-        lines += ["The model file does not say which command made it.", ""]
+        lines += ["The model file does not record which command made it.", ""]
     lines.append(
         f"Temperature {_temperatures(card)}; {_views(card)} averaged"
         + (f"; made with {versions}" if versions else "")
         + (f"; made on {card.created}" if card.created else "")
-        + ". `docs/experiments.md` tells what was tried."
+        + ". `docs/experiments.md` describes the experiments."
     )
     return "\n".join(lines)
 

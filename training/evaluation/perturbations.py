@@ -1,4 +1,4 @@
-"""The same lesion photographed otherwise, masked, or partly covered: what the verdict does then."""
+"""Change photos: as another camera would, by masking the lesion, or by covering parts of them."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -12,23 +12,24 @@ from lens.images import SIZE, InvalidImage, decode
 MASKED_SHARE = 0.7
 """Diameter of the disc that hides the lesion, as a share of the photo's side."""
 GREY = 128
-TENTH = 0.1
+COVERED_SHARE = 0.1
+"""Share of the heat map's positions that are covered."""
 
-_LARGEST_SIDE = 1000  # Twice the network's input; changing 12 megapixels eight times takes seconds.
+_MAX_SIDE = 1000  # Twice the network's input; changing 12 megapixels eight times takes seconds.
 
 
 def changes(data: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
-    """Change a photo as cameras and people do, each time from the file as it came.
+    """Change a photo as cameras and people do, each time starting from the original.
 
-    The changed photo is saved (losslessly but for the JPEG) and decoded as an upload is. Only
-    photos over 1000 px a side are first reduced to that.
+    The changed photo is saved, without loss unless the change is JPEG compression, and decoded like
+    an upload. Photos with a side over 1000 px are reduced to that first.
 
     Args:
-        data: a whole file that ``lens.images.decode`` accepts.
+        data: the content of a file that ``lens.images.decode`` accepts.
 
     Yields:
-        The name of the change, and uint8 (500, 500, 3), or None where the changed photo is refused
-        by ``decode`` (too small).
+        The name of the change, and the photo, uint8 (500, 500, 3), or None if ``decode`` refuses it
+        because it is too small.
     """
     photo = _open(data)
     yield "rotation by 90°", _decoded(photo.transpose(Image.Transpose.ROTATE_90))
@@ -43,16 +44,7 @@ def changes(data: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
 
 
 def mask_lesion(image: np.ndarray) -> np.ndarray:
-    """Hide the middle of a photo, where the lesion is, under a grey disc of 70 % of its side.
-
-    What a network still tells benign from malignant by is not the lesion.
-
-    Args:
-        image: uint8 (500, 500, 3).
-
-    Returns:
-        A masked copy.
-    """
+    """A copy of a photo, uint8 (500, 500, 3), whose middle, where the lesion is, is a grey disc."""
     masked = Image.fromarray(image)
     near, far = SIZE * (1 - MASKED_SHARE) / 2, SIZE * (1 + MASKED_SHARE) / 2
     ImageDraw.Draw(masked).ellipse((near, near, far, far), fill=(GREY, GREY, GREY))
@@ -60,51 +52,51 @@ def mask_lesion(image: np.ndarray) -> np.ndarray:
 
 
 def hottest_tenth(heat_map: np.ndarray) -> np.ndarray:
-    """The tenth of a heat map's places (h, w) with the most evidence, as bool (h, w)."""
+    """Mask of the positions of a heat map (h, w) with the highest values: bool (h, w)."""
     order = np.argsort(heat_map, axis=None, kind="stable")
-    return _places(order[::-1][: _tenth(heat_map)], heat_map.shape)
+    return _mask(order[::-1][: _tenth(heat_map)], heat_map.shape)
 
 
 def random_tenth(heat_map: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many places of a heat map (h, w), chosen by ``rng``, as bool (h, w)."""
+    """Mask of as many random positions of a heat map (h, w): bool (h, w)."""
     chosen = rng.choice(heat_map.size, _tenth(heat_map), replace=False)
-    return _places(chosen, heat_map.shape)
+    return _mask(chosen, heat_map.shape)
 
 
-def cover(image: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Paint places of a photo, uint8 (500, 500, 3), in its own mean colour.
+def cover(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Cover parts of a photo with its mean colour.
 
     Args:
-        image: the photo.
-        places: bool (h, w), a coarse grid over the photo.
+        image: uint8 (500, 500, 3).
+        mask: bool (h, w), a coarse grid over the photo.
 
     Returns:
-        A painted copy.
+        A changed copy.
     """
-    grid = Image.fromarray(places.astype(np.uint8)).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+    grid = Image.fromarray(mask.astype(np.uint8)).resize((SIZE, SIZE), Image.Resampling.NEAREST)
     covered = image.copy()
     covered[np.asarray(grid) > 0] = image.mean(axis=(0, 1)).round().astype(np.uint8)
     return covered
 
 
 def _tenth(heat_map: np.ndarray) -> int:
-    return max(1, round(heat_map.size * TENTH))
+    return max(1, round(heat_map.size * COVERED_SHARE))
 
 
-def _places(chosen: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    places = np.zeros(shape, bool)
-    places.flat[chosen] = True
-    return places
+def _mask(chosen: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    mask.flat[chosen] = True
+    return mask
 
 
 def _open(data: bytes) -> Image.Image:
-    upright = pixels.upright(pixels.open_photo(data, side=2 * _LARGEST_SIDE))
-    upright.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE), Image.Resampling.BICUBIC)
+    upright = pixels.upright(pixels.open_photo(data, side=2 * _MAX_SIDE))
+    upright.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.BICUBIC)
     return upright
 
 
 def _rotated(photo: Image.Image, degrees: float) -> Image.Image:
-    """Turned about its centre; the corners mirror the rim, since no camera sees black ones."""
+    """Rotate around the centre; the corners are filled with mirrored pixels, not with black."""
     margin = max(photo.size) // 4
     padded = np.pad(np.asarray(photo), ((margin, margin), (margin, margin), (0, 0)), "symmetric")
     turned = Image.fromarray(padded).rotate(degrees, Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""Pictures of a model's test figures."""
+"""Plot a model's test figures."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from training.evaluation.metrics import (
     BINS,
     MALIGNANT,
     REFUSED,
-    Answers,
+    Predictions,
     area_under_curve,
     bin_of,
 )
@@ -25,25 +25,25 @@ _POOLS = {"pooled": INK, "dermoscopic": VALIDATION, "clinical": "#a8485c"}
 _SOURCES = ("#6b7fb3", "#c98a2b", "#8a94a0", "#7a5a9a", "#7a9a5a", "#4f9dc4", "#b08968")
 
 
-def plot_roc(parts: dict[str, Answers], path: Path) -> None:
-    """ROC curve of each part, the pools on top, with the verdicts' own point on each pool.
+def plot_roc(parts: dict[str, Predictions], path: Path) -> None:
+    """Plot the ROC curve of each part that has both classes.
 
-    A part without both classes has no curve and is left out.
+    The curves over several sources are drawn on top, with a dot at the stored threshold.
     """
     figure, axis = plt.subplots(figsize=(6.4, 6.2), layout="constrained")
     axis.plot([0, 1], [0, 1], color=GRID, linewidth=1)
     colours = iter(_SOURCES)
-    for name, answers in reversed(parts.items()):
+    for name, predictions in reversed(parts.items()):
         pooled = name in _POOLS
-        if len(set(answers.labels.tolist())) < 2:
+        if len(set(predictions.labels.tolist())) < 2:
             continue
         colour = _POOLS.get(name) or next(colours, GRID)
-        false, true, _ = roc_curve(answers.labels, answers.probabilities)
-        auc = area_under_curve(answers, np.ones((1, len(answers.labels))))[0]
+        false, true, _ = roc_curve(predictions.labels, predictions.probabilities)
+        auc = area_under_curve(predictions, np.ones((1, len(predictions.labels))))[0]
         label = f"{NAMES.get(name, name)}, {auc:.3f}"
         axis.plot(false, true, color=colour, label=label, linewidth=2.2 if pooled else 1.2)
         if pooled:
-            axis.plot(*_operating_point(answers), "o", color=colour, markersize=8)
+            axis.plot(*_operating_point(predictions), "o", color=colour, markersize=8)
     axis.set(
         xlim=(-0.01, 1.01),
         ylim=(-0.01, 1.01),
@@ -61,21 +61,24 @@ def plot_roc(parts: dict[str, Answers], path: Path) -> None:
     plt.close(figure)
 
 
-def plot_confusion(parts: dict[str, Answers], path: Path) -> None:
-    """Verdicts against the truth: all, and each kind of photo where there are both."""
+def plot_confusion(parts: dict[str, Predictions], path: Path) -> None:
+    """Plot the confusion matrix of all photos, and of each kind of photo if there are both."""
     whole = len(parts["pooled"].labels)
     shown = {
-        name: answers
-        for name, answers in parts.items()
-        if name == "pooled" or (name in _POOLS and len(answers.labels) < whole)
+        name: predictions
+        for name, predictions in parts.items()
+        if name == "pooled" or (name in _POOLS and len(predictions.labels) < whole)
     }
     figure, axes = plt.subplots(
         1, len(shown), figsize=(5.4 * len(shown), 3.6), layout="constrained", squeeze=False
     )
-    for axis, (name, answers) in zip(axes[0], shown.items(), strict=True):
+    for axis, (name, predictions) in zip(axes[0], shown.items(), strict=True):
         counts = np.array(
             [
-                [((answers.labels == label) & (answers.calls == call)).sum() for call in _CALLS]
+                [
+                    ((predictions.labels == label) & (predictions.calls == call)).sum()
+                    for call in _CALLS
+                ]
                 for label in (BENIGN, MALIGNANT)
             ]
         )
@@ -102,16 +105,16 @@ def plot_confusion(parts: dict[str, Answers], path: Path) -> None:
     plt.close(figure)
 
 
-def plot_reliability(answers: Answers, card: Card, path: Path) -> None:
-    """Share of malignant lesions in each bin of the probability, and how many lesions it holds."""
+def plot_reliability(predictions: Predictions, card: Card, path: Path) -> None:
+    """Plot the share of malignant lesions and the number of lesions in each probability bin."""
     figure, (top, bottom) = plt.subplots(
         2, 1, figsize=(6, 6.6), layout="constrained", height_ratios=(3, 1), sharex=True
     )
-    counts = np.bincount(bin_of(answers.probabilities), minlength=BINS)
-    held = counts > 0
+    counts = np.bincount(bin_of(predictions.probabilities), minlength=BINS)
+    filled = counts > 0
     means, shares = (
-        np.bincount(bin_of(answers.probabilities), values, BINS)[held] / counts[held]
-        for values in (answers.probabilities, answers.labels)
+        np.bincount(bin_of(predictions.probabilities), values, BINS)[filled] / counts[filled]
+        for values in (predictions.probabilities, predictions.labels)
     )
     top.plot([0, 1], [0, 1], color=GRID, linewidth=1)
     top.plot(means, shares, "o-", color=VALIDATION, markersize=5, linewidth=1.6)
@@ -139,10 +142,12 @@ _CALLS = (BENIGN, MALIGNANT, REFUSED)
 _SHADES = LinearSegmentedColormap.from_list("calm", ["#f7fafa", VALIDATION])
 
 
-def _operating_point(answers: Answers) -> tuple[float, float]:
-    """False positive rate and sensitivity of the verdicts given; a refusal is neither."""
-    called = answers.calls == MALIGNANT
-    return float(called[answers.labels == 0].mean()), float(called[answers.labels == 1].mean())
+def _operating_point(predictions: Predictions) -> tuple[float, float]:
+    """False positive rate and sensitivity of the verdicts; a refusal counts as not malignant."""
+    called = predictions.calls == MALIGNANT
+    return float(called[predictions.labels == 0].mean()), float(
+        called[predictions.labels == 1].mean()
+    )
 
 
 def _calm(axis: Axes) -> None:

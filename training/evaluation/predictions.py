@@ -1,4 +1,4 @@
-"""The verdict that serving would give, and its probability, for the images of a manifest."""
+"""Predict the images of a manifest as serving would: verdicts and probabilities."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,40 +12,40 @@ from lens.engine import Engine
 from lens.images import InvalidImage, decode
 from lens.verdict import Measurement, Verdict, judge, measure
 from training.datasets.manifest import ManifestError, Row
-from training.evaluation.metrics import BENIGN, MALIGNANT, REFUSED, Answers
+from training.evaluation.metrics import BENIGN, MALIGNANT, REFUSED, Predictions
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A model file ready to judge: what runs it, and its threshold and calibration."""
+    """An opened model: the engine that runs it, and the card with its operating points."""
 
     engine: Engine
     card: Card
 
     def verdict(self, image: np.ndarray) -> Verdict:
-        """What serving answers to uint8 (500, 500, 3)."""
+        """The verdict that serving would give for an image, uint8 (500, 500, 3)."""
         return judge(image, self.engine, self.card)
 
     def probability(self, image: np.ndarray) -> float:
-        """Calibrated p(malignant), whether or not a verdict would be refused."""
+        """Calibrated p(malignant), even if serving would refuse a verdict."""
         return self.calibrated(measure(image, self.engine, self.card))
 
     def calibrated(self, measured: Measurement) -> float:
-        """p(malignant) at the operating point of the kind that the network took the photo for."""
+        """Calibrated p(malignant), with the operating point of the predicted kind of photo."""
         return self.card.point(measured.kind).probability(measured.logit)
 
     def call(self, verdict: Verdict) -> int:
-        """MALIGNANT, BENIGN or REFUSED."""
+        """Encode a verdict as MALIGNANT, BENIGN or REFUSED."""
         if verdict.status != "ok":
             return REFUSED
         return MALIGNANT if verdict.verdict == self.card.labels[1] else BENIGN
 
 
 def read_photo(row: Row) -> bytes:
-    """The file of a row.
+    """Read the file of a row.
 
     Raises:
-        ManifestError: it is not there.
+        ManifestError: it is missing or cannot be read.
     """
     try:
         return Path(row.path).read_bytes()
@@ -70,11 +70,11 @@ def photos(rows: list[Row], doing: str) -> Iterator[np.ndarray]:
             raise ManifestError(f"{row.path}: {error}") from error
 
 
-def judge_all(rows: list[Row], model: Judge, doing: str) -> tuple[Answers, list[Verdict]]:
+def judge_all(rows: list[Row], model: Judge, doing: str) -> tuple[Predictions, list[Verdict]]:
     """Judge the photos of the rows, in their order.
 
-    A refused lesion has no probability in its verdict; it is measured once more without the
-    refusal, so that no figure of ranking or calibration gains by leaving hard lesions out.
+    The verdict of a refused photo has no probability, so it is measured again without the refusal.
+    Otherwise AUC and calibration would benefit from leaving out hard photos.
     """
     verdicts, probabilities = [], []
     for image in photos(rows, doing):
@@ -82,10 +82,10 @@ def judge_all(rows: list[Row], model: Judge, doing: str) -> tuple[Answers, list[
         probability = verdict.probability
         verdicts.append(verdict)
         probabilities.append(model.probability(image) if probability is None else probability)
-    answers = Answers(
+    predictions = Predictions(
         labels=np.array([row.malignant for row in rows], int),
         probabilities=np.array(probabilities, float),
         calls=np.array([model.call(verdict) for verdict in verdicts], int),
         groups=np.array([row.group for row in rows]),
     )
-    return answers, verdicts
+    return predictions, verdicts

@@ -1,13 +1,13 @@
-"""The report of ``training.evaluate``, as figures.json holds it."""
+"""The report of ``training.evaluate``, as stored in figures.json."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from lens.card import MelanomasFound
 from training.evaluation.metrics import Figures, Interval
 
 
 class VerdictChange(TypedDict):
-    """How often the verdict changes with the photo, "cannot judge" counting as a verdict."""
+    """How often the verdict changes with the photo; "cannot judge" counts as a verdict."""
 
     photos: int
     changed: Interval | None
@@ -19,10 +19,10 @@ class HeatMapCheck(TypedDict):
     """Whether the heat map shows where the network looks.
 
     Attributes:
-        photos: tried.
+        photos: number of photos tested.
         hottest: mean change of p(malignant) when the heat map's hottest tenth is covered.
         random: the same for random tenths.
-        hottest_larger: share of photos where the hottest tenth changes it more.
+        hottest_larger: share of photos where covering the hottest tenth changes it more.
     """
 
     photos: int
@@ -31,27 +31,44 @@ class HeatMapCheck(TypedDict):
     hottest_larger: Interval | None
 
 
-class Report(TypedDict):
-    """Everything that was measured; a part is all photos, one kind, or one source.
+class ModelSummary(TypedDict):
+    """The evaluated model.
 
     Attributes:
-        model: the card's fields that decide a verdict, the engine, and the mean number of views.
-        split_as_trained: whether the test split is the one set aside in training; None if the card
-            does not say.
-        resamples: behind each interval.
-        seed: of the subset and the intervals.
-        test: by part.
-        melanomas: by part.
-        diagnoses: right and total.
-        patients: by property and value, such as "sex" and "female".
-        refused: share without a verdict, by part and by source of other photographs.
-        reasons: how often each reason was given for refusing a lesion.
-        lesion_masked: AUC with the lesion hidden, by kind of photo and by source.
-        verdict_changes: by change of the photo.
-        heat_map: None for a network without one.
+        name, calibrated, operating_points, views: fields of the card.
+        engine: what ran the network.
+        views_looked_at: mean number of views that a verdict took.
     """
 
-    model: dict[str, Any]
+    name: str
+    calibrated: bool
+    operating_points: dict[str, dict[str, object]]
+    views: int
+    engine: str
+    views_looked_at: float
+
+
+class Report(TypedDict):
+    """All results. A part is all photos, one kind of photo, or one source.
+
+    Attributes:
+        model: the model and the settings that determine its verdicts.
+        split_as_trained: whether the test split is the one set aside in training; None if the card
+            does not say.
+        resamples: number of resamples for each interval.
+        seed: seed of the subset and the intervals.
+        test: metrics by part.
+        melanomas: melanomas found by part.
+        diagnoses: correct verdicts and total by diagnosis.
+        patients: metrics by trait and value, such as "sex" and "female".
+        refused: share without a verdict, by part and by source of photos without a lesion.
+        reasons: how often each reason for a refusal was given for a lesion.
+        lesion_masked: AUC with the lesion hidden, by kind of photo and by source.
+        verdict_changes: by change of the photo.
+        heat_map: None if the network has no heat map.
+    """
+
+    model: ModelSummary
     split_as_trained: bool | None
     resamples: int
     seed: int

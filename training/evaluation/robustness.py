@@ -1,4 +1,4 @@
-"""What verdicts do when the photo changes, the lesion is hidden, or the heat map's places are."""
+"""Test how verdicts react to changed photos, a hidden lesion, and covered parts of the photo."""
 
 import dataclasses
 
@@ -9,8 +9,8 @@ from lens.verdict import Verdict, measure
 from training.datasets.manifest import Row
 from training.evaluation import perturbations
 from training.evaluation.metrics import (
-    Answers,
     Interval,
+    Predictions,
     area_under_curve,
     curve_interval,
     proportion,
@@ -19,23 +19,19 @@ from training.evaluation.predictions import Judge, photos, read_photo
 from training.evaluation.results import HeatMapCheck, VerdictChange
 
 RANDOM_TENTHS = 3
-"""Random tenths covered for each photo; their mean is compared with the hottest tenth."""
+"""Number of random tenths covered for each photo, to compare with the hottest tenth."""
 
 
 def verdict_changes(
     rows: list[Row], verdicts: list[Verdict], judge: Judge, seed: int
 ) -> dict[str, VerdictChange]:
-    """How often the verdict changes with the photo, "cannot judge" counting as a verdict.
+    """How often the verdict changes with the photo, for each change of ``perturbations``.
 
     Args:
-        rows: lesions to try.
-        verdicts: of their photos as they are.
+        rows: the lesions to test.
+        verdicts: the verdicts on their unchanged photos.
         judge: the model.
-        seed: of the intervals' resampling.
-
-    Returns:
-        For each of the perturbations: ``photos``, ``changed`` (share, low, high), and
-        the counts ``malignant_to_benign`` and ``to_cannot_judge``.
+        seed: seed of the intervals.
     """
     before = [verdict.verdict or "cannot_judge" for verdict in verdicts]
     after: dict[str, list[str]] = {}
@@ -48,29 +44,31 @@ def verdict_changes(
     return {
         name: {
             "photos": len(rows),
-            "changed": proportion(np.array(before) != np.array(given), groups, seed),
-            "malignant_to_benign": list(zip(before, given, strict=True)).count((malignant, benign)),
+            "changed": proportion(np.array(before) != np.array(changed), groups, seed),
+            "malignant_to_benign": list(zip(before, changed, strict=True)).count(
+                (malignant, benign)
+            ),
             "to_cannot_judge": sum(
-                new == "cannot_judge" != old for old, new in zip(before, given, strict=True)
+                new == "cannot_judge" != old for old, new in zip(before, changed, strict=True)
             ),
         }
-        for name, given in after.items()
+        for name, changed in after.items()
     }
 
 
 def masked_auc(
     rows: list[Row], parts: dict[str, np.ndarray], judge: Judge, seed: int
 ) -> dict[str, Interval | None]:
-    """AUC with the lesion hidden: near 0.5 for a network that looks at the lesion.
+    """AUC with the lesion hidden, which is near 0.5 for a network that looks only at the lesion.
 
     Args:
         rows: n lesions.
-        parts: bool (n,) of each part to report.
+        parts: mask of each part to report, bool (n,).
         judge: the model.
-        seed: of the intervals' resampling.
+        seed: seed of the intervals.
 
     Returns:
-        (value, low, high) of each part, None where a class is missing.
+        The AUC of each part with its interval, None if a class is missing.
     """
     labels = np.array([row.malignant for row in rows])
     groups = np.array([row.group for row in rows])
@@ -80,28 +78,27 @@ def masked_auc(
             for image in photos(rows, "lesion masked")
         ]
     )
-    masked = Answers(labels, probabilities, labels, groups)
+    masked = Predictions(labels, probabilities, labels, groups)
     return {
-        name: curve_interval(area_under_curve, masked.part(chosen), seed)
+        name: curve_interval(area_under_curve, masked.subset(chosen), seed)
         for name, chosen in parts.items()
     }
 
 
 def heat_map_check(rows: list[Row], judge: Judge, seed: int) -> HeatMapCheck | None:
-    """Does covering the heat map's hottest tenth change p(malignant) more than a random tenth?
+    """Test whether covering the heat map's hottest tenth affects p(malignant) more than a random
+    one.
 
     Args:
-        rows: lesions to try.
+        rows: the lesions to test.
         judge: the model.
-        seed: of the random tenths and of the interval.
+        seed: seed of the random tenths and of the interval.
 
     Returns:
-        ``photos``; ``hottest`` and ``random``, the mean absolute changes of p(malignant); and
-        ``hottest_larger``, the share of photos where the hottest changes it more (value, low,
-        high). None for a network without a heat map.
+        None for a network without a heat map.
     """
     rng = np.random.default_rng(seed)
-    # Every view, so that no change comes from having looked fewer times.
+    # Always use all views, so that a different number of views causes no change.
     judge = dataclasses.replace(judge, card=dataclasses.replace(judge.card, margins=()))
     hottest, random = [], []
     for image in photos(rows, "heat map"):

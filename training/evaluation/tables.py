@@ -1,13 +1,12 @@
-"""The report of ``training.evaluate`` as Markdown tables, which read well in a terminal too."""
+"""Format the report of ``training.evaluate`` as Markdown tables, for the card and the terminal."""
 
 from collections.abc import Mapping
 
-from training.evaluation.metrics import Figures
+from training.evaluation.metrics import Figures, Interval
 from training.evaluation.results import Report
-from training.evaluation.targets import Goal, goals
 
-PAPER = {"benign": 85.99, "malignant": 70.38, "overall": 85.72}
-"""The paper's abstract, in percent, on 33,128 images of SIIM-ISIC 2020."""
+PAPER_ACCURACY = {"benign": 85.99, "malignant": 70.38, "overall": 85.72}
+"""Percent correct in the paper's abstract, on 33,128 images of SIIM-ISIC 2020."""
 
 NAMES = {
     "pooled": "all sources",
@@ -19,59 +18,58 @@ NAMES = {
 }
 
 
-def everything(report: Report) -> str:
+def all_tables(report: Report) -> str:
     """All tables, each under its heading."""
     sections = {
-        "Right verdicts, beside the paper's": paper(report),
+        "Correct verdicts, compared with the paper": paper(report),
         "Test figures (95 % intervals)": parts(report),
         "Melanomas found": melanomas(report),
         "Calibration": calibration(report),
         "Refused": refused(report),
-        "Verdicts that change with the photo": changes(report),
-        "Does it look at the lesion?": looking(report),
+        "Verdicts that change with the photo": verdict_changes(report),
+        "Does it look at the lesion?": lesion_checks(report),
         "By diagnosis": diagnoses(report),
         "By patient": patients(report),
-        "Goals": reached(report),
     }
     return "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items()) + "\n"
 
 
 def paper(report: Report) -> str:
-    """The paper's table: right and total of benign, of malignant and of all."""
+    """The paper's table: correct verdicts and total of benign, malignant and all photos."""
     shown = [name for name in ("dermoscopic", "clinical", "pooled") if name in report["test"]]
     rows = []
-    for kind, percent in PAPER.items():
+    for kind, accuracy in PAPER_ACCURACY.items():
         counts = [_right(report["test"][name]["right"], kind) for name in shown]
-        rows.append([kind, *counts, f"{percent:.2f} %"])
+        rows.append([kind, *counts, f"{accuracy:.2f} %"])
     return markdown(["right / total", *(NAMES[name] for name in shown), "the paper (SIIM)"], rows)
 
 
 def _right(right: dict[str, list[int]], kind: str) -> str:
     counts = list(right.values()) if kind == "overall" else [right[kind]]
-    return of(sum(c[0] for c in counts), sum(c[1] for c in counts))
+    return fraction(sum(c[0] for c in counts), sum(c[1] for c in counts))
 
 
-def of(right: int, total: int) -> str:
-    """3 of 4 as "3 / 4 (75.0 %)"."""
-    return f"{right} / {total} ({right / total:.1%})".replace("%", " %") if total else "-"
+def fraction(count: int, total: int) -> str:
+    """A fraction such as "3 / 4 (75.0 %)"."""
+    return f"{count} / {total} ({count / total:.1%})".replace("%", " %") if total else "-"
 
 
 def parts(report: Report) -> str:
-    """AUC, sensitivity and specificity: of all, by kind of photo, then by source."""
+    """AUC, sensitivity and specificity of all photos, by kind of photo, and by source."""
     return _figures({NAMES.get(name, name): part for name, part in report["test"].items()})
 
 
 def melanomas(report: Report) -> str:
-    """Share of the melanomas called malignant, likewise."""
+    """Share of the melanomas called malignant, in the same order."""
     rows = [
         [NAMES.get(name, name), str(part["n"]), percent(part["found"])]
         for name, part in report["melanomas"].items()
     ]
-    return markdown(["", "melanomas", "found"], rows) if rows else "No melanoma among them."
+    return markdown(["", "melanomas", "found"], rows) if rows else "There are no melanomas."
 
 
 def patients(report: Report) -> str:
-    """The same per age band, sex, region of the body and skin tone."""
+    """AUC, sensitivity and specificity by age band, sex, region of the body and skin tone."""
     flat = {
         f"{kind}: {value}": part
         for kind, values in report["patients"].items()
@@ -111,16 +109,16 @@ def refused(report: Report) -> str:
     return markdown(["photos", "refused"], rows)
 
 
-def changes(report: Report) -> str:
+def verdict_changes(report: Report) -> str:
     """Share of photos whose verdict changes when the photo does."""
     rows = [
         [
             name,
-            percent(found["changed"]),
-            str(found["malignant_to_benign"]),
-            str(found["to_cannot_judge"]),
+            percent(change["changed"]),
+            str(change["malignant_to_benign"]),
+            str(change["to_cannot_judge"]),
         ]
-        for name, found in report["verdict_changes"].items()
+        for name, change in report["verdict_changes"].items()
     ]
     first = next(iter(report["verdict_changes"].values()))
     header = [
@@ -132,74 +130,52 @@ def changes(report: Report) -> str:
     return markdown(header, rows)
 
 
-def looking(report: Report) -> str:
-    """AUC with the lesion masked out, and the check of the heat map."""
+def lesion_checks(report: Report) -> str:
+    """AUC with the lesion masked, and the check of the heat map."""
     masked = [
         f"{NAMES.get(name, name)}: {number(auc)}" for name, auc in report["lesion_masked"].items()
     ]
     text = (
-        "AUC with the lesion masked out (a grey disc, its diameter 70 % of the photo's side; 0.5 "
-        "is chance):\n" + "; ".join(masked) + ". Where sources differ in their share of malignant "
-        "lesions, telling the source raises the pooled figures; those of one source are free of it."
+        "AUC with the lesion masked (by a grey disc with a diameter of 70 % of the photo's side; "
+        "0.5 is chance):\n" + "; ".join(masked) + ". Where the share of malignant "
+        "lesions differs between sources, recognising the source raises the pooled figures, but "
+        "not those of a single source."
     )
     check = report["heat_map"]
     if check is None:
-        return text + "\n\nThe network gives no heat map."
+        return text + "\n\nThe network has no heat map."
     return text + (
         f"\n\nCovering the heat map's hottest tenth changes the probability by\n"
-        f"{check['hottest']:.3f} on average, a random tenth by {check['random']:.3f}; the hottest "
-        f"changes it more in\n {percent(check['hottest_larger'])} of {check['photos']} photos."
+        f"{check['hottest']:.3f} on average, a random tenth by {check['random']:.3f}. The hottest "
+        f"tenth changes it\nmore in {percent(check['hottest_larger'])} of {check['photos']} photos."
     )
 
 
 def diagnoses(report: Report) -> str:
-    """Right and total of each diagnosis."""
-    rows = [[name, of(*counts)] for name, counts in report["diagnoses"].items()]
+    """Correct verdicts and total of each diagnosis."""
+    rows = [[name, fraction(*counts)] for name, counts in report["diagnoses"].items()]
     return markdown(["diagnosis", "right / total"], rows)
 
 
-def reached(report: Report) -> str:
-    """The project's goals, and whether the test split reached them."""
-    rows = [[*describe(goal), "yes" if goal.reached else "NO"] for goal in goals(report)]
-    return markdown(["figure", "measured", "goal", "reached"], rows)
+def number(interval: Interval | None) -> str:
+    """Format an interval such as "0.931 (0.912-0.948)"; None becomes a dash."""
+    return "-" if interval is None else "{:.3f} ({:.3f}-{:.3f})".format(*interval)
 
 
-def describe(goal: Goal) -> list[str]:
-    """A goal in words: the figure, what was measured, what was wanted."""
-    name = f"{goal.figure}, {NAMES.get(goal.part, goal.part)}"
-    sign = "at least" if goal.at_least else "at most"
-    if goal.figure.startswith("AUC"):
-        return [name, number(goal.found), f"{sign} {goal.bound:.2f}"]
-    if len(goal.found) == 1:
-        return [name, f"{goal.found[0]:.3f}", f"{sign} {goal.bound:.2f}"]
-    return [name, percent(goal.found), f"{sign} {100 * goal.bound:g} %"]
-
-
-def number(found: list[float] | None) -> str:
-    """[0.9312, 0.912, 0.948] as "0.931 (0.912-0.948)"; a dash for None."""
-    return "-" if found is None else "{:.3f} ({:.3f}-{:.3f})".format(*found)
-
-
-def percent(found: list[float] | None) -> str:
-    """[0.884, 0.851, 0.913] as "88.4 % (85.1-91.3)"; a dash for None."""
-    if found is None:
+def percent(interval: Interval | None) -> str:
+    """Format an interval in percent such as "88.4 % (85.1-91.3)"; None becomes a dash."""
+    if interval is None:
         return "-"
-    return "{:.1f} % ({:.1f}-{:.1f})".format(*(100 * part for part in found))
-
-
-def patient_order(value: str) -> tuple[bool, str]:
-    """Sorts "under 40" before "40 to 59"; everything else by name."""
-    return not value.startswith("under"), value
+    return "{:.1f} % ({:.1f}-{:.1f})".format(*(100 * value for value in interval))
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table with its columns aligned."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths = [max(3, *map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: list[str]) -> str:
         padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
         return f"| {' | '.join(padded)} |"
 
-    rule = ["-" * max(3, width) for width in widths]
-    widths = [max(3, width) for width in widths]
+    rule = ["-" * width for width in widths]
     return "\n".join([line(header), line(rule), *map(line, rows)])

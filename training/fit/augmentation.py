@@ -1,8 +1,8 @@
 """Random changes of a training image: one affine map, one colour matrix, then camera faults.
 
-OpenCV makes the first two, outside Python's lock. An image of ``bench.train``'s feed takes 5.4 ms
-of CPU at 500 px so, and took 16.1 with Pillow (one busy machine); three Keras ``Random*`` layers in
-a row take over 10 at 256 px.
+OpenCV computes the first two and releases Python's global lock. With it, augmenting an image in
+``bench.train`` takes 5.4 ms of CPU at 500 px; with Pillow it took 16.1 ms. Three Keras ``Random*``
+layers take over 10 ms at 256 px.
 """
 
 import functools
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from lens.images import SIZE
 
-# The threads that make batches are one for each core; a call of one of them takes no more.
+# Batches are made by one thread per core, so OpenCV must not start threads of its own.
 cv2.setNumThreads(1)
 
 _LUMA = np.tile([0.299, 0.587, 0.114], (3, 1))  # ITU-R BT.601
@@ -24,14 +24,16 @@ _LUMA = np.tile([0.299, 0.587, 0.114], (3, 1))  # ITU-R BT.601
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random changes; each is drawn evenly from plus or minus its value.
+    """Ranges of the random changes, each drawn uniformly between minus and plus the value.
 
     Attributes:
         rotation: degrees.
-        zoom, shear, shift, stretch: shares of the side; stretch is of one side against the other.
-        flips: mirror each way with probability one half.
-        gain, saturation: shares; gain also per channel at a third of its value (white balance).
-        fault: probability each of blur, of JPEG compression and of a grey square (cutout).
+        zoom, shear, shift: as a share of the image's side.
+        stretch: of the width against the height, as a share.
+        flips: mirror horizontally and vertically, each with probability one half.
+        gain: of the brightness, as a share; also per channel at a third of this (white balance).
+        saturation: as a share.
+        fault: probability of each of blur, JPEG compression and a grey square (cutout).
     """
 
     rotation: float = 0.0
@@ -49,13 +51,13 @@ class Augmentation:
 
         Args:
             image: uint8 (500, 500, 3).
-            rng: the source of chance.
+            rng: the random number generator.
             size: side of the result in pixels.
 
         Returns:
             uint8 (size, size, 3).
         """
-        # Bilinear sampling does not average, so a strong reduction is done by whole boxes first.
+        # Bilinear sampling would alias, so a large reduction starts with averaging over boxes.
         if size <= SIZE // 2:
             side = SIZE // (SIZE // size)
             image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
@@ -71,7 +73,7 @@ class Augmentation:
         return self._faults(changed, rng)
 
     def _affine(self, rng: np.random.Generator, side: int, size: int) -> np.ndarray:
-        """2 x 3, maps places of the result to places of the source, about the centre."""
+        """The 2 x 3 matrix that maps positions in the result to positions in the image."""
         angle = math.radians(rng.uniform(-self.rotation, self.rotation))
         zoom = 1 + rng.uniform(-self.zoom, self.zoom)
         stretch = 1 + rng.uniform(-self.stretch, self.stretch)
@@ -82,12 +84,12 @@ class Augmentation:
         scale = side / size * zoom * np.array([stretch, 1 / stretch]) * mirror
         matrix = turn @ np.diag(scale)
         centre = side / 2 * (1 + rng.uniform(-2 * self.shift, 2 * self.shift, 2))
-        # OpenCV counts from the middle of the first pixel, half a pixel inside the picture.
+        # OpenCV's origin is the centre of the first pixel, half a pixel inside the image.
         offset = (centre - 0.5) - matrix @ np.full(2, (size - 1) / 2)
         return np.column_stack([matrix, offset])
 
     def _colours(self, rng: np.random.Generator) -> np.ndarray:
-        """A 3 x 3 matrix: saturation about the luma, then a gain for each channel."""
+        """The 3 x 3 colour matrix: saturation around the luma, then a gain for each channel."""
         keep = 1 + rng.uniform(-self.saturation, self.saturation)
         gains = (1 + rng.uniform(-self.gain, self.gain)) * (
             1 + rng.uniform(-self.gain / 3, self.gain / 3, 3)
@@ -111,10 +113,10 @@ class Augmentation:
 
 
 def graft(lesion: np.ndarray, surroundings: np.ndarray) -> np.ndarray:
-    """The middle of one photo in the surroundings of another, so that these tell nothing.
+    """Paste the middle of one photo into another, so that the surroundings carry no information.
 
-    A network trained without this still told malignant from benign with the lesion covered (AUC
-    0.74): by the skin, the dark corners and the marks around it.
+    A network trained without this had an AUC of 0.74 on photos whose lesion was covered: it used
+    the skin, the dark corners and the marks around the lesion.
 
     Args:
         lesion: uint8 (500, 500, 3).
@@ -124,13 +126,13 @@ def graft(lesion: np.ndarray, surroundings: np.ndarray) -> np.ndarray:
         uint8 (500, 500, 3).
     """
     middle = _middle()
-    # A third of the CPU of Pillow's composite, 1.1 ms for 3.2, and at most one level from it.
+    # 1.1 ms of CPU; Pillow's composite takes 3.2 ms. They differ by at most one grey level.
     return cv2.blendLinear(lesion, surroundings, middle, 1 - middle)
 
 
 @functools.cache
 def _middle() -> np.ndarray:
-    """A soft disc, opaque (1) in the middle 70 % of the side: float32 (500, 500)."""
+    """A soft disc, 1 in the middle 70 % of the side and 0 outside: float32 (500, 500)."""
     disc = Image.new("L", (SIZE, SIZE))
     ImageDraw.Draw(disc).ellipse((0.11 * SIZE,) * 2 + (0.89 * SIZE,) * 2, fill=255)
     soft = disc.filter(ImageFilter.GaussianBlur(SIZE / 50))
@@ -138,6 +140,6 @@ def _middle() -> np.ndarray:
 
 
 def _border(image: np.ndarray) -> tuple[float, ...]:
-    """Mean colour of the rim: what lies outside the photo is most likely more of the same skin."""
+    """Mean colour of the rim, to fill the area outside the photo: that is probably skin too."""
     rim = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     return tuple(rim.mean(axis=0).tolist())

@@ -1,4 +1,4 @@
-"""Rows to batches: images decoded once by ``lens.images.decode``, cached, drawn, augmented."""
+"""Make training batches: decode every image once into a cache, draw images, augment them."""
 
 import errno
 import hashlib
@@ -18,53 +18,54 @@ from lens.images import SIZE, InvalidImage, decode, decoder
 from training.cli import CommandError
 from training.datasets.manifest import CLINICAL, ManifestError, Row
 from training.fit.augmentation import Augmentation, graft
-from training.fit.distillation import Lessons
-from training.fit.negatives import cut_skin, paint_nonsense
+from training.fit.distillation import Teacher
+from training.fit.negatives import crop_skin, paint_negative
 
 DIAGNOSES = ("nevus", "melanoma", "bcc", "akiec", "scc", "bkl", "df", "vasc")
-"""Diagnoses the auxiliary head tells apart; any other (SIIM's ``unknown``) is left out of it."""
+"""Classes of the auxiliary diagnosis head; it ignores images with any other diagnosis."""
 
-PHOTOGRAPHS, SKIN = 0.6, 0.2
-"""Shares of what is no lesion: photographs; bare skin, of which three tries in four find none in
-the photo they are given. The rest is painted nonsense, and so is what finds none."""
+PHOTOGRAPH_SHARE, SKIN_SHARE = 0.6, 0.2
+"""Shares of photographs, and of attempts to crop bare skin, among the images without a lesion. All
+others are painted patterns. So are the attempts that fail, about three in four, because the corner
+of the photo is not plain skin."""
 
 
 Targets = dict[str, np.ndarray]
-"""What each output should say: float (n,) of one image, float32 (batch, n) of a batch."""
+"""The target of each output: float (n,) for one image, float32 (batch, n) for a batch."""
 
 Example = tuple[np.ndarray, Targets, dict[str, float]]
-"""An image, its targets, and the weight of each output's loss where it is not 1."""
+"""An image, its targets, and the sample weight of each output where it is not 1."""
 
 
 class DiskFull(CommandError):
-    """There is no room for the decoded images; ``str(error)`` says how much they need."""
+    """The disk has no space for the decoded images; the message says how much they need."""
 
 
 def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
-    """Decoded images of the rows, memory-mapped from a cache that is filled at the first call.
+    """Open the decoded images of the rows, memory-mapped from a cache that the first call fills.
 
-    It is filled anew when a file or the decoder is another: a network that learned from pixels
-    which serving no longer makes would lose accuracy, and nothing would say so.
+    The cache is filled again when a file or the decoder has changed. Otherwise a network could be
+    trained on other pixels than serving produces, and silently lose accuracy.
 
     Returns:
         uint8 memory map (len(rows), 500, 500, 3), exactly ``lens.images.decode`` of each file.
 
     Raises:
         ManifestError: a file is missing or cannot be decoded.
-        DiskFull: the folder has no room for them.
+        DiskFull: there is not enough disk space.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256("\n".join([decoder(), *map(_fingerprint, rows)]).encode()).hexdigest()[:16]
     cache = folder / f"{key}.npy"
-    # Two processes may need it at once, as the hosts of a run on one machine do.
+    # Two processes may need the cache at once, such as the hosts of a run on one machine.
     with exclusive_lock(cache.with_suffix(".lock")) as locked:
         if not cache.exists():
-            # A name of its own until it is whole, so that an interrupted fill is never read. It is
-            # this machine's, for several may share the folder in a run on many; without a lock it
-            # is this process's, and each fills one for itself.
-            own = platform.node() if locked else f"{platform.node()}.{os.getpid()}"
-            _fill(cache, cache.with_suffix(f".{own}.partial.npy"), rows)
+            # It is filled under a temporary name, so that an interrupted fill is never read. The
+            # name is unique to the machine, because hosts may share the folder; where the folder
+            # supports no locks, it is unique to the process.
+            owner = platform.node() if locked else f"{platform.node()}.{os.getpid()}"
+            _fill(cache, cache.with_suffix(f".{owner}.partial.npy"), rows)
     images: np.ndarray = np.load(cache, mmap_mode="r")
     return images
 
@@ -82,7 +83,7 @@ def _fill(cache: Path, partial: Path, rows: list[Row]) -> None:
 
 
 def _reserve(partial: Path) -> None:
-    """Take the disk's blocks now: a write to a mapped page that has none kills the process."""
+    """Allocate the disk blocks now: on a full disk a write to the memory map kills the process."""
     size = partial.stat().st_size
     try:
         with partial.open("r+b") as file:
@@ -93,13 +94,14 @@ def _reserve(partial: Path) -> None:
         if error.errno != errno.ENOSPC:
             raise
         raise DiskFull(
-            f"{partial.parent}: expected {size / 1e6:,.0f} MB of room for the decoded images, got "
-            f"{free / 1e6:,.0f} MB; the .npy files there may be deleted: a run makes its own again"
+            f"{partial.parent}: expected {size / 1e6:,.0f} MB of disk space for the decoded "
+            f"images, got {free / 1e6:,.0f} MB; the .npy files there may be deleted, training "
+            "recreates them"
         ) from error
 
 
 def _allocate(file: int, size: int) -> None:
-    """Take so many bytes; where the system cannot, as on macOS, only look whether they are free."""
+    """Allocate so many bytes; where the system cannot (macOS), only check that they are free."""
     try:
         os.posix_fallocate(file, 0, size)
     except (AttributeError, OSError) as error:
@@ -121,7 +123,11 @@ def _fingerprint(row: Row) -> str:
 
 
 def decode_row(row: Row) -> np.ndarray:
-    """``lens.images.decode`` of a row's file; a ManifestError names the file that fails."""
+    """Decode the file of a row.
+
+    Raises:
+        ManifestError: the file cannot be read or decoded.
+    """
     try:
         return decode(Path(row.path).read_bytes())
     except (OSError, InvalidImage) as error:
@@ -130,27 +136,27 @@ def decode_row(row: Row) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Examples:
-    """Everything a batch is drawn from.
+    """Everything that batches are made from.
 
     Attributes:
-        images: uint8 (n, 500, 500, 3).
-        rows: the n lesions' rows, in the images' order.
-        others: uint8 (m, 500, 500, 3), photographs of anything but a lesion; m may be 0.
-        lessons: a teacher that is asked about every batch, or None.
+        images: the lesions, uint8 (n, 500, 500, 3).
+        rows: their rows.
+        others: photographs of anything but a lesion, uint8 (m, 500, 500, 3); m may be 0.
+        teacher: the teacher whose outputs for every batch become targets, or None.
     """
 
     images: np.ndarray
     rows: list[Row]
     others: np.ndarray
-    lessons: Lessons | None
+    teacher: Teacher | None
 
 
 class Batches(keras.utils.PyDataset):
     """One epoch of augmented training batches.
 
-    What batch ``i`` of epoch ``e`` holds depends on the seed, ``e`` and ``i`` alone: not on the
-    number of threads, nor on whether the run was interrupted before it. Of several hosts each makes
-    its own part of every batch.
+    The content of batch ``i`` of epoch ``e`` depends only on the seed, ``e`` and ``i``: not on the
+    number of threads, nor on whether the run was interrupted. Each of several hosts makes its own
+    part of every batch.
     """
 
     def __init__(
@@ -169,7 +175,7 @@ class Batches(keras.utils.PyDataset):
         epoch: int,
         host: tuple[int, int] = (0, 1),
     ) -> None:
-        # Pillow works outside Python's lock, so threads are enough, one for each core.
+        # Pillow and OpenCV release Python's global lock, so one thread per core is enough.
         super().__init__(workers=max(2, os.cpu_count() or 2), max_queue_size=8)
         self.examples = examples
         self.weights = weights
@@ -184,7 +190,7 @@ class Batches(keras.utils.PyDataset):
         self.epoch = epoch
         number, hosts = host
         share = batch // hosts
-        self.mine = slice(number * share, (number + 1) * share)
+        self.host_part = slice(number * share, (number + 1) * share)
 
     def __len__(self) -> int:
         return self.steps
@@ -194,10 +200,10 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Targets, Targets]:
         """Batch ``index``: pixels uint8 (batch, size, size, 3), targets, sample weights."""
-        chances, drawn, chance = self._draw(index)
-        every = list(zip(drawn, *chance, chances, strict=True))
+        generators, rows, flags = self._draw(index)
+        draws = list(zip(rows, *flags, generators, strict=True))
         views, targets, weights = [], [], []
-        for row, is_other, is_graft, rng in every[self.mine]:
+        for row, is_other, is_graft, rng in draws[self.host_part]:
             image, target, weight = self._other(rng) if is_other else self._lesion(row)
             if is_graft and not is_other:
                 image = graft(image, self.examples.images[rng.integers(len(self.weights))])
@@ -205,34 +211,36 @@ class Batches(keras.utils.PyDataset):
             targets.append(target)
             weights.append(weight)
         pixels = np.stack(views)
-        if self.examples.lessons and "teacher" in self.outputs:
-            said = self.examples.lessons(pixels)
-            for target, embedding, opinion in zip(targets, *said, strict=True):
+        if self.examples.teacher and "teacher" in self.outputs:
+            for target, embedding, opinion in zip(
+                targets, *self.examples.teacher(pixels), strict=True
+            ):
                 target |= {"teacher": embedding, "opinion": opinion}
-        stack = {
-            name: np.array([target[name] for target in targets], np.float32)
-            for name in self.outputs
-        }
-        scale = {
-            name: np.array([weight.get(name, 1.0) for weight in weights], np.float32)
-            for name in self.outputs
-        }
-        return pixels, stack, scale
+        stacked_targets, sample_weights = {}, {}
+        for name in self.outputs:
+            stacked_targets[name] = np.array([target[name] for target in targets], np.float32)
+            sample_weights[name] = np.array([one.get(name, 1.0) for one in weights], np.float32)
+        return pixels, stacked_targets, sample_weights
 
     def images_of(self, index: int) -> list[str]:
-        """What batch ``index`` of this epoch shows: a path for each lesion."""
-        _, drawn, chance = self._draw(index)
+        """What batch ``index`` of this epoch shows: the path of each lesion."""
+        _, rows, flags = self._draw(index)
         return [
             "something other than a lesion" if is_other else self.examples.rows[row].path
-            for row, is_other in zip(drawn, chance[0], strict=True)
+            for row, is_other in zip(rows, flags[0], strict=True)
         ]
 
     def _draw(self, index: int) -> tuple[list[np.random.Generator], np.ndarray, np.ndarray]:
-        """Of batch ``index``: each image's chance, rows (batch,), other or graft (2, batch)."""
+        """Draw batch ``index``.
+
+        Returns:
+            A random generator for each image; the rows (batch,); and flags (2, batch): whether the
+            image is replaced by one without a lesion, and whether it is grafted.
+        """
         rng = np.random.default_rng([self.seed, self.epoch, index])
-        drawn = rng.choice(len(self.weights), self.batch, p=self.weights)
-        chance = rng.random((2, self.batch)) < [[self.other_share], [self.graft_share]]
-        return rng.spawn(self.batch), drawn, chance
+        rows = rng.choice(len(self.weights), self.batch, p=self.weights)
+        flags = rng.random((2, self.batch)) < [[self.other_share], [self.graft_share]]
+        return rng.spawn(self.batch), rows, flags
 
     def _lesion(self, index: int) -> Example:
         row = self.examples.rows[index]
@@ -253,9 +261,9 @@ class Batches(keras.utils.PyDataset):
         target = {"malignant": zero, "lesion": zero, "kind": zero, "diagnosis": nothing}
         weight = {"malignant": 0.0, "kind": 0.0, "diagnosis": 0.0, "opinion": 0.0}
         kind = rng.random()
-        if count and kind < PHOTOGRAPHS:
+        if count and kind < PHOTOGRAPH_SHARE:
             return self.examples.others[rng.integers(count)], target, weight
         skin = None
-        if kind > 1 - SKIN:
-            skin = cut_skin(self.examples.images[rng.integers(len(self.weights))], rng)
-        return paint_nonsense(rng) if skin is None else skin, target, weight
+        if kind > 1 - SKIN_SHARE:
+            skin = crop_skin(self.examples.images[rng.integers(len(self.weights))], rng)
+        return paint_negative(rng) if skin is None else skin, target, weight

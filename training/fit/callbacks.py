@@ -1,4 +1,4 @@
-"""What goes on beside the steps of a training run: chance, alarm, progress and logs."""
+"""Callbacks of a training run: reproducible dropout, a check of the loss, progress and logs."""
 
 import datetime
 import importlib.util
@@ -14,34 +14,35 @@ from tqdm import tqdm
 from training.cli import CommandError
 
 Logs = dict[str, float]
-"""Figures by name, as Keras hands them to callbacks: ``loss``, ``val_auc`` ..."""
+"""Figures by name, as Keras passes them to callbacks: ``loss``, ``val_auc`` ..."""
 
 
 class TrainingError(CommandError):
-    """Training cannot start or go on; the message says why and what to do."""
+    """Training cannot start or continue; the message says why and what to do."""
 
 
 class SeededDropout(keras.callbacks.Callback):
-    """Lets what is dropped depend on the seed, the epoch and the step alone.
+    """Makes dropout depend only on the seed, the epoch and the step.
 
-    The state of Keras's seed generators is in no checkpoint: a resumed run would start it anew.
+    Checkpoints do not contain the state of Keras's seed generators, so a resumed run would repeat
+    the dropout of its first epochs.
     """
 
-    APART = 1_000_000
-    """Steps that an epoch may have before it drops what the next one does."""
+    MAX_STEPS = 1_000_000
+    """An epoch with more steps would repeat the dropout of the next one."""
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         for layer in self.model.layers:
             if generator := getattr(layer, "seed_generator", None):
                 seed = int(keras.ops.convert_to_numpy(generator.state)[0])
-                generator.state.assign([seed, epoch * self.APART])
+                generator.state.assign([seed, epoch * self.MAX_STEPS])
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Stops at the first loss that is not a number, and names the images it came from.
+    """Stops training at the first loss that is not finite.
 
     Raises:
-        TrainingError: after such a batch.
+        TrainingError: names the images of that batch.
     """
 
     def __init__(self, images_of: Callable[[int], list[str]]) -> None:
@@ -54,14 +55,14 @@ class FiniteLoss(keras.callbacks.Callback):
             raise TrainingError(
                 f"the loss is {logs['loss']} after batch {batch}, which holds\n  {images}\n"
                 "look at these images, or lower the learning rate (--set rates.adam=...); "
-                "--resume goes on from the last whole epoch"
+                "--resume continues after the last complete epoch"
             )
 
 
 class Replay(keras.callbacks.Callback):
-    """Brings callbacks that count epochs to where an interrupted run had left them.
+    """Restores callbacks that count epochs to their state in an interrupted run.
 
-    Stands behind them in the list. The learning rate is in the checkpoint and stays.
+    It must come after them in the list. The learning rate is restored from the checkpoint instead.
     """
 
     def __init__(self, others: Sequence[keras.callbacks.Callback], history: list[Logs]) -> None:
@@ -78,24 +79,24 @@ class Replay(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar for each epoch with images/s, and the time left for all of them.
+    """A progress bar for each epoch with images/s, and the time left for all epochs.
 
-    The time left is reckoned by pixels: an epoch of large images takes several times as long.
+    The time left is estimated by pixels, because epochs with larger images take longer.
     """
 
     def __init__(self, epochs: int, pixels: int) -> None:
-        """Args: epochs in all, and pixels of all the images still to come."""
+        """Create it for a number of epochs in all, and of pixels in all images still to come."""
         super().__init__()
         self.epochs = epochs
         self.pixels = pixels
         self.done = 0
-        self.began = 0.0  # of the whole run, after its first step, which compiles
+        self.began = 0.0  # After the first step of the run, which compiles.
         self.epoch_began = 0.0
         self.batch = self.size = 0
         self.bar = tqdm(disable=True)
 
     def stage(self, batch: int, size: int) -> None:
-        """What the next epochs are made of: images in a batch, and their side."""
+        """Set the images per batch and their side in pixels for the next epochs."""
         self.batch, self.size = batch, size
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
@@ -104,7 +105,7 @@ class Progress(keras.callbacks.Callback):
             desc=f"epoch {epoch + 1} of {self.epochs}",
             unit="image",
             leave=False,
-            # A log file gets a line now and then, a screen a moving bar.
+            # In a log file every update is a new line.
             mininterval=0.5 if sys.stderr.isatty() else 60,
         )
 
@@ -136,14 +137,14 @@ class Progress(keras.callbacks.Callback):
 
 
 def loggers(folder: Path, history: list[Logs]) -> list[keras.callbacks.Callback]:
-    """Figures of each epoch to ``log.csv``, and to ``tensorboard/`` where that is installed.
+    """Log the figures of each epoch to ``log.csv``, and to ``tensorboard/`` if it is installed.
 
     Args:
-        folder: of the run.
-        history: of the epochs done before; without any the logs start anew.
+        folder: the folder of the run.
+        history: the epochs done before; if there are none, the logs start from scratch.
     """
     chosen = [keras.callbacks.CSVLogger(folder / "log.csv", append=bool(history))]
-    # Keras writes these with TensorFlow, which would take the GPU from another backend.
+    # Keras writes these logs with TensorFlow, which would occupy the GPU that JAX or PyTorch needs.
     if keras.backend.backend() == "tensorflow" and importlib.util.find_spec("tensorboard"):
         chosen.append(keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False))
     return chosen

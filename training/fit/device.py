@@ -1,4 +1,4 @@
-"""What a run computes on: how precisely, on how many devices, of how many machines."""
+"""Choose the precision of a run, and distribute it over devices and hosts."""
 
 import ctypes
 import os
@@ -11,16 +11,16 @@ import keras
 from training.fit.callbacks import Logs, TrainingError
 from training.fit.recipes import Stage
 
-# Processors that multiply bfloat16 themselves; elsewhere it is emulated, 12 times slower than
-# float32 (23 images/s against 1.9, a seven-layer network at 256 px, two AVX2 cores).
+# CPU flags of hardware support for bfloat16. Without it bfloat16 is emulated, 12 times slower than
+# float32 (1.9 instead of 23 images/s, a seven-layer network at 256 px, two AVX2 cores).
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def choose_precision() -> str:
-    """Set Keras's dtype policy to mixed bfloat16 where the hardware has it, else float32.
+    """Set Keras's dtype policy to mixed bfloat16 if the hardware supports it, otherwise float32.
 
     Returns:
-        The policy chosen.
+        The name of the policy.
     """
     policy = "mixed_bfloat16" if _has_bfloat16() else "float32"
     keras.config.set_dtype_policy(policy)
@@ -28,14 +28,14 @@ def choose_precision() -> str:
 
 
 class KeepMemory(keras.callbacks.Callback):
-    """Undoes what TensorFlow sets in the C library when it reads batches from Python.
+    """Keeps freed memory in the process, which TensorFlow's data pipeline prevents.
 
-    TensorFlow then has the C library give each large piece of memory back to the system as soon as
-    it is free (``generator_dataset_op.cc``: M_TRIM_THRESHOLD of 128 kB); a step of a network takes
-    and frees gigabytes, and half of its time went into the kernel's page faults.
+    When batches come from Python, TensorFlow sets M_TRIM_THRESHOLD to 128 kB
+    (``generator_dataset_op.cc``), so the C library returns freed memory to the system at once. A
+    training step allocates and frees gigabytes; half of its time went into page faults.
     """
 
-    _M_TRIM_THRESHOLD = -1  # numbers of glibc's malloc.h
+    _M_TRIM_THRESHOLD = -1  # From glibc's malloc.h.
     _M_MMAP_MAX = -4
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
@@ -46,20 +46,20 @@ class KeepMemory(keras.callbacks.Callback):
 
 
 def distribute(stages: Iterable[Stage]) -> None:
-    """Share each batch among all devices, and among all hosts where a run has several.
+    """Divide each batch among all devices, and among all hosts if a run has several.
 
-    Keras does both with JAX (keras.io/guides/distribution). Hosts are told of each other by its own
-    variables, which every host sets before the same command: KERAS_DISTRIBUTION_JOB_ADDRESSES,
-    the address and port of host 0; _NUM_PROCESSES; _PROCESS_ID, from 0.
+    Keras does both on JAX (keras.io/guides/distribution). For several hosts, the same command runs
+    on each with these environment variables: KERAS_DISTRIBUTION_JOB_ADDRESSES, the address and port
+    of host 0; KERAS_DISTRIBUTION_NUM_PROCESSES; and KERAS_DISTRIBUTION_PROCESS_ID, from 0.
 
     Raises:
-        TrainingError: another backend is asked for several hosts, or a batch cannot be shared.
+        TrainingError: several hosts need JAX, or a batch cannot be divided evenly.
     """
     several = int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1")) > 1
     if keras.backend.backend() != "jax":
         if several:
             raise TrainingError(
-                "expected KERAS_BACKEND=jax, which alone trains on several hosts, got "
+                "expected KERAS_BACKEND=jax, the only backend that trains on several hosts, got "
                 f"{keras.backend.backend()}"
             )
         return
@@ -69,8 +69,8 @@ def distribute(stages: Iterable[Stage]) -> None:
     for stage in stages:
         if stage.batch % devices:
             raise TrainingError(
-                f"expected batches that {devices} devices can share evenly, got {stage.batch} "
-                "images; change them with --set stages.0.batch=..."
+                f"expected batches that {devices} devices can divide evenly, got {stage.batch} "
+                "images; change the size with --set stages.0.batch=..."
             )
     if devices > 1:
         parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
@@ -78,7 +78,7 @@ def distribute(stages: Iterable[Stage]) -> None:
 
 
 def host() -> tuple[int, int]:
-    """Which of the hosts of this run this one is, from 0, and how many there are."""
+    """The number of this host, from 0, and the number of hosts of the run."""
     if keras.backend.backend() != "jax":
         return 0, 1
     import jax
@@ -94,7 +94,7 @@ def _has_bfloat16() -> bool:
 
 
 def _has_gpu() -> bool:
-    if keras.backend.backend() == "torch":  # It has no keras.distribution.
+    if keras.backend.backend() == "torch":  # keras.distribution does not support it.
         import torch
 
         return torch.cuda.is_available()

@@ -1,19 +1,17 @@
-"""What the lesion output learns to refuse beside photographs of other things: pictures of nothing,
-painted, and bare skin, cut from photos of lesions.
-"""
+"""Make images without a lesion, for the network to refuse: painted patterns and crops of skin."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from lens.images import SIZE
 
-# Of a corner of skin, in grey levels: its deviation at most, its mean at least, and at least how
-# much lighter than the middle of the photo.
-_EVEN, _LIT, _LIGHTER = 9.0, 100.0, 15.0
+# A corner counts as bare skin within these limits, in grey levels: standard deviation, mean, and
+# difference between its mean and that of the middle of the photo.
+_MAX_DEVIATION, _MIN_MEAN, _MIN_LIGHTER_BY = 9.0, 100.0, 15.0
 
 
-def paint_nonsense(rng: np.random.Generator) -> np.ndarray:
-    """Paint noise, a flat colour, a gradient, a page of text, or stripes, chosen by ``rng``.
+def paint_negative(rng: np.random.Generator) -> np.ndarray:
+    """Paint noise, a flat colour, a gradient, a page of text, or stripes at random.
 
     Returns:
         uint8 (500, 500, 3).
@@ -23,31 +21,30 @@ def paint_nonsense(rng: np.random.Generator) -> np.ndarray:
     return painted
 
 
-def cut_skin(lesion: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Cut bare skin from a corner of a photo, where that corner plainly shows nothing else.
+def crop_skin(lesion: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Crop bare skin from a random corner of a photo, if the corner clearly shows nothing else.
 
     Args:
         lesion: uint8 (500, 500, 3).
-        rng: chooses the corner and how much of it.
+        rng: chooses the corner and its size.
 
     Returns:
-        uint8 (500, 500, 3); None where the corner is about as dark as the middle, uneven, or black
-        as the rim of a dermatoscope: it may hold a part of the lesion.
+        uint8 (500, 500, 3). None if the corner may contain a part of the lesion or a dermatoscope's
+        rim, because it is uneven, dark, or hardly lighter than the middle.
     """
     side = int(rng.integers(SIZE // 4, SIZE // 2))
     top, left = (int(place) for place in rng.choice([0, SIZE - side], 2))
     corner = Image.fromarray(lesion[top : top + side, left : left + side])
     levels = np.asarray(corner.convert("L"), np.float32)
-    # The luma of the middle quarter, as Pillow weighs it.
     middle = np.asarray(Image.fromarray(lesion[125:375, 125:375]).convert("L"), np.float32)
-    plain = levels.std() < _EVEN and levels.mean() > _LIT
-    if not plain or levels.mean() - middle.mean() < _LIGHTER:
+    plain = levels.std() < _MAX_DEVIATION and levels.mean() > _MIN_MEAN
+    if not plain or levels.mean() - middle.mean() < _MIN_LIGHTER_BY:
         return None
     return np.asarray(corner.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
 
 
 def _noise(rng: np.random.Generator) -> np.ndarray:
-    # Coarse grains look like texture, fine ones like a sensor in the dark.
+    # Coarse grain looks like texture, fine grain like the noise of a sensor in the dark.
     grain = int(rng.choice([8, 32, 128, SIZE]))
     pixels = rng.integers(0, 256, (grain, grain, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BICUBIC))

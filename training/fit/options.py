@@ -1,4 +1,4 @@
-"""What the commands that fit a network are asked for; importable without Keras."""
+"""The options of the commands that fit a network. This module does not import Keras."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -8,26 +8,15 @@ from training.fit.overrides import override
 from training.fit.recipes import RECIPES, Recipe
 
 IMAGENET = "imagenet"
-"""Names the teacher that knows ImageNet alone, and nothing of lesions."""
+"""Value of ``--teacher`` for a teacher with ImageNet weights that was not trained on lesions."""
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of ``training.train``.
+    """The options of ``training.train``, which its ``--help`` explains.
 
-    Attributes:
-        manifest: the images, with ``not_lesion.csv`` beside it where there are others.
-        out: the model file.
-        network: one of ``training.networks.NAMES``.
-        recipe: one of ``training.fit.recipes.RECIPES``.
-        overrides: ``NAME=VALUE`` each, of ``--set``.
-        optimizer: in place of the recipe's.
-        epochs: in place of the recipe's.
-        teacher: a model file, or ``imagenet``.
-        start: the model file whose weights are the first.
-        resume: go on after the last whole epoch.
-        seed: of the first weights, sampling and augmentation.
-        command: the command line without ``--resume``, for the card.
+    ``overrides`` are the values of ``--set``. ``command`` is the command line without ``--resume``,
+    for the card.
     """
 
     manifest: Path
@@ -44,10 +33,10 @@ class TrainOptions:
     command: str
 
     def full_recipe(self) -> Recipe:
-        """The recipe with everything that the options change in it.
+        """The recipe with all changes from the options.
 
         Raises:
-            OverrideError: a setting names nothing, or gives it an impossible value.
+            OverrideError: a setting does not exist, or its value is not allowed.
         """
         recipe = override(RECIPES[self.recipe], self.overrides)
         return dataclasses.replace(
@@ -57,11 +46,11 @@ class TrainOptions:
         )
 
     def teacher_file(self) -> Path | None:
-        """The teacher's model file, where there is one."""
+        """The teacher's model file, if there is one."""
         return Path(self.teacher) if self.teacher and self.teacher != IMAGENET else None
 
     def parents(self) -> list[Path]:
-        """The model files that this one learns from."""
+        """The models that this one starts from or learns from."""
         return [path for path in (self.start, self.teacher_file()) if path]
 
 
@@ -80,12 +69,9 @@ class RecalibrateOptions:
 class SearchOptions:
     """The options of ``training.tune``.
 
-    Attributes:
-        study: an SQLite file; begun if absent. ``FILE.best`` is written beside it, and the
-            checkpoints of each trial to the folder ``FILE.trials``.
-        trials: finished or pruned ones, those of earlier calls included.
-        training: what each trial is trained with, but for the numbers that are searched.
-        arguments: the same as arguments of ``training.train``.
+    ``FILE.best`` is written beside the study, and the checkpoints of each trial to the folder
+    ``FILE.trials``. ``training`` are the options of each trial without the searched values, and
+    ``arguments`` the same as arguments of ``training.train``.
     """
 
     study: Path

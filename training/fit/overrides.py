@@ -1,4 +1,4 @@
-"""Numbers of a recipe changed on the command line: ``--set augmentation.rotation=0``."""
+"""Change settings of a recipe on the command line: ``--set augmentation.rotation=0``."""
 
 import dataclasses
 import difflib
@@ -12,10 +12,10 @@ from training.fit.recipes import Recipe, Stage
 
 
 class OverrideError(UsageError):
-    """A setting that no recipe has, or a value that it cannot have; the message says which."""
+    """A setting does not exist, or its value is not allowed; the message says which."""
 
 
-_KINDS: dict[type, tuple[str, Callable[[str], Any]]] = {
+_PARSERS: dict[type, tuple[str, Callable[[str], Any]]] = {
     int: ("a whole number", int),
     float: ("a number", float),
     bool: ("true or false", lambda text: {"true": True, "false": False}[text.lower()]),
@@ -25,28 +25,32 @@ _KINDS: dict[type, tuple[str, Callable[[str], Any]]] = {
 
 
 def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """A copy of the recipe with some numbers changed, each by a setting ``NAME=VALUE``.
+    """A copy of the recipe with some settings changed.
+
+    Args:
+        recipe: the recipe to copy.
+        settings: ``NAME=VALUE`` each.
 
     Raises:
-        OverrideError: there is no such name, or it cannot have such a value.
+        OverrideError: a setting does not exist, or its value is not allowed.
     """
-    known = names(recipe)
+    known = settings_of(recipe)
     fields: Any = dataclasses.asdict(recipe)
     for setting in settings:
         name, _, text = setting.partition("=")
         if name not in known:
-            # Also by its last part: rotation for augmentation.rotation.
+            # Compare with the last parts too, so that "rotation" finds augmentation.rotation.
             ends = {key.rsplit(".", 1)[-1]: key for key in known} | {key: key for key in known}
             close = [ends[end] for end in difflib.get_close_matches(name, ends, 1)]
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
             raise OverrideError(f"expected NAME=VALUE, got {setting!r}; {hint}")
-        expected, read = _KINDS[type(known[name])]
+        expected, parse = _PARSERS[type(known[name])]
         *path, last = name.split(".")
-        place = functools.reduce(
-            lambda at, key: at[int(key) if key.isdigit() else key], path, fields
+        parent = functools.reduce(
+            lambda outer, key: outer[int(key) if key.isdigit() else key], path, fields
         )
         try:
-            place[last] = read(text)
+            parent[last] = parse(text)
         except (ValueError, KeyError) as error:
             raise OverrideError(f"{name}: expected {expected}, got {text!r}") from error
     try:
@@ -57,13 +61,13 @@ def override(recipe: Recipe, settings: Iterable[str]) -> Recipe:
         raise OverrideError(str(error)) from error
 
 
-def names(value: Any, name: str = "") -> dict[str, Any]:
-    """Every name that can be set, with its value: ``epochs``, ``stages.0.size``, ``rates.adam``."""
+def settings_of(value: Any, name: str = "") -> dict[str, Any]:
+    """All settings by name, with their values: ``epochs``, ``stages.0.size``, ``rates.adam`` ..."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, tuple) and value and isinstance(value[0], dict):
         value = dict(enumerate(value))
     if not isinstance(value, dict):
         return {name: value}
-    below = [names(child, f"{name}.{key}" if name else key) for key, child in value.items()]
+    below = [settings_of(child, f"{name}.{key}" if name else key) for key, child in value.items()]
     return {key: leaf for part in below for key, leaf in part.items()}

@@ -1,4 +1,4 @@
-"""The refusal, calibration and threshold of a finished model, fitted anew to other photos."""
+"""Fit the refusal, calibration and threshold of a trained model again, to other photos."""
 
 import dataclasses
 
@@ -9,14 +9,14 @@ from training import networks
 from training.datasets.manifest import read_manifest
 from training.fit.calibration import calibrate
 from training.fit.options import RecalibrateOptions
-from training.fit.run import finish, open_splits, read_splits, set_aside, views_of
+from training.fit.run import card_split_hashes, finish, open_splits, read_splits, views_per_photo
 
 
 def recalibrate(options: RecalibrateOptions) -> Card:
-    """Write the model with what was fitted; return its card.
+    """Write the recalibrated model and return its card.
 
     Raises:
-        InvalidModel: the file is no model of ``training.train``.
+        InvalidModel: the model is not one of ``training.networks``.
         ManifestError: the manifest, or a file that it names, cannot be used.
     """
     model, card = loader.load(options.model)
@@ -29,12 +29,14 @@ def recalibrate(options: RecalibrateOptions) -> Card:
     examples, validation = open_splits(splits, options.manifest.parent / "cache")
     card = dataclasses.replace(
         card,
-        views=views_of(card.name),
+        views=views_per_photo(card.name),
         command=f"{card.command}\n{options.command}".strip(),
-        split_hashes=set_aside(read_manifest(options.manifest), [options.model], options.manifest),
+        split_hashes=card_split_hashes(
+            read_manifest(options.manifest), [options.model], options.manifest
+        ),
         metrics={},
     )
     if splits.others:
         return finish(model, card, options.out, examples, validation, options.seed)
-    print("no not_lesion.csv beside the manifest: the refusal keeps what it learned of photographs")
+    print("there is no not_lesion.csv beside the manifest: the refusal stays as it is")
     return calibrate(model, card, options.out, validation.images, validation.rows)

@@ -1,8 +1,8 @@
-"""How a network is trained: every number of the recipes, with its source, its cost and its result.
+"""The recipes: all hyperparameters of training, with their source, cost and result.
 
-Times are of two AVX2 cores without bfloat16, beside other work; results are AUC on validation, all
-sources pooled, one view (docs/experiments.md has them by source). A number without a source was set
-once, by custom, and compared with no other: there was time for one run of each recipe.
+Times were measured on two AVX2 cores without bfloat16, which also did other work. Results are the
+AUC on validation over all sources, with one view (docs/experiments.md has them by source). Values
+without a source are conventional and were not tuned.
 """
 
 import math
@@ -14,7 +14,7 @@ from training.fit.augmentation import Augmentation
 
 @dataclass(frozen=True)
 class Stage:
-    """A run of epochs at one input size.
+    """Some epochs at one input size.
 
     Attributes:
         share: of all epochs, 0-1.
@@ -37,22 +37,25 @@ class Recipe:
     Attributes:
         stages: in order; their shares sum to 1.
         epochs: in all.
-        images_per_epoch: drawn an epoch; 0 for the size of the training set, balanced.
-        balanced: draw both classes alike, in every source; otherwise every image alike.
-        optimizer: sgd, adam or rmsprop, where the command line names none.
+        images_per_epoch: images drawn per epoch; 0 for the size of the training set (of a balanced
+            part of it, if ``balanced``).
+        balanced: draw both classes equally often in every source; otherwise draw uniformly.
+        optimizer: sgd, adam or rmsprop.
         rates: peak learning rate of each optimizer.
-        cosine: warm up for a twentieth of the steps, then a cosine to zero; otherwise constant.
-        plateau: halve the rate when training accuracy stands still for 3 epochs, and stop when
-            validation loss does for 10 (the paper's two callbacks).
-        momentum: of sgd, Nesterov's.
-        weight_decay: decoupled (AdamW), for adam alone.
-        average: momentum of the running weight average that is validated and kept; 0 for none.
+        cosine: warm up for a twentieth of the steps, then decay by a cosine to zero; otherwise the
+            learning rate is constant.
+        plateau: halve the learning rate when training accuracy has not improved for 3 epochs, and
+            stop when validation loss has not for 10 (the paper's two callbacks).
+        momentum: Nesterov momentum of sgd.
+        weight_decay: decoupled weight decay (AdamW), for adam only.
+        average: momentum of the moving average of the weights, which is validated and kept; 0 for
+            none.
         label_smoothing: share of each label given to the other class.
         augmentation: random changes of the training images.
-        other_share: share of photographs of something else, where the network has a lesion output.
-        graft_share: share of lesions shown in the surroundings of another photo.
-        frozen: how the names of layers begin that keep the weights they start with.
-        loss_weights: of each output; an output named in no manifest or file is left out.
+        other_share: share of images without a lesion, if the network has the output ``lesion``.
+        graft_share: share of lesions pasted into the surroundings of another photo.
+        frozen: layers whose names start so are not trained.
+        loss_weights: weight of each output's loss; outputs that the network lacks are ignored.
     """
 
     stages: tuple[Stage, ...]
@@ -86,7 +89,7 @@ class Recipe:
 
 
 def _check(part: Any, counts: tuple[str, ...] = ()) -> None:
-    """Refuse negative and infinite numbers, and zero where something is counted."""
+    """Refuse negative and infinite numbers, and zero for the fields named in ``counts``."""
     groups = [value for value in vars(part).values() if isinstance(value, dict)]
     for values in [vars(part), *groups]:
         for name, value in values.items():
@@ -95,23 +98,24 @@ def _check(part: Any, counts: tuple[str, ...] = ()) -> None:
                 raise ValueError(f"{name}: expected a number from {least} up, got {value}")
 
 
-# Cost and result: docs/reproduction.md; of 180 epochs none was run to its end here.
+# Cost and result: docs/reproduction.md. No run here had all 180 epochs.
 PAPER = Recipe(
-    # The paper, sections II and III: about 1,000 images 1:1, 500 px, 180 epochs in three runs.
-    stages=(Stage(1.0, 500, 8),),  # 113 steps for some 900 images in its log: batches of 8
+    # From the paper's sections II and III: about 1,000 balanced images, 500 px, 180 epochs in three
+    # runs. Its log shows 113 steps for some 900 images, so the batch size is 8.
+    stages=(Stage(1.0, 500, 8),),
     epochs=180,
     images_per_epoch=0,
     optimizer="sgd",
-    rates={"sgd": 0.001, "adam": 0.001, "rmsprop": 0.001},  # its initial rate
+    rates={"sgd": 0.001, "adam": 0.001, "rmsprop": 0.001},  # The paper's initial rate.
     cosine=False,
     plateau=True,
-    # Its listing of ImageDataGenerator.
+    # The arguments of ImageDataGenerator in the paper's listing.
     augmentation=Augmentation(shear=0.1, zoom=0.1, shift=0.1, flips=True),
 )
 
-# 73 minutes; 0.882 (eight views), with a frozen ImageNet teacher's embedding as second target.
+# 73 minutes; 0.882 with eight views, with the embedding of a frozen ImageNet teacher as a target.
 DEFAULT = Recipe(
-    # Small images first: an epoch costs a quarter, and the layers behind the stem carry over.
+    # Small images first: an epoch costs a quarter, and most of what is learned carries over.
     stages=(Stage(0.6, 256, 32), Stage(0.4, 500, 32)),
     epochs=15,
     images_per_epoch=6144,
@@ -119,8 +123,8 @@ DEFAULT = Recipe(
     rates={"sgd": 0.05, "adam": 0.0015, "rmsprop": 0.0005},
     cosine=True,
     plateau=False,
-    # Lesions have no upright side; skin tone and light vary more than shape does. The 2020 SIIM
-    # winners (Ha et al. 2020, arXiv:2010.05351) used the same kinds: flips, colour, cutout.
+    # Lesions have no orientation; skin tone and light vary more than shape. The winners of SIIM
+    # 2020 (Ha et al. 2020, arXiv:2010.05351) used the same kinds of changes: flips, colour, cutout.
     augmentation=Augmentation(
         rotation=180.0,
         zoom=0.25,
@@ -138,9 +142,9 @@ DEFAULT = Recipe(
     label_smoothing=0.05,
     other_share=0.08,
     graft_share=0.2,
-    # The diagnosis head is the lesson of the same winners; the teacher's embedding that of
-    # Romero et al. 2015 (FitNets): a rich target for a network that starts from nothing; its
-    # opinion on malignant that of Hinton et al. 2015.
+    # "diagnosis" is from the same winners. "teacher" is the teacher's embedding, a rich target for
+    # a network with random weights (Romero et al. 2015, FitNets). "opinion" is its p(malignant)
+    # (Hinton et al. 2015).
     loss_weights={
         "malignant": 1.0,
         "lesion": 0.3,
@@ -151,37 +155,37 @@ DEFAULT = Recipe(
     },
 )
 
-# 36 minutes for 5 epochs; 0.891. 50 for 10 more from there; 0.910. 40 for 7 more with the blocks
-# from the third on trained too, at 14 images/s; 0.916
-# (--set frozen=conv_stem,bn0,blocks_0_,blocks_1_).
+# 5 epochs took 36 minutes and reached 0.891; 10 more took 50 minutes and reached 0.910. 7 more with
+# only the stem and the first two blocks frozen (--set frozen=conv_stem,bn0,blocks_0_,blocks_1_)
+# took 40 minutes at 14 images/s and reached 0.916.
 FINE_TUNE = replace(
     DEFAULT,
-    # For efficientnet_lite0, which halves its input: 224 px, as its weights were made.
+    # efficientnet_lite0 halved its input when this was measured: 224 px, as in its pretraining.
     stages=(Stage(1.0, 448, 32),),
     epochs=7,
     images_per_epoch=5120,
-    # Adam's is that of the SIIM winners (arXiv:2010.05351), at batches of 64.
+    # Adam's rate is that of the SIIM winners (arXiv:2010.05351) for batches of 64.
     rates={"sgd": 0.01, "adam": 0.0003, "rmsprop": 0.0001},
     weight_decay=0.02,
     average=0.99,
-    # Edges and textures are the same on skin. 18 images/s against 10 with every layer trained
-    # (224 px, two AVX2 cores), for these early layers have the large maps.
+    # The first layers detect edges and textures, which skin has too. Freezing them gives 18 instead
+    # of 10 images/s (224 px, two AVX2 cores), because their feature maps are the largest.
     frozen=("conv_stem", "bn0", *(f"blocks_{number}_" for number in range(5))),
 )
 
-# 43 minutes for 11 epochs; 0.896 from a model at 0.893. Before, with the weights and grafts of
-# DEFAULT, 60 minutes for 14; 0.893 from 0.886, where a teacher that had judged each photo once left
-# it.
+# 11 epochs took 43 minutes and raised a model from 0.893 to 0.896. With the loss weights and grafts
+# of DEFAULT, 14 epochs took 60 minutes and raised a model from 0.886 to 0.893.
 DISTILL = replace(
     DEFAULT,
-    # For a cnn7 that is trained already (--start) and has a fine-tuned teacher: it no longer needs
-    # small images; an epoch costs 190 s at 384 px and 270 at 500.
+    # For a trained cnn7 (--start) and a fine-tuned teacher. Small images are no longer needed; an
+    # epoch takes 190 s at 384 px and 270 s at 500 px.
     stages=(Stage(0.7, 384, 32), Stage(0.3, 500, 32)),
     epochs=11,
-    # With 0.25 more verdicts changed in a photo that was 15 % brighter (3.5 %) than may (3 %).
+    # With a gain of 0.25, 3.5 % of verdicts changed when the photo was made 15 % brighter.
     augmentation=replace(DEFAULT.augmentation, gain=0.35),
     graft_share=0.3,
-    # The label of a hard photo can only be learned by heart; a teacher says how hard it is.
+    # A network can only memorise the label of a hard photo; a teacher's output tells how hard it
+    # is.
     loss_weights={**DEFAULT.loss_weights, "malignant": 0.5, "opinion": 1.5},
 )
 

@@ -1,4 +1,4 @@
-"""What a run's checkpoints belong to, so that ``--resume`` goes on with nothing else."""
+"""Record what a training run depends on, so that ``--resume`` continues only the same run."""
 
 import ast
 import dataclasses
@@ -17,25 +17,30 @@ from lens.files import replacing
 from lens.images import decoder
 from training.cli import UsageError
 from training.datasets.manifest import ManifestError, Row
-from training.fit.overrides import names
+from training.fit.overrides import settings_of
 from training.fit.recipes import Recipe
 
-FILE = "run.json"
-MODULES = (
+RECORD_FILE = "run.json"
+HASHED_MODULES = (
     "training.fit.augmentation",
     "training.fit.batches",
     "training.fit.callbacks",
+    "training.fit.checkpoints",
     "training.fit.distillation",
+    "training.fit.heads",
     "training.fit.loop",
     "training.fit.negatives",
     "training.networks.cnn",
     "training.networks.efficientnet",
+    "training.networks.published_weights",
 )
-"""Modules whose code decides the numbers of a run."""
+"""Modules whose code determines the results of a run."""
 PACKAGES = ("keras", "numpy", "opencv-python-headless")
 
 Record = dict[str, str]
-"""A word or a checksum under the name of what it stands for."""
+"""Values or SHA-256 checksums by the name of what they describe."""
+
+_SHA256_LENGTH = 64
 
 
 class ResumeError(UsageError):
@@ -45,22 +50,21 @@ class ResumeError(UsageError):
 def describe_run(
     network: str, recipe: Recipe, seed: int, rows: dict[str, Sequence[Row]], **files: Path | str
 ) -> Record:
-    """Everything that decides the numbers of a run.
+    """Describe everything that determines the results of a run.
 
     Args:
-        network: its name.
-        recipe: with all that the command line changes in it.
-        seed: of the run.
-        rows: the images under what they are called in a message.
-        files: model files the run begins with or learns from, under the names of their options;
-            text stands for itself.
+        network: the network's name.
+        recipe: the recipe with all changes from the command line.
+        seed: seed of the run.
+        rows: sets of images, by the name for them in an error message.
+        files: the values of ``--start`` and ``--teacher``; of a path, the file's checksum counts.
 
     Raises:
-        ManifestError: an image is not there.
+        ManifestError: an image is missing.
     """
     record = {"network": network, "seed": str(seed), "code": _code()}
     record["decoder of images"] = _digest([decoder()])
-    record |= {f"recipe.{name}": str(value) for name, value in names(recipe).items()}
+    record |= {f"recipe.{name}": str(value) for name, value in settings_of(recipe).items()}
     record |= {what: _digest(map(_row, chosen)) for what, chosen in rows.items()}
     record |= {
         f"--{name}": sha256(file) if isinstance(file, Path) else file
@@ -72,27 +76,26 @@ def describe_run(
 
 
 def begin(folder: Path, record: Record) -> None:
-    """Note what the folder's checkpoints belong to; those of an earlier run no longer count."""
+    """Write the record of a new run to its folder, and invalidate the checkpoints of an old one."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "state.json").unlink(missing_ok=True)
-    with replacing(folder / FILE) as partial:
+    with replacing(folder / RECORD_FILE) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def check(folder: Path, record: Record) -> None:
-    """Compare what a run was begun with to what it would go on with.
+    """Check that a run would be resumed as it was started.
 
     Raises:
         ResumeError: there is nothing to resume, or something differs.
     """
     if not (folder / "state.json").is_file():
         raise ResumeError(f"{folder}: no finished epoch to resume; start without --resume")
-    if not (folder / FILE).is_file():
+    if not (folder / RECORD_FILE).is_file():
         raise ResumeError(
-            f"{folder}: holds no {FILE}, so that nothing tells what the run was begun with; start "
-            "without --resume"
+            f"{folder}: has no {RECORD_FILE}, so the run cannot be compared; start without --resume"
         )
-    begun = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    begun = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     differing = [
         _difference(name, begun.get(name), record.get(name))
         for name in {**begun, **record}
@@ -106,16 +109,13 @@ def check(folder: Path, record: Record) -> None:
 
 
 def _difference(name: str, begun: str | None, now: str | None) -> str:
-    if len(begun or now or "") == _DIGEST:
+    if len(begun or now or "") == _SHA256_LENGTH:
         return name
     return f"{name} ({begun or 'none'} then, {now or 'none'} now)"
 
 
-_DIGEST = 64
-
-
 def _row(row: Row) -> str:
-    """What training reads of a row: all but its group, and of its path the file."""
+    """The parts of a row that affect training, with the file's name and size for its path."""
     path = Path(row.path)
     try:
         size = path.stat().st_size
@@ -131,12 +131,12 @@ def _digest(texts: Iterable[str]) -> str:
 
 
 def _code() -> str:
-    found = [importlib.util.find_spec(name) for name in MODULES]
-    return _digest(code_of(Path(spec.origin).read_text()) for spec in found if spec and spec.origin)
+    specs = [importlib.util.find_spec(name) for name in HASHED_MODULES]
+    return _digest(code_of(Path(spec.origin).read_text()) for spec in specs if spec and spec.origin)
 
 
 def code_of(source: str) -> str:
-    """Python code without what changes no number: comments, docstrings, line breaks."""
+    """Python code without comments, docstrings and line breaks, which do not affect results."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -1,4 +1,4 @@
-"""A whole training: read the manifest, train, fit the rest of the card, write the model file."""
+"""Run a whole training: read the manifest, train, calibrate, and write the model file."""
 
 import dataclasses
 import datetime
@@ -17,23 +17,29 @@ from lens.card import Card
 from lens.files import replacing
 from training import networks
 from training.datasets.keep_splits import images_learned
-from training.datasets.manifest import ManifestError, Row, read_manifest, split_hashes
+from training.datasets.manifest import (
+    ManifestError,
+    Row,
+    read_manifest,
+    read_not_lesion,
+    split_hashes,
+)
 from training.fit import record
 from training.fit.batches import Examples, open_images
 from training.fit.calibration import calibrate
 from training.fit.callbacks import Logs, TrainingError
+from training.fit.checkpoints import Validation
 from training.fit.device import choose_precision, distribute, host
-from training.fit.distillation import Lessons
-from training.fit.lesion_head import refit_refusal
-from training.fit.loop import Validation, fit
-from training.fit.malignant_heads import refit_malignant
+from training.fit.distillation import Teacher
+from training.fit.last_layers import refit_malignant, refit_refusal
+from training.fit.loop import fit
 from training.fit.options import TrainOptions
 from training.plotting import plot_curves
 
 
 @dataclass(frozen=True)
-class Learned:
-    """A trained network, the figures of each epoch, what it learned from and what judged it."""
+class TrainedNetwork:
+    """A trained network, the figures of each epoch, and its training and validation images."""
 
     network: keras.Model
     history: list[Logs]
@@ -43,7 +49,7 @@ class Learned:
 
 @dataclass(frozen=True)
 class Splits:
-    """The rows that a training reads; ``others`` show anything but a lesion."""
+    """The rows that training uses; ``others`` show anything but a lesion."""
 
     train: list[Row]
     val: list[Row]
@@ -51,23 +57,23 @@ class Splits:
 
 
 def train(options: TrainOptions) -> Card:
-    """Train, calibrate on validation, write the model and its curves; return its card."""
+    """Train, calibrate, and write the model file and its training curves; return the card."""
     card = _card(options, read_manifest(options.manifest))
     distribute(options.full_recipe().stages)
     number, _ = host()
-    if number:  # All end with the same weights; where they share a disk each has its own files.
+    if number:  # All hosts get the same weights, and may share a disk.
         out = options.out.with_stem(f"{options.out.stem}.host{number}")
         options = dataclasses.replace(options, out=out)
-    learned = learn(options)
-    # Built again in float32, so that the file does not ask its reader for bfloat16.
+    trained = train_network(options)
+    # Build the network again in float32: a file with bfloat16 layers would be slow on most CPUs.
     keras.config.set_dtype_policy("float32")
     served = networks.build(options.network)
-    served.set_weights(learned.network.get_weights())
+    served.set_weights(trained.network.get_weights())
     if "kind" in served.output:
-        refit_malignant(served, learned.examples.images, learned.examples.rows)
+        refit_malignant(served, trained.examples.images, trained.examples.rows)
     with replacing(options.out.with_name(f"{options.out.stem}_curves.png")) as curves:
-        plot_curves(learned.history, curves)
-        return finish(served, card, options.out, learned.examples, learned.validation, options.seed)
+        plot_curves(trained.history, curves)
+        return finish(served, card, options.out, trained.examples, trained.validation, options.seed)
 
 
 def finish(
@@ -78,14 +84,16 @@ def finish(
     validation: Validation,
     seed: int,
 ) -> Card:
-    """Fit the last layers on training images and the card on validation; write the file."""
+    """Refit the refusal on the training images, calibrate on validation, and write the file."""
     if "lesion" in served.output:
         refit_refusal(served, examples, seed)
     return calibrate(served, card, path, validation.images, validation.rows)
 
 
-def learn(options: TrainOptions, callbacks: Sequence[keras.callbacks.Callback] = ()) -> Learned:
-    """Train, with more callbacks.
+def train_network(
+    options: TrainOptions, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> TrainedNetwork:
+    """Train a network, with further callbacks.
 
     Raises:
         ResumeError: the checkpoints belong to another run.
@@ -93,9 +101,9 @@ def learn(options: TrainOptions, callbacks: Sequence[keras.callbacks.Callback] =
     recipe = options.full_recipe()
     splits = read_splits(options.manifest)
     folder = options.out.with_suffix(".run")
-    begun = _describe(options, splits)
-    if options.resume:  # Before any image is decoded.
-        record.check(folder, begun)
+    run = _describe(options, splits)
+    if options.resume:  # Check before decoding, which can take long.
+        record.check(folder, run)
     examples, validation = open_splits(splits, options.manifest.parent / "cache", options.teacher)
     keras.utils.set_random_seed(options.seed)
     precision = choose_precision()
@@ -104,7 +112,7 @@ def learn(options: TrainOptions, callbacks: Sequence[keras.callbacks.Callback] =
     if options.start:
         _start_from(options.start, network)
     if not options.resume:
-        record.begin(folder, begun)
+        record.begin(folder, run)
     history = fit(
         network,
         recipe,
@@ -115,7 +123,7 @@ def learn(options: TrainOptions, callbacks: Sequence[keras.callbacks.Callback] =
         resume=options.resume,
         callbacks=callbacks,
     )
-    return Learned(network, history, examples, validation)
+    return TrainedNetwork(network, history, examples, validation)
 
 
 def _describe(options: TrainOptions, splits: Splits) -> record.Record:
@@ -135,7 +143,7 @@ def _describe(options: TrainOptions, splits: Splits) -> record.Record:
 
 
 def read_splits(manifest: Path) -> Splits:
-    """The rows that a manifest, and ``not_lesion.csv`` beside it, give to train with.
+    """Read the rows for training from a manifest, and from ``not_lesion.csv`` beside it.
 
     Raises:
         ManifestError: a split lacks a class, or a manifest cannot be read.
@@ -149,26 +157,25 @@ def read_splits(manifest: Path) -> Splits:
                 f"{manifest}: expected benign and malignant images in the {split} split, "
                 f"got {len(members)} images of {classes} classes"
             )
-    beside = manifest.with_name("not_lesion.csv")
-    others = read_manifest(beside) if beside.exists() else []
-    return Splits(chosen["train"], chosen["val"], [row for row in others if row.split == "train"])
+    others = [row for row in read_not_lesion(manifest) if row.split == "train"]
+    return Splits(chosen["train"], chosen["val"], others)
 
 
 def open_splits(
     splits: Splits, cache: Path, teacher: str | None = None
 ) -> tuple[Examples, Validation]:
-    """The images of the rows, to learn from and to validate on.
+    """Open the training and validation images, and the teacher if there is one.
 
     Raises:
         ManifestError: an image cannot be read.
-        DiskFull: no room for the decoded images.
-        NotATeacher: see ``training.fit.distillation``.
+        DiskFull: there is not enough disk space for the decoded images.
+        NotATeacher: the teacher is not suitable.
     """
     images = open_images(splits.train, cache)
     validation = Validation(open_images(splits.val, cache), splits.val, batch=32)
     others = open_images(splits.others, cache)
-    lessons = Lessons(teacher, images) if teacher else None
-    return Examples(images, splits.train, others, lessons), validation
+    opened = Teacher(teacher, images) if teacher else None
+    return Examples(images, splits.train, others, opened), validation
 
 
 def _start_from(path: Path, network: keras.Model) -> None:
@@ -182,13 +189,13 @@ def _card(options: TrainOptions, rows: list[Row]) -> Card:
     packages = ("keras", "tensorflow", "numpy", "pillow")
     return Card(
         name=options.network,
-        views=views_of(options.network),
+        views=views_per_photo(options.network),
         training_data={
             "images_and_malignant": count_images(rows),
             "recipe": options.recipe,
             "changed": dict(setting.split("=", 1) for setting in options.overrides),
         },
-        split_hashes=set_aside(rows, options.parents(), options.manifest),
+        split_hashes=card_split_hashes(rows, options.parents(), options.manifest),
         versions={"python": platform.python_version()} | {name: version(name) for name in packages},
         command=options.command,
         created=datetime.date.today().isoformat(),
@@ -196,7 +203,7 @@ def _card(options: TrainOptions, rows: list[Row]) -> Card:
 
 
 def count_images(rows: list[Row]) -> dict[str, dict[str, list[int]]]:
-    """Images, and malignant ones, by source and split."""
+    """Count all images and the malignant ones, by source and split."""
     counts: dict[str, dict[str, list[int]]] = {}
     for (source, split), total in sorted(Counter((r.source, r.split) for r in rows).items()):
         malignant = sum(r.malignant for r in rows if (r.source, r.split) == (source, split))
@@ -204,33 +211,34 @@ def count_images(rows: list[Row]) -> dict[str, dict[str, list[int]]]:
     return counts
 
 
-def views_of(network: str) -> int:
-    """Views of a photo that a verdict takes: the paper's networks were tested on one."""
+def views_per_photo(network: str) -> int:
+    """How many views of a photo a verdict uses; the paper tested its networks on one."""
     return 1 if network in networks.PAPER else 8
 
 
-def set_aside(
+def card_split_hashes(
     rows: list[Row], learned_from: Iterable[Path], manifest: Path | None = None
 ) -> dict[str, str]:
-    """Hashes of a manifest's splits, for a card; without the test split where it was not set aside.
+    """The split hashes for a model's card.
 
-    A model that starts from another, or is taught by it, has learned from that one's photos too.
+    A model that starts from another one, or is distilled from it, has indirectly learned from that
+    model's photos. The hash of the test split is left out unless none of them is a test photo.
 
     Args:
-        rows: of the manifest in use.
-        learned_from: those other models.
-        manifest: its file, where the earlier manifests that it has grown from lie beside it.
+        rows: the rows of the manifest in use.
+        learned_from: the files of those other models.
+        manifest: the manifest's file, if copies of earlier manifests may lie beside it.
 
     Raises:
         TrainingError: one of the models has learned from images of the test split.
     """
     hashes = split_hashes(rows)
     for path in learned_from:
-        theirs = artifact.read_card(path).split_hashes
-        if theirs.get("test") == hashes["test"]:
+        parent_hashes = artifact.read_card(path).split_hashes
+        if parent_hashes.get("test") == hashes["test"]:
             continue
         test = [row for row in rows if row.split == "test"]
-        learned = images_learned(theirs, manifest, test) if manifest else None
+        learned = images_learned(parent_hashes, manifest, test) if manifest else None
         if learned:
             raise TrainingError(
                 f"{path}: expected a model that has not seen the test split; it has learned from "
@@ -238,8 +246,8 @@ def set_aside(
             )
         if learned is None:
             print(
-                f"WARNING: {path} was trained beside another test split, or does not say; it may "
-                "have learned from photos of this one, and so has what is made of it.",
+                f"WARNING: {path} was trained with another test split, or does not record one. It "
+                "may have learned from present test photos, and the new model learns from it.",
                 file=sys.stderr,
             )
             hashes.pop("test", None)
@@ -248,7 +256,7 @@ def set_aside(
 
 
 def describe(card: Card, out: Path, manifest: Path) -> str:
-    """What was written, and what to run next."""
+    """Say what was written, and which command comes next."""
     points = "".join(
         f"{out}: {kind} photos: threshold {point.threshold:.3f} ({point.threshold_rule}), "
         f"temperature {point.temperature:.2f}\n"

@@ -1,4 +1,4 @@
-"""How often each training photo is drawn."""
+"""Choose how often each training photo is drawn."""
 
 import math
 from collections import Counter
@@ -11,12 +11,12 @@ from training.datasets.manifest import CLINICAL, Row
 
 @dataclass(frozen=True)
 class Emphasis:
-    """Factors on how often photos of one sort are drawn; 1 leaves them as they are.
+    """Factors by which some photos are drawn more often; 1 changes nothing.
 
     Attributes:
-        clinical: of clinical photos.
-        melanoma: of melanomas, beside the other malignant lesions.
-        sources: of the photos of a source, by its name.
+        clinical: for clinical photos.
+        melanoma: for melanomas.
+        sources: for the photos of a source, by its name.
     """
 
     clinical: float = 1.0
@@ -24,32 +24,34 @@ class Emphasis:
     sources: dict[str, float] = field(default_factory=dict)
 
 
-EVEN = Emphasis()
+NO_EMPHASIS = Emphasis()
 
-PATIENTS_PHOTOS = Emphasis(
-    # Patients send clinical photos, which are a fifth of the training set.
+CLINICAL_EMPHASIS = Emphasis(
+    # The app's users send clinical photos, but these are only a fifth of the training set.
     clinical=1.6,
-    # Of the malignant lesions a missed melanoma does the most harm.
+    # Missing a melanoma does more harm than missing another malignant lesion.
     melanoma=1.6,
-    # The two classes of this set come from different cameras: a network can learn the camera.
+    # The two classes of this set come from different cameras, which a network can learn instead.
     sources={"melanoma10k": 0.6},
 )
-"""For networks that judge what patients send. Set once, for the run on a GPU; not tuned."""
+"""For networks that judge the photos of the app's users. Conventional values; not tuned."""
 
 
-def sampling_weights(rows: list[Row], emphasis: Emphasis = EVEN) -> np.ndarray:
-    """Probability of drawing each row: both classes alike in every source and kind of photo.
+def sampling_weights(rows: list[Row], emphasis: Emphasis = NO_EMPHASIS) -> np.ndarray:
+    """Probability of drawing each row, with balanced classes in every source and kind of photo.
 
-    Where a source has a larger share of one class than of the other, a network learns to know the
-    source: drawn by the root of its size, SIIM was a quarter of the benign and a twentieth of the
-    malignant, and its few melanomas were told from its moles no better than by chance. The
-    share of a source (of each kind of photo in it) is the root of its smaller class: between its
-    size, where the largest would decide, and evenly, where SIIM's 13 melanomas would be shown a
-    hundred times an epoch.
+    If a source contributed more to one class than to the other, a network would learn to recognise
+    the source. For example, SIIM once was a quarter of the benign images and a twentieth of the
+    malignant ones, and its few melanomas were separated from its moles no better than by chance.
+
+    A source, or each kind of photo in it, is drawn in proportion to the square root of its smaller
+    class. This is a compromise: in proportion to size the largest source would dominate, and with
+    equal shares SIIM's 13 melanomas would be repeated a hundred times an epoch.
 
     Args:
         rows: the training photos.
-        emphasis: on some of them. That on melanoma draws more malignant photos than benign ones.
+        emphasis: draws some photos more often. With an emphasis on melanoma, malignant photos are
+            drawn more often than benign ones.
 
     Returns:
         float64 (len(rows),), summing to 1.
@@ -70,7 +72,7 @@ def sampling_weights(rows: list[Row], emphasis: Emphasis = EVEN) -> np.ndarray:
 def _share(
     cell: tuple[str, str, int], cells: Counter[tuple[str, str, int]], emphasis: Emphasis
 ) -> float:
-    """How much of its class a source's photos of one kind are, before all are made to sum to 1."""
+    """Unnormalised share of the photos with this source, kind and label among their class."""
     source, kind, malignant = cell
     smaller = min(cells[cell], cells[source, kind, 1 - malignant] or cells[cell])
     factor = emphasis.clinical if kind == CLINICAL else 1.0

@@ -1,4 +1,4 @@
-"""Better numbers for a recipe, searched with Optuna."""
+"""Search for better hyperparameters of a recipe with Optuna."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
@@ -9,8 +9,8 @@ from training.cli import CommandError
 from training.fit.callbacks import Logs, TrainingError
 from training.fit.device import distribute
 from training.fit.options import SearchOptions, TrainOptions
-from training.fit.overrides import names
-from training.fit.run import learn
+from training.fit.overrides import settings_of
+from training.fit.run import train_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,19 +20,24 @@ try:
 except ModuleNotFoundError as error:
     raise CommandError("expected the package optuna: pip install optuna") from error
 
-SEARCHED = ("weight_decay", "label_smoothing", "augmentation.fault", "loss_weights.diagnosis")
-"""Beside the learning rate. A recipe that lacks one, or has it at zero, keeps it so."""
-FACTOR = 3.0
-"""The bounds of a number: its value in the recipe over this, and times this."""
+SEARCHED_SETTINGS = (
+    "weight_decay",
+    "label_smoothing",
+    "augmentation.fault",
+    "loss_weights.diagnosis",
+)
+"""Settings that are searched besides the learning rate, unless they are zero in the recipe."""
+SEARCH_FACTOR = 3.0
+"""A setting is searched between its value in the recipe divided by this and multiplied by this."""
 HEARTBEAT_SECONDS = 60
-"""A trial whose process has given no sign of life for two of them is tried anew."""
+"""A trial is repeated if its process sends no heartbeat for twice as long."""
 
 
 class ReportEpoch(keras.callbacks.Callback):
-    """Tells Optuna each epoch's validation AUC, and ends a trial that it gives up.
+    """Reports each epoch's validation AUC to Optuna, and ends a trial that Optuna prunes.
 
     Raises:
-        optuna.TrialPruned: the trial is worse than most were after as many epochs.
+        optuna.TrialPruned: the trial is worse than the others after as many epochs.
     """
 
     def __init__(self, trial: optuna.Trial) -> None:
@@ -46,14 +51,15 @@ class ReportEpoch(keras.callbacks.Callback):
 
 
 def search(options: SearchOptions, pruner: optuna.pruners.BasePruner | None = None) -> optuna.Study:
-    """Search until a study has so many trials; write what the best of them was trained with.
+    """Run trials until the study has enough, and write the arguments of the best one.
 
     Args:
-        options: of the command.
-        pruner: what gives a trial up; after three epochs, one worse than the median.
+        options: the command's options.
+        pruner: decides which trials to prune; by default those worse than the median, from the
+            third epoch on.
 
     Raises:
-        TrainingError: every trial was given up.
+        TrainingError: every trial was pruned.
     """
     path = options.study
     pruner = pruner or optuna.pruners.MedianPruner(n_warmup_steps=2)
@@ -64,15 +70,15 @@ def search(options: SearchOptions, pruner: optuna.pruners.BasePruner | None = No
         study.enqueue_trial(centre)
 
     def objective(trial: optuna.Trial) -> float:
-        drawn = {
-            name: trial.suggest_float(name, value / FACTOR, value * FACTOR, log=True)
+        suggested = {
+            name: trial.suggest_float(name, value / SEARCH_FACTOR, value * SEARCH_FACTOR, log=True)
             for name, value in centre.items()
         }
-        overrides = (*options.training.overrides, *(f"{n}={v!r}" for n, v in drawn.items()))
+        overrides = (*options.training.overrides, *(f"{n}={v!r}" for n, v in suggested.items()))
         out = path.with_suffix(".trials") / f"{trial.number}.h5"
         keras.backend.clear_session()
-        tried = dataclasses.replace(options.training, overrides=overrides, out=out)
-        history = learn(tried, [ReportEpoch(trial)]).history
+        trial_options = dataclasses.replace(options.training, overrides=overrides, out=out)
+        history = train_network(trial_options, [ReportEpoch(trial)]).history
         return max(row["val_auc"] for row in history)
 
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
@@ -80,7 +86,7 @@ def search(options: SearchOptions, pruner: optuna.pruners.BasePruner | None = No
     if len(study.get_trials(states=states)) < options.trials:
         study.optimize(objective, callbacks=[enough])
     if not study.get_trials(states=states[:1]):
-        raise TrainingError(f"{path}: every trial was given up; ask for more with --trials")
+        raise TrainingError(f"{path}: every trial was pruned; allow more with --trials")
     best = [*options.arguments, *(f"--set={n}={v!r}" for n, v in study.best_params.items())]
     path.with_suffix(".best").write_text("\n".join(best) + "\n")
     return study
@@ -100,23 +106,23 @@ def _open(path: "Path", seed: int, pruner: optuna.pruners.BasePruner) -> optuna.
         direction="maximize",
         pruner=pruner,
     )
-    # A seed of its own each time, or a search that goes on would draw what it has drawn before.
+    # The seed depends on the trials so far; otherwise a continued search would repeat itself.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     return study
 
 
 def searched(options: TrainOptions) -> dict[str, float]:
-    """The numbers that are searched, as they are in the recipe that the options name."""
+    """The settings to search, with their values in the recipe of the options."""
     recipe = options.full_recipe()
-    values: dict[str, Any] = names(recipe)
+    values: dict[str, Any] = settings_of(recipe)
     rate = f"rates.{recipe.optimizer}"
-    return {name: values[name] for name in (rate, *SEARCHED) if values.get(name)}
+    return {name: values[name] for name in (rate, *SEARCHED_SETTINGS) if values.get(name)}
 
 
 def describe(study: optuna.Study, path: "Path") -> str:
-    """The best trial beside the recipe as it is, and what to run next."""
+    """The best trial compared with the unchanged recipe, and the next command."""
     first = study.trials[0]
-    before = f" (the recipe as it is: {first.value:.4f})" if first.value else ""
+    before = f" (unchanged recipe: {first.value:.4f})" if first.value else ""
     return "\n".join(
         [
             f"validation AUC {study.best_value:.4f} in trial {study.best_trial.number}{before}",

@@ -1,1 +1,1 @@
-"""Training on one GPU with PyTorch: teachers, what they say of a bank of views, and the pupil."""
+"""Train on one GPU with PyTorch: two teachers, a bank of their predictions, and cnn7, the pupil."""

@@ -1,34 +1,34 @@
-"""A bank of views that the teachers have judged once.
+"""The bank: the teachers' predictions for a set of views.
 
-Only what they say is kept, 280 bytes a view. The views are made again from their numbers, and on
-the same kind of device alone: a CPU's random numbers are not a GPU's.
+It contains only the predictions, 280 bytes per view. The views are made again from their numbers.
+This works only on the same kind of device, because a CPU and a GPU draw other random numbers.
 """
 
 from dataclasses import dataclass
 
 import torch
 
-from training.gpu.fitter import judge, steps
-from training.gpu.networks import EfficientNetLite, Outputs
+from training.gpu.fitter import predict, steps
+from training.gpu.networks import EfficientNetLite
 from training.gpu.photos import TrainingSet, precision
 from training.gpu.recipe import WORKING_SIZE, GpuRecipe
 from training.gpu.views import ViewMaker
 
 COMPONENTS = 128
-"""Principal components of the first teacher's embedding that are learned."""
+"""Number of principal components of the first teacher's embedding that are learned."""
 
-_SAMPLE = 2048  # Photos for these components: sixteen for each.
-_AT_ONCE = 256
+_PCA_PHOTOS = 2048  # Photos to compute the components from: sixteen for each.
+_BATCH = 256
 
 
 @dataclass(frozen=True)
 class Bank:
-    """What the teachers say of b batches of n views: the mean of their logits, float16.
+    """The teachers' predictions for b batches of n views, float16.
 
     Attributes:
-        malignant: (b, n).
-        diagnosis: (b, n, 8).
-        embedding: of the first teacher, its principal components: (b, n, components).
+        malignant: mean logits of the teachers (b, n).
+        diagnosis: mean logits of the teachers (b, n, 8).
+        embedding: principal components of the first teacher's embedding (b, n, components).
     """
 
     malignant: torch.Tensor
@@ -40,8 +40,8 @@ class Bank:
 
 
 def bank_views(recipe: GpuRecipe, data: TrainingSet, seed: int) -> ViewMaker:
-    """What makes the bank's views, for the teachers and again for the pupil."""
-    # Other views than those that the teachers have learned from.
+    """Make the bank's views, the same for the teachers and the pupil."""
+    # Another seed, so that they differ from the views that the teachers were trained on.
     return ViewMaker(data, recipe, seed + 77, recipe.bank.mix_share)
 
 
@@ -53,21 +53,21 @@ def fill_bank(
     seconds: float,
     seed: int,
 ) -> Bank:
-    """Have the teachers judge views for some time."""
-    make = bank_views(recipe, data, seed)
+    """Let the teachers predict views for some time."""
+    make_views = bank_views(recipe, data, seed)
     mean, axes = _principal_components(teachers[0], data, seed)
-    kept = []
+    batches = []
     for number, _ in steps("bank", seconds, recipe.bank.batch):
-        views = make(number, recipe.bank.batch, WORKING_SIZE)
-        outputs = [judge(teacher, views.pixels) for teacher in teachers]
+        views = make_views(number, recipe.bank.batch, WORKING_SIZE)
+        outputs = [predict(teacher, views.pixels) for teacher in teachers]
         embedding = (outputs[0].embedding.float() - mean) @ axes
-        kept.append((_mean(outputs, 0), _mean(outputs, 3), embedding.half()))
-    malignant, diagnosis, embedding = (torch.stack(one) for one in zip(*kept, strict=True))
-    return Bank(malignant, diagnosis, embedding)
+        malignant = _mean([one.malignant for one in outputs])
+        batches.append((malignant, _mean([one.diagnosis for one in outputs]), embedding.half()))
+    return Bank(*(torch.stack(tensors) for tensors in zip(*batches, strict=True)))
 
 
-def _mean(outputs: list[Outputs], place: int) -> torch.Tensor:
-    return torch.stack([one[place].float() for one in outputs]).mean(0).half()
+def _mean(logits: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([one.float() for one in logits]).mean(0).half()
 
 
 def _principal_components(
@@ -75,12 +75,14 @@ def _principal_components(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean (1280,) and axes (1280, components) of the embeddings of some training photos."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(data.lesions), generator=generator)[:_SAMPLE]
-    embeddings = [
-        judge(teacher, data.lesions.pixels[part].to(precision(data.device))).embedding.float()
-        for part in order.to(data.device).split(_AT_ONCE)
-    ]
-    every = torch.cat(embeddings)
-    mean = every.mean(0)
-    _, _, axes = torch.linalg.svd(every - mean, full_matrices=False)
+    chosen = torch.randperm(len(data.lesions), generator=generator)[:_PCA_PHOTOS]
+    pixels = data.lesions.pixels
+    embeddings = torch.cat(
+        [
+            predict(teacher, pixels[batch].to(precision(data.device))).embedding.float()
+            for batch in chosen.to(data.device).split(_BATCH)
+        ]
+    )
+    mean = embeddings.mean(0)
+    _, _, axes = torch.linalg.svd(embeddings - mean, full_matrices=False)
     return mean, axes[:COMPONENTS].T

@@ -1,4 +1,4 @@
-"""What light and a camera do to a view: its colours, blur, noise, JPEG, and a grey square."""
+"""Simulate light and camera: change a view's colours, add blur, noise, JPEG and a grey square."""
 
 import math
 
@@ -14,12 +14,12 @@ _GREY = 128.0
 
 
 def change_colours(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> torch.Tensor:
-    """Change saturation, light, white balance, contrast and, of some, gamma.
+    """Change saturation, brightness, white balance and contrast, and the gamma of some views.
 
     Args:
         pixels: 0-255 (n, 3, size, size).
-        draws: for these n views.
-        ranges: how much.
+        draws: random numbers for the n views.
+        ranges: the ranges of the changes.
 
     Returns:
         The same shape and type, 0-255.
@@ -32,14 +32,15 @@ def change_colours(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> to
     changed = ((changed - mean) * contrast + mean).clamp_(0, 255)
     chosen = places(draws.chance(ranges.gamma_share))
     gamma = torch.exp(draws.uniform(-ranges.gamma, ranges.gamma))[chosen, None, None, None]
-    # In float32: float16 has three digits, and a power makes its steps visible in dark skin.
+    # In float32: with the three digits of float16, the power would cause visible steps in dark
+    # skin.
     curved = (changed[chosen].float() / 255).pow(gamma) * 255
     changed[chosen] = curved.to(pixels.dtype)
     return changed
 
 
 def _colour_matrix(draws: Draws, ranges: ViewRanges) -> torch.Tensor:
-    """Saturation about the luma, then a gain for each channel: float32 (n, 3, 3)."""
+    """Saturation around the luma, then a gain for each channel: float32 (n, 3, 3)."""
     keep = draws.uniform(*ranges.saturation)[:, None, None]
     luma = torch.tensor(_LUMA, device=keep.device).expand(3, 3)
     balance = 1 + draws.uniform(-ranges.white_balance, ranges.white_balance, 3)
@@ -47,8 +48,8 @@ def _colour_matrix(draws: Draws, ranges: ViewRanges) -> torch.Tensor:
     return gains[:, :, None] * (keep * torch.eye(3, device=keep.device) + (1 - keep) * luma)
 
 
-def spoil(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> torch.Tensor:
-    """Blur some views, add noise, compress as JPEG, cover a square; in place, 0-255."""
+def add_faults(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> torch.Tensor:
+    """Blur some views, add noise, compress them as JPEG, cover a square; in place, 0-255."""
     _blur_some(pixels, draws, ranges)
     chosen = places(draws.chance(ranges.noise))
     deviation = draws.uniform(0, ranges.noise_level)[chosen].to(pixels.dtype)
@@ -63,12 +64,12 @@ def spoil(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> torch.Tenso
 
 
 def _blur_some(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> None:
-    which = draws.uniform(0, 1)
-    # A blur of under a third of a pixel is none.
+    drawn = draws.uniform(0, 1)
+    # A blur of less than a third of a pixel has no effect.
     scale = max(pixels.shape[-1] / WORKING_SIZE, 0.5)
     start = 0.0
     for share, sigma in ranges.blurs:
-        chosen = places((which >= start) & (which < start + share))
+        chosen = places((drawn >= start) & (drawn < start + share))
         if len(chosen):
             pixels[chosen] = _blur(pixels[chosen], sigma * scale)
         start += share

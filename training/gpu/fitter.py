@@ -1,4 +1,4 @@
-"""What teacher and pupil share: steps until the time is over, losses, averaged weights."""
+"""What teacher and pupil share: steps for a given time, losses, and averaged weights."""
 
 import copy
 import math
@@ -14,20 +14,20 @@ from tqdm import tqdm
 from training.fit.callbacks import TrainingError
 from training.gpu.networks import Outputs
 
-_WARM_UP = 0.05  # Of the time; then a cosine to zero.
-_LONGEST_GRADIENT = 2.0
-_CHECK_EVERY = 20  # Steps; reading the loss waits for the GPU.
+_WARM_UP_SHARE = 0.05  # Share of the time; then the learning rate follows a cosine to zero.
+_MAX_GRADIENT_NORM = 2.0
+_CHECK_INTERVAL_STEPS = 20  # Reading the loss waits for the GPU.
 
-# Losses beside that of malignant (1), in teachers and pupil.
+# Weights of these losses in teachers and pupil; that of malignant is 1.
 LESION_LOSS, KIND_LOSS = 0.4, 0.3
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def steps(name: str, seconds: float, batch: int) -> Iterator[tuple[int, float]]:
-    """Number of each step, and the share of the time that is over when it begins.
+    """Yield the number of each step, and the share of the time that has passed before it.
 
-    Shows a bar, and prints the number of views at the end. There is at least one step.
+    Shows a progress bar, and prints the number of views at the end. There is at least one step.
     """
     began, step, passed = time.perf_counter(), 0, 0.0
     shown = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
@@ -43,11 +43,11 @@ def steps(name: str, seconds: float, batch: int) -> Iterator[tuple[int, float]]:
 
 
 class Fitter(Generic[Network]):
-    """A network in training, and the running average of its weights.
+    """Trains a network and keeps the moving average of its weights.
 
     Attributes:
-        network: what is trained.
-        average: the same network with averaged weights, ready to judge.
+        network: the network in training.
+        average: the same network with averaged weights, in evaluation mode.
     """
 
     def __init__(self, network: Network, rate: float, weight_decay: float, average: float) -> None:
@@ -66,31 +66,31 @@ class Fitter(Generic[Network]):
         self._optimizer = torch.optim.AdamW(groups, lr=rate, fused=on_gpu)
 
     def step(self, loss: torch.Tensor, done: float) -> None:
-        """Take a step down the loss, when the share ``done`` of the time is over.
+        """Take a training step; ``done`` is the share of the time that has passed.
 
         Raises:
-            TrainingError: the loss is not a number.
+            TrainingError: the loss is not finite.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate * _schedule(done)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
+        nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_GRADIENT_NORM)
         self._optimizer.step()
         self._average_weights()
-        if self._steps % _CHECK_EVERY == 0 and not math.isfinite(float(loss)):
-            raise TrainingError(f"the loss is no number any more (step {self._steps})")
+        if self._steps % _CHECK_INTERVAL_STEPS == 0 and not math.isfinite(float(loss)):
+            raise TrainingError(f"the loss is not finite any more (step {self._steps})")
 
     @torch.no_grad()
     def _average_weights(self) -> None:
         self._steps += 1
-        # Young averages forget their random start sooner (the warm-up of TensorFlow's EMA).
+        # A lower momentum in the first steps forgets the random initial weights sooner.
         momentum = min(self._momentum, (1 + self._steps) / (10 + self._steps))
         torch._foreach_lerp_(self._averages, self._values, 1 - momentum)
 
 
 def to_device(network: Network, device: torch.device) -> Network:
-    """The network on a device, its weights channels last on a GPU."""
+    """Move the network to a device; on a GPU, store its weights channels last."""
     network = network.to(device)
     if device.type == "cuda":
         for weight in network.parameters():
@@ -99,8 +99,8 @@ def to_device(network: Network, device: torch.device) -> Network:
     return network
 
 
-def judge(network: nn.Module, pixels: torch.Tensor) -> Outputs:
-    """What the network says of pixels (n, 3, side, side); in bfloat16 on a GPU."""
+def predict(network: nn.Module, pixels: torch.Tensor) -> Outputs:
+    """The network's outputs for pixels (n, 3, side, side), computed in bfloat16 on a GPU."""
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=pixels.is_cuda):
         return network(pixels)
 
@@ -108,7 +108,7 @@ def judge(network: nn.Module, pixels: torch.Tensor) -> Outputs:
 def cross_entropy(
     logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """Mean binary cross-entropy, weighted; all three are (n,)."""
+    """Weighted mean of the binary cross-entropy; all arguments are (n,)."""
     return weighted_mean(
         functional.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none"),
         weights,
@@ -116,17 +116,17 @@ def cross_entropy(
 
 
 def weighted_mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Of (n,) values; 0 where all weights are."""
+    """Weighted mean of (n,) values; 0 if all weights are 0."""
     return (values * weights).sum() / weights.sum().clamp(min=1)
 
 
 def _tensors(network: nn.Module) -> list[torch.Tensor]:
-    """Weights and statistics, which later steps change in place."""
+    """The weights and batch statistics themselves, which training changes in place."""
     return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 
 def _schedule(done: float) -> float:
-    if done < _WARM_UP:
-        # The first step of all is no rest.
-        return max(done, 1e-3) / _WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
+    """The learning rate as a share of its peak."""
+    if done < _WARM_UP_SHARE:
+        return max(done, 1e-3) / _WARM_UP_SHARE  # Not zero in the first step.
+    return 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE)))

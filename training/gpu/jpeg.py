@@ -1,7 +1,7 @@
-"""JPEG's loss on a device: the cosine transform of blocks, rounded as the quality says.
+"""Simulate JPEG compression on a device, by rounding the cosine transform of each block.
 
-Without the entropy coding, which loses nothing, it is a few matrix products; the tables are those
-of the standard (ITU-T T.81, annex K), scaled as libjpeg scales them.
+The entropy coding is lossless and is left out, so only a few matrix products remain. The tables are
+those of the standard (ITU-T T.81, annex K), scaled as libjpeg scales them.
 """
 
 import math
@@ -30,17 +30,17 @@ _CHROMINANCE = (
 
 
 def compress(pixels: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
-    """What is left of pixels after JPEG compression with halved colour resolution.
+    """Apply the losses of JPEG compression with halved colour resolution.
 
     Args:
         pixels: RGB 0-255 (n, 3, height, width).
-        quality: as libjpeg's, 1-100, float (n,).
+        quality: libjpeg's quality, 1-100, float (n,).
 
     Returns:
         The same shape and type, not clipped.
     """
     height, width = pixels.shape[2:]
-    # Whole blocks of the halved colours are 16 pixels.
+    # Pad to multiples of 16, the size of a block at halved colour resolution.
     padding = (0, -width % (2 * _BLOCK), 0, -height % (2 * _BLOCK))
     red, green, blue = functional.pad(pixels.float(), padding, mode="replicate").unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue

@@ -1,4 +1,4 @@
-"""The weights of the PyTorch networks as those of the Keras networks that are served."""
+"""Convert the weights of the PyTorch networks to those of the Keras networks that are served."""
 
 import re
 
@@ -9,23 +9,25 @@ from keras import layers
 
 from training import networks
 from training.gpu.networks import EPSILON, Cnn7, EfficientNetLite
+from training.networks.efficientnet import set_feature_weights
 
 Weights = dict[str, np.ndarray]
-"""Of a PyTorch network, by name."""
+"""The weights of a PyTorch network by name."""
 
 _BATCH = 32
 
 
 def export_cnn7(network: Cnn7, photos: np.ndarray) -> keras.Model:
-    """Build ``training.networks.cnn7`` with the weights of a network that was trained here.
+    """Build ``training.networks.cnn7`` with the weights of a PyTorch network.
 
-    Each batch normalisation is folded into its convolution. Those of the Keras network get the
-    statistics of some photos and the scale and offset that undo them, so that they change nothing:
-    neither in the file that is served, nor where its training goes on (``--start``).
+    Each batch normalisation is folded into its convolution. The Keras network has some batch
+    normalisations too. They get the statistics of some photos, and the scale and offset that undo
+    the normalisation. So they change nothing, neither in serving nor when training continues from
+    the file (``--start``).
 
     Args:
-        network: the trained one.
-        photos: uint8 (n, 500, 500, 3), of the training set.
+        network: the trained network.
+        photos: some training photos, uint8 (n, 500, 500, 3).
     """
     weights = _arrays(network)
     model = networks.cnn7()
@@ -44,15 +46,8 @@ def export_efficientnet(network: EfficientNetLite) -> keras.Model:
     """Build ``training.networks.efficientnet_lite0`` with the weights of a trained Lite0."""
     weights = _arrays(network)
     model = networks.efficientnet_lite0()
-    for layer in model.layers:
-        name = re.sub(r"^blocks_(\d+)_", r"blocks.\1.", layer.name)
-        if isinstance(layer, layers.BatchNormalization):
-            kinds = ("weight", "bias", "running_mean", "running_var")
-            layer.set_weights([weights[f"{name}.{kind}"] for kind in kinds])
-        elif isinstance(layer, layers.DepthwiseConv2D):
-            layer.set_weights([weights[f"{name}.weight"].transpose(2, 3, 0, 1)])
-        elif isinstance(layer, layers.Conv2D):
-            layer.set_weights([weights[f"{name}.weight"].transpose(2, 3, 1, 0)])
+    renamed = {re.sub(r"^blocks\.(\d+)\.", r"blocks_\1_", name): w for name, w in weights.items()}
+    set_feature_weights(model, renamed)
     _set_heads(model, weights)
     return model
 
@@ -66,20 +61,20 @@ def _set_heads(model: keras.Model, weights: Weights) -> None:
 
 
 def _folded(weights: Weights, name: str) -> list[np.ndarray]:
-    """Kernel and bias that do what convolution and batch normalisation do."""
-    norm = {kind: weights[f"{name}.bn.{kind}"] for kind in ("weight", "bias")}
+    """Kernel and bias of a convolution with its batch normalisation folded in."""
     mean, variance = weights[f"{name}.bn.running_mean"], weights[f"{name}.bn.running_var"]
-    scale = norm["weight"] / np.sqrt(variance + EPSILON)
+    scale = weights[f"{name}.bn.weight"] / np.sqrt(variance + EPSILON)
     kernel = weights[f"{name}.conv.weight"] * scale[:, None, None, None]
-    return [kernel.transpose(2, 3, 1, 0), norm["bias"] - mean * scale]
+    return [kernel.transpose(2, 3, 1, 0), weights[f"{name}.bn.bias"] - mean * scale]
 
 
 def _neutralise(model: keras.Model, photos: np.ndarray) -> None:
+    """Make every batch normalisation an identity with the statistics of these photos."""
     norms = _of_type(model, layers.BatchNormalization)
     for norm in norms:
         count = norm.gamma.shape[0]
-        even = np.sqrt(1 + norm.epsilon)
-        norm.set_weights([np.full(count, even), *np.zeros((2, count)), np.ones(count)])
+        scale = np.sqrt(1 + norm.epsilon)
+        norm.set_weights([np.full(count, scale), *np.zeros((2, count)), np.ones(count)])
     probe = keras.Model(model.input, [norm.input for norm in norms])
     means: list[list[np.ndarray]] = [[] for _ in norms]
     squares: list[list[np.ndarray]] = [[] for _ in norms]

@@ -1,7 +1,7 @@
-"""Marks that a dermatoscope or a doctor leaves on a photo, painted on both classes alike.
+"""Paint marks that a dermatoscope or a doctor leaves on a photo: frames, rulers, hairs, ink.
 
-A black frame, a ruler or ink is found more often beside malignant lesions in some sets; painted on
-every lesion with the same probability they tell nothing.
+In some data sets they are more frequent beside malignant lesions. Painting them on both classes
+with the same probability makes them less informative.
 """
 
 import cv2
@@ -13,12 +13,12 @@ from training.gpu.draws import Draws, places
 from training.gpu.photos import precision
 from training.gpu.recipe import WORKING_SIZE, ViewRanges
 
-_PICTURES = 192
-_BLACK = 8.0  # Grey level of a dermatoscope's frame.
+_PICTURES = 192  # Number of different pictures of rulers, hairs and ink.
+_FRAME_LEVEL = 8.0  # Grey level of a dermatoscope's frame.
 
 
 class Marks:
-    """Paints frames, vignettes, and one of some pictures of rulers, hairs or ink."""
+    """Paints frames, vignettes, and pictures of rulers, hairs or ink."""
 
     def __init__(self, device: torch.device, ranges: ViewRanges) -> None:
         self._ranges = ranges
@@ -30,13 +30,14 @@ class Marks:
         self._colours = colours.to(device)
 
     def __call__(self, pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Paint on some of the pixels (n, 3, size, size), in place; return them."""
+        """Paint on some of the views (n, 3, size, size), in place; return them."""
         ranges, size = self._ranges, pixels.shape[-1]
         axis = torch.linspace(-1, 1, size, device=pixels.device)
-        which = draws.uniform(0, 1)
-        _frames(pixels, axis, places(which < ranges.dark_frames), draws)
-        ends = which < ranges.dark_frames + ranges.vignettes
-        _vignettes(pixels, axis, places((which >= ranges.dark_frames) & ends), draws)
+        drawn = draws.uniform(0, 1)
+        framed = drawn < ranges.dark_frames
+        _frames(pixels, axis, places(framed), draws)
+        vignetted = ~framed & (drawn < ranges.dark_frames + ranges.vignettes)
+        _vignettes(pixels, axis, places(vignetted), draws)
         picture = draws.integers(len(self._opacity))
         chosen = places(draws.chance(ranges.overlays))
         if len(chosen):
@@ -50,22 +51,24 @@ class Marks:
 def _frames(pixels: torch.Tensor, axis: torch.Tensor, chosen: torch.Tensor, draws: Draws) -> None:
     radius = draws.uniform(0.85, 1.35)[chosen, None, None]
     softness = draws.uniform(0.004, 0.034)[chosen, None, None]
-    centre = draws.uniform(-0.15, 0.15, 2)[chosen]
-    across = (axis[None, None, :] - centre[:, 0, None, None]) ** 2
-    down = (axis[None, :, None] - centre[:, 1, None, None]) ** 2
-    seen = torch.sigmoid((radius - (across + down).sqrt()) / softness).to(pixels.dtype)[:, None]
-    pixels[chosen] = pixels[chosen] * seen + _BLACK * (1 - seen)
+    distance = _squared_distance(axis, chosen, draws).sqrt()
+    visible = torch.sigmoid((radius - distance) / softness).to(pixels.dtype)[:, None]
+    pixels[chosen] = pixels[chosen] * visible + _FRAME_LEVEL * (1 - visible)
 
 
 def _vignettes(
     pixels: torch.Tensor, axis: torch.Tensor, chosen: torch.Tensor, draws: Draws
 ) -> None:
     strength = draws.uniform(0.3, 0.8)[chosen, None, None]
+    light = 1 - strength * (_squared_distance(axis, chosen, draws) / 2).clamp(0, 1)
+    pixels[chosen] = pixels[chosen] * light.to(pixels.dtype)[:, None]
+
+
+def _squared_distance(axis: torch.Tensor, chosen: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Squared distance of each pixel from a random centre: float32 (len(chosen), size, size)."""
     centre = draws.uniform(-0.15, 0.15, 2)[chosen]
     across = (axis[None, None, :] - centre[:, 0, None, None]) ** 2
-    down = (axis[None, :, None] - centre[:, 1, None, None]) ** 2
-    light = 1 - strength * ((across + down) / 2).clamp(0, 1)
-    pixels[chosen] = pixels[chosen] * light.to(pixels.dtype)[:, None]
+    return across + (axis[None, :, None] - centre[:, 1, None, None]) ** 2
 
 
 Picture = tuple[np.ndarray, np.ndarray]
@@ -99,7 +102,7 @@ def _hairs(rng: np.random.Generator) -> Picture:
 
 
 def _ink(rng: np.random.Generator) -> Picture:
-    """A line of a surgeon's marker, part of the way around the middle."""
+    """A line of a surgical marker around a part of the lesion."""
     opacity = _blank()
     angles = np.linspace(0, 2 * np.pi * rng.uniform(0.3, 1), 40)
     radius = rng.uniform(110, 240) * (1 + 0.027 * rng.normal(size=40))

@@ -1,8 +1,9 @@
-"""The networks in PyTorch, layer for layer as ``training.networks`` has them in Keras.
+"""The networks in PyTorch, with the same layers as in ``training.networks``.
 
-Here, where training is fast on a GPU, every convolution of cnn7 has batch normalisation before its
-ReLU; ``keras_weights`` folds it into the convolution. Weights lie channels last on a GPU: three
-times as fast in bfloat16 (EfficientNet-Lite0, 320 px: 3,037 images/s against 1,061 on an H200).
+One difference: on a GPU batch normalisation is cheap, so every convolution of cnn7 has one before
+its ReLU; ``keras_weights`` folds it into the convolution. On a GPU the weights are stored channels
+last, which is three times as fast in bfloat16 (EfficientNet-Lite0, 320 px, H200: 3,037 instead of
+1,061 images/s).
 """
 
 import re
@@ -13,18 +14,19 @@ from torch import nn
 from torch.nn import functional
 
 from training.fit.batches import DIAGNOSES
-from training.networks.efficientnet import EMBEDDING, SIDE, imagenet_weights, stages
+from training.networks.efficientnet import EMBEDDING_SIZE, INPUT_PIXELS, stages
+from training.networks.published_weights import imagenet_weights
 
 CNN7_WIDTHS = (32, 64, 128, 128, 256, 256, 768)
 
 EPSILON = 1e-3
-"""Of every batch normalisation; Keras's too."""
+"""Epsilon of every batch normalisation, as in Keras."""
 
 _HEAD_DROPOUT = 0.3
 
 
 class Outputs(NamedTuple):
-    """Logits of malignant, lesion and clinical (n,), of the diagnosis (n, 8); embedding (n, c)."""
+    """Logits of malignant, lesion and clinical (n,), logits of the diagnosis (n, 8), embedding."""
 
     malignant: torch.Tensor
     lesion: torch.Tensor
@@ -33,13 +35,19 @@ class Outputs(NamedTuple):
     embedding: torch.Tensor
 
 
-class _Convolution(nn.Conv2d):
-    """A convolution with Keras's ``same`` padding, and no bias: a normalisation follows."""
+class Convolution(nn.Conv2d):
+    """A convolution with Keras's ``same`` padding; without bias where a normalisation follows."""
 
     def __init__(
-        self, channels: int, filters: int, kernel: int, stride: int = 1, groups: int = 1
+        self,
+        channels: int,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
     ) -> None:
-        super().__init__(channels, filters, kernel, stride, groups=groups, bias=False)
+        super().__init__(channels, filters, kernel, stride, groups=groups, bias=bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -47,16 +55,16 @@ class _Convolution(nn.Conv2d):
         for side in (x.shape[3], x.shape[2]):
             missing = max(0, (-(-side // stride) - 1) * stride + kernel - side)
             padding += [missing // 2, missing - missing // 2]
-        if len(set(padding)) == 1:  # Padding in the convolution itself costs no copy.
+        if len(set(padding)) == 1:  # Padding inside the convolution avoids a copy.
             return functional.conv2d(
-                x, self.weight, None, self.stride, padding[0], groups=self.groups
+                x, self.weight, self.bias, self.stride, padding[0], groups=self.groups
             )
         x = functional.pad(x, padding)
-        return functional.conv2d(x, self.weight, None, self.stride, groups=self.groups)
+        return functional.conv2d(x, self.weight, self.bias, self.stride, groups=self.groups)
 
 
-class _Heads(nn.Module):
-    """``training.networks.cnn.add_outputs``, and a head for the diagnosis."""
+class Heads(nn.Module):
+    """The outputs of ``training.networks.cnn.add_outputs``, and one for the diagnosis."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -72,7 +80,7 @@ class _Heads(nn.Module):
         embedding = x.mean((2, 3))
         kept = self.drop(x).mean((2, 3))
         clinical = self.kind(embedding)
-        # Whether a lesion is malignant teaches nothing about the kind of photo.
+        # The loss of malignant must not change the predicted kind of photo.
         share = torch.sigmoid(clinical).detach()
         malignant = self.dermoscopic_map(kept) * (1 - share) + self.clinical_map(kept) * share
         return Outputs(
@@ -85,20 +93,20 @@ class _Heads(nn.Module):
 
 
 class _Block(nn.Module):
-    """An inverted residual: widen, filter each channel, narrow; joined where the shape stays."""
+    """An inverted residual block: 1x1 expansion, depthwise convolution, 1x1 projection."""
 
     def __init__(
         self, channels: int, kernel: int, stride: int, expansion: int, filters: int, drop: float
     ) -> None:
         super().__init__()
         wide = channels * expansion
-        self.expand_conv = _Convolution(channels, wide, 1) if expansion > 1 else None
-        self.bn0 = _norm(wide) if expansion > 1 else None
-        self.depthwise_conv = _Convolution(wide, wide, kernel, stride, groups=wide)
-        self.bn1 = _norm(wide)
-        self.project_conv = _Convolution(wide, filters, 1)
-        self.bn2 = _norm(filters)
-        self.joined = stride == 1 and channels == filters
+        self.expand_conv = Convolution(channels, wide, 1) if expansion > 1 else None
+        self.bn0 = norm(wide) if expansion > 1 else None
+        self.depthwise_conv = Convolution(wide, wide, kernel, stride, groups=wide)
+        self.bn1 = norm(wide)
+        self.project_conv = Convolution(wide, filters, 1)
+        self.bn2 = norm(filters)
+        self.residual = stride == 1 and channels == filters
         self.drop = drop
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -107,7 +115,7 @@ class _Block(nn.Module):
             y = functional.relu6(self.bn0(self.expand_conv(y)))
         y = functional.relu6(self.bn1(self.depthwise_conv(y)))
         y = self.bn2(self.project_conv(y))
-        if not self.joined:
+        if not self.residual:
             return y
         if self.training and self.drop:
             kept = torch.rand(len(y), 1, 1, 1, device=y.device) > self.drop
@@ -116,12 +124,12 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite0 or -Lite2 with the heads of cnn7; layers are named as in Keras."""
+    """EfficientNet-Lite0 or -Lite2 with the outputs of cnn7; the layers have the names of Keras."""
 
     def __init__(self, version: int, drop_path: float = 0.0) -> None:
         super().__init__()
-        self.conv_stem = _Convolution(3, 32, 3, 2)
-        self.bn0 = _norm(32)
+        self.conv_stem = Convolution(3, 32, 3, 2)
+        self.bn0 = norm(32)
         plan = stages(version)
         total = sum(repeats for repeats, *_ in plan)
         self.blocks = nn.ModuleList()
@@ -132,17 +140,17 @@ class EfficientNetLite(nn.Module):
                 drop = drop_path * len(self.blocks) / total
                 self.blocks.append(_Block(channels, kernel, first, expansion, filters, drop))
                 channels = filters
-        self.conv_head = _Convolution(channels, EMBEDDING, 1)
-        self.bn1 = _norm(EMBEDDING)
-        self.heads = _Heads(EMBEDDING)
+        self.conv_head = Convolution(channels, EMBEDDING_SIZE, 1)
+        self.bn1 = norm(EMBEDDING_SIZE)
+        self.heads = Heads(EMBEDDING_SIZE)
 
     def forward(self, pixels: torch.Tensor) -> Outputs:
-        """Judge pixels 0-255 (n, 3, side, side)."""
+        """Compute the outputs for pixels 0-255 (n, 3, side, side)."""
         x = pixels
-        if x.shape[-1] != SIDE:
-            size = (SIDE, SIDE)
+        if x.shape[-1] != INPUT_PIXELS:
+            size = (INPUT_PIXELS, INPUT_PIXELS)
             x = functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
-        x = _as_weights_lie(x / 128 - 127 / 128, next(self.parameters()))
+        x = _match_layout(x / 128 - 127 / 128, self)
         x = functional.relu6(self.bn0(self.conv_stem(x)))
         for block in self.blocks:
             x = block(x)
@@ -150,7 +158,7 @@ class EfficientNetLite(nn.Module):
 
 
 def with_imagenet_weights(version: int, drop_path: float) -> EfficientNetLite:
-    """A teacher as its training begins.
+    """A teacher at the start of training.
 
     Raises:
         training.networks.efficientnet.MissingWeights: the package with the weights is missing.
@@ -171,15 +179,15 @@ class _Normalised(nn.Module):
 
     def __init__(self, channels: int, filters: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
-        self.conv = _Convolution(channels, filters, kernel, stride)
-        self.bn = _norm(filters, momentum=0.02)
+        self.conv = Convolution(channels, filters, kernel, stride)
+        self.bn = norm(filters, momentum=0.02)
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.relu(self.bn(self.conv(x)))
 
 
-class _Excite(nn.Module):
+class Excite(nn.Module):
     """Squeeze and excitation (Hu et al. 2018)."""
 
     def __init__(self, channels: int) -> None:
@@ -193,25 +201,24 @@ class _Excite(nn.Module):
 
 
 class Cnn7(nn.Module):
-    """cnn7, and a layer that turns its embedding into the teacher's, used in training alone."""
+    """cnn7, with a layer for training that predicts the teacher's embedding from its own."""
 
     def __init__(self, taught: int) -> None:
-        """Build it with random weights; ``taught`` is the length of what a teacher embeds."""
+        """Build it with random weights; ``taught`` is the number of components to predict."""
         super().__init__()
         channels = (3, *CNN7_WIDTHS)
         self.convolutions = nn.ModuleList(
             _Normalised(before, after, *((5, 2) if place == 0 else (3, 1)))
             for place, (before, after) in enumerate(zip(channels, CNN7_WIDTHS, strict=False))
         )
-        self.excitations = nn.ModuleList([_Excite(CNN7_WIDTHS[3]), _Excite(CNN7_WIDTHS[5])])
-        self.heads = _Heads(CNN7_WIDTHS[-1])
+        self.excitations = nn.ModuleList([Excite(CNN7_WIDTHS[3]), Excite(CNN7_WIDTHS[5])])
+        self.heads = Heads(CNN7_WIDTHS[-1])
         self.taught = nn.Linear(CNN7_WIDTHS[-1], taught)
 
     def forward(self, pixels: torch.Tensor) -> Outputs:
-        """Judge pixels 0-255 (n, 3, side, side)."""
+        """Compute the outputs for pixels 0-255 (n, 3, side, side)."""
         c, excite = self.convolutions, self.excitations
-        weight = next(self.convolutions.parameters())
-        x = _as_weights_lie(functional.avg_pool2d(pixels / 127.5 - 1, 2), weight)
+        x = _match_layout(functional.avg_pool2d(pixels / 127.5 - 1, 2), c)
         x = functional.max_pool2d(c[0](x), 2)
         x = functional.max_pool2d(c[1](x), 2)
         x = excite[0](functional.max_pool2d(c[3](c[2](x)), 2))
@@ -220,10 +227,13 @@ class Cnn7(nn.Module):
         return self.heads(c[6](x))
 
 
-def _norm(channels: int, momentum: float = 0.01) -> nn.BatchNorm2d:
+def norm(channels: int, momentum: float = 0.01) -> nn.BatchNorm2d:
+    """Batch normalisation with the epsilon and the momentum of Keras."""
     return nn.BatchNorm2d(channels, EPSILON, momentum)
 
 
-def _as_weights_lie(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    last = weight.is_contiguous(memory_format=torch.channels_last)
+def _match_layout(x: torch.Tensor, network: nn.Module) -> torch.Tensor:
+    """Store ``x`` channels last if the network's weights are."""
+    stem = next(network.parameters())
+    last = stem.is_contiguous(memory_format=torch.channels_last)
     return x.contiguous(memory_format=torch.channels_last) if last else x

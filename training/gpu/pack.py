@@ -1,4 +1,4 @@
-"""Copy the photos that training needs, small enough to carry to a machine with a GPU."""
+"""Write small copies of the training photos, to copy to a machine with a GPU."""
 
 import csv
 import dataclasses
@@ -16,26 +16,26 @@ from training.cli import UsageError
 from training.datasets.manifest import HEADER, Row, read_manifest
 from training.fit.batches import decode_row
 
-SIDE = 400
-"""Side of the copies in pixels: 7 kB a photo, 140 MB for 19,000. The networks in ``models`` were
-trained on such copies; how much better they are on the photos themselves is not known."""
+COPY_PIXELS = 400
+"""Side of the copies: 7 kB per photo, 140 MB for 19,000. The networks in ``models`` were trained on
+such copies; training on the original photos was not compared."""
 
-_QUALITY = 82
-"""Of WebP, which is half the size of JPEG at this quality."""
+_WEBP_QUALITY = 82
+"""At this quality WebP files are half the size of JPEG files."""
 
 
 def pack(manifest: Path, folder: Path) -> int:
     """Write a manifest whose train and validation photos are small WebP copies.
 
-    Its rows, the names of its files and so the hashes of its splits are those of the first one.
-    Photos of the test split are listed but not copied: training never opens them.
+    Its rows and file names, and therefore its split hashes, are those of the original manifest.
+    Test photos are listed but not copied, because training never opens them.
 
     Args:
-        manifest: of ``training.prepare``; ``not_lesion.csv`` beside it is packed too.
-        folder: new or empty.
+        manifest: the original manifest; ``not_lesion.csv`` beside it is packed too.
+        folder: a new or empty folder.
 
     Returns:
-        Bytes of the copies.
+        The size of the copies in bytes.
 
     Raises:
         UsageError: the folder is not empty.
@@ -47,8 +47,8 @@ def pack(manifest: Path, folder: Path) -> int:
     beside = manifest.with_name("not_lesion.csv")
     if beside.exists():
         tables[beside.name] = read_manifest(beside)
-    every = [os.path.abspath(row.path) for rows in tables.values() for row in rows]
-    root = os.path.commonpath([os.path.dirname(path) for path in every])
+    paths = [os.path.abspath(row.path) for rows in tables.values() for row in rows]
+    root = os.path.commonpath([os.path.dirname(path) for path in paths])
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     size = 0
@@ -57,7 +57,7 @@ def pack(manifest: Path, folder: Path) -> int:
         copied = [(row, partial / place) for row, place in zip(rows, places, strict=True)]
         size += _copy([(row, path) for row, path in copied if row.split != "test"], name)
         _write(partial / name, rows, places)
-    # An interrupted copy never looks like a whole one.
+    # The folder appears only when it is complete.
     if folder.exists():
         folder.rmdir()
     partial.rename(folder)
@@ -71,11 +71,13 @@ def _copy(photos: list[tuple[Row, Path]], name: str) -> int:
 
 
 def _copy_one(row: Row, path: Path) -> int:
-    image = Image.fromarray(decode_row(row)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    image = Image.fromarray(decode_row(row)).resize(
+        (COPY_PIXELS, COPY_PIXELS), Image.Resampling.LANCZOS
+    )
     buffer = BytesIO()
-    image.save(buffer, "WEBP", quality=_QUALITY, method=3)
+    image.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=3)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Under its own name, whatever its suffix: decoding tells the format by content.
+    # The file keeps its name and suffix; decoding recognises the format by the content.
     return path.write_bytes(buffer.getvalue())
 
 

@@ -1,4 +1,4 @@
-"""The photos of a training run, decoded with all cores and kept on the device."""
+"""Decode the photos of a run with all cores, and keep them on the device."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +9,15 @@ from tqdm import tqdm
 
 from training.datasets.manifest import CLINICAL, Row
 from training.fit.batches import DIAGNOSES, open_images
-from training.fit.negatives import cut_skin, paint_nonsense
+from training.fit.negatives import crop_skin, paint_negative
 from training.fit.run import Splits
 from training.fit.sampling import sampling_weights
 from training.gpu.recipe import GpuRecipe
 
-_RIM = 12
-"""Pixels at each side of a photo whose mean colour continues it outside."""
+_RIM_PIXELS = 12
+"""Width of the rim of a photo whose mean colour fills the area outside."""
 
-_AT_ONCE = 256  # photos copied together: 190 MB
+_BATCH = 256  # Photos copied together: 190 MB.
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class TrainingSet:
 
     Attributes:
         lesions: n photos.
-        weights: sums of the lesions' weights up to each, float64 (n,).
+        weights: cumulative sampling weights of the lesions, float64 (n,).
         malignant, clinical: 0 or 1, float32 (n,).
-        diagnosis: place in ``DIAGNOSES``, -1 for any other, int64 (n,).
-        others: photos and paintings of anything but a lesion; never empty.
+        diagnosis: index in ``DIAGNOSES``, -1 for any other, int64 (n,).
+        others: photographs and painted patterns without a lesion; never empty.
     """
 
     lesions: Photos
@@ -57,25 +57,25 @@ class TrainingSet:
 
     @property
     def device(self) -> torch.device:
-        """Where all of it lies."""
+        """The device of all tensors."""
         return self.weights.device
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Photos that judge the networks: uint8 (n, 3, 500, 500) on the device, and their rows."""
+    """The validation photos on the device, uint8 (n, 3, 500, 500), and their rows."""
 
     pixels: torch.Tensor
     rows: list[Row]
 
 
 def choose_device() -> torch.device:
-    """The GPU, where there is one."""
+    """The GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def precision(device: torch.device) -> torch.dtype:
-    """Type of a view's pixels: half the memory on a GPU; a CPU is slow with it."""
+    """Type of a view's pixels: float16 saves memory on a GPU, but is slow on a CPU."""
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
@@ -86,7 +86,7 @@ def open_photos(
 
     Raises:
         ManifestError: a photo is missing or cannot be decoded.
-        training.fit.batches.DiskFull: there is no room for the decoded photos.
+        DiskFull: there is not enough disk space for the decoded photos.
     """
     lesions = open_images(splits.train, cache)
     others = _to_device(open_images(splits.others, cache), device)
@@ -102,7 +102,7 @@ def open_photos(
         for name, values in targets.items()
     }
     places = {name: place for place, name in enumerate(DIAGNOSES)}
-    negatives = [others, _to_device(_made(lesions, recipe, seed), device)]
+    negatives = [others, _to_device(_make_negatives(lesions, recipe, seed), device)]
     training = TrainingSet(
         lesions=with_rims(_to_device(lesions, device)),
         weights=torch.from_numpy(np.cumsum(sampling_weights(rows, recipe.emphasis))).to(device),
@@ -113,36 +113,36 @@ def open_photos(
     return training, ValidationSet(_to_device(open_images(splits.val, cache), device), splits.val)
 
 
-def _made(lesions: np.ndarray, recipe: GpuRecipe, seed: int) -> np.ndarray:
-    """Painted negatives and corners of bare skin: uint8 (m, 500, 500, 3)."""
+def _make_negatives(lesions: np.ndarray, recipe: GpuRecipe, seed: int) -> np.ndarray:
+    """Painted patterns and crops of bare skin: uint8 (m, 500, 500, 3)."""
     rng = np.random.default_rng(seed)
-    tried = rng.integers(len(lesions), size=recipe.skin_corners)
-    corners = [cut_skin(np.asarray(lesions[place]), rng) for place in tried]
-    painted = [paint_nonsense(rng) for _ in range(recipe.painted)]
-    return np.stack([*painted, *(corner for corner in corners if corner is not None)])
+    chosen = rng.integers(len(lesions), size=recipe.skin_crops)
+    crops = [crop_skin(np.asarray(lesions[index]), rng) for index in chosen]
+    painted = [paint_negative(rng) for _ in range(recipe.painted)]
+    return np.stack([*painted, *(crop for crop in crops if crop is not None)])
 
 
 def _to_device(images: np.ndarray, device: torch.device) -> torch.Tensor:
-    """uint8 (n, h, w, 3) to (n, 3, h, w)."""
+    """Copy images, uint8 (n, h, w, 3), to the device as (n, 3, h, w)."""
     count, height, width, channels = images.shape
     copied = torch.empty((count, channels, height, width), dtype=torch.uint8, device=device)
-    for start in tqdm(range(0, count, _AT_ONCE), f"copying {count:,} photos", unit="batch"):
-        part = torch.from_numpy(np.array(images[start : start + _AT_ONCE])).to(device)
+    for start in tqdm(range(0, count, _BATCH), f"copying {count:,} photos", unit="batch"):
+        part = torch.from_numpy(np.array(images[start : start + _BATCH])).to(device)
         copied[start : start + len(part)] = part.permute(0, 3, 1, 2)
     return copied
 
 
 def with_rims(pixels: torch.Tensor) -> Photos:
-    """Photos of pixels, uint8 (n, 3, 500, 500)."""
-    rims = [_rim(part) for part in pixels.split(_AT_ONCE)]
+    """Add the colours of the rims to pixels, uint8 (n, 3, 500, 500)."""
+    rims = [_rim(part) for part in pixels.split(_BATCH)]
     return Photos(pixels, torch.cat(rims))
 
 
 def _rim(pixels: torch.Tensor) -> torch.Tensor:
     sides = (
-        pixels[:, :, :_RIM],
-        pixels[:, :, -_RIM:],
-        pixels[..., :_RIM],
-        pixels[..., -_RIM:],
+        pixels[:, :, :_RIM_PIXELS],
+        pixels[:, :, -_RIM_PIXELS:],
+        pixels[..., :_RIM_PIXELS],
+        pixels[..., -_RIM_PIXELS:],
     )
     return torch.cat([side.flatten(2) for side in sides], 2).float().mean(2)

@@ -1,4 +1,4 @@
-"""Train cnn7 on the bank's views: what the teachers say of each, and its label."""
+"""Train the pupil, cnn7, on the bank's views: to predict the teachers' outputs and the labels."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from training.gpu.fitter import (
     LESION_LOSS,
     Fitter,
     cross_entropy,
-    judge,
+    predict,
     steps,
     to_device,
     weighted_mean,
@@ -20,7 +20,8 @@ from training.gpu.photos import TrainingSet
 from training.gpu.recipe import GpuRecipe, PupilRecipe
 from training.gpu.views import Views
 
-# The label of a hard photo can only be learned by heart; a teacher says how hard it is.
+# Weights of the losses. A network can only memorise the label of a hard photo; the teachers' output
+# tells how hard it is.
 _TEACHERS_LOSS, _LABEL_LOSS = 1.5, 0.4
 _DIAGNOSIS_LOSS = 0.7
 _EMBEDDING_LOSS = 1.0
@@ -32,32 +33,32 @@ def train_pupil(
     """Train for some time; return the network with averaged weights.
 
     Raises:
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss is not finite any more.
     """
     pupil = recipe.pupil
     torch.manual_seed(seed)
     network = to_device(Cnn7(bank.embedding.shape[-1]), data.device)
     fitter = Fitter(network, pupil.rate, pupil.weight_decay, pupil.average)
-    make = bank_views(recipe, data, seed)
+    make_views = bank_views(recipe, data, seed)
     rng = np.random.default_rng(seed)
     order: list[int] = []
     for step, done in steps("cnn7", seconds, recipe.bank.batch):
         order = order or rng.permutation(len(bank)).tolist()
         number = order.pop()
-        views = make(number, recipe.bank.batch, size_at(pupil, done), turn=step)
+        views = make_views(number, recipe.bank.batch, size_at(pupil, done), turn=step)
         fitter.step(_loss(network, views, bank, number, data), done)
     return fitter.average
 
 
 def size_at(pupil: PupilRecipe, done: float) -> int:
-    """Side of the views in pixels when a share of the time is over."""
+    """Side of the views in pixels when the share ``done`` of the time has passed."""
     return next((size for size, end in pupil.sizes if done < end), pupil.sizes[-1][0])
 
 
 def _loss(network: Cnn7, views: Views, bank: Bank, number: int, data: TrainingSet) -> torch.Tensor:
-    outputs = judge(network, views.pixels)
+    outputs = predict(network, views.pixels)
     shows_lesion = views.is_lesion
-    # Of two lesions in one view the teachers' opinion is asked, no label.
+    # A view that mixes two lesions has no label, only the teachers' prediction.
     whole = shows_lesion * views.whole
     diagnosis = functional.kl_div(
         functional.log_softmax(outputs.diagnosis.float(), 1),

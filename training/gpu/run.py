@@ -1,4 +1,4 @@
-"""A whole run: teachers, bank, pupil, and the two model files."""
+"""A whole run on a GPU: train the teachers, fill the bank, train the pupil, write the models."""
 
 import dataclasses
 import datetime
@@ -22,24 +22,25 @@ from training.gpu.options import GpuOptions
 from training.gpu.phases import Phases, State
 from training.gpu.photos import choose_device, open_photos
 from training.gpu.pupil import train_pupil
+from training.gpu.recipe import RECIPES
 from training.gpu.teacher import train_teacher
 
-_STATISTICS = 64  # Training photos for the batch normalisations of the Keras network.
+_STATISTICS_PHOTOS = 64  # Training photos for the batch normalisations of the Keras network.
 
 
 class GpuRun:
-    """One run. What is finished stays in the folder; the same command goes on from there."""
+    """One run. Its folder keeps finished phases, so that the same command can continue it."""
 
     def __init__(self, options: GpuOptions) -> None:
         """Open the photos.
 
         Raises:
-            UsageError: the folder holds another run.
+            UsageError: the folder belongs to another run.
             ManifestError: the manifest, or a photo that it names, cannot be used.
-            training.fit.batches.DiskFull: there is no room for the decoded photos.
+            DiskFull: there is not enough disk space for the decoded photos.
         """
         self.options = options
-        self.recipe = options.numbers()
+        self.recipe = RECIPES[options.recipe]
         self.began = time.perf_counter()
         self.rows = read_manifest(options.manifest)
         splits = read_splits(options.manifest)
@@ -56,14 +57,14 @@ class GpuRun:
         self.data, self.validation = open_photos(
             splits, cache, self.recipe, options.seed, self.device
         )
-        print(f"{len(self.data.lesions):,} lesions to learn from, on {_name(self.device)}")
+        print(f"{len(self.data.lesions):,} lesions for training, on {_name(self.device)}")
 
     def train(self) -> None:
-        """Train what is not trained yet; write both model files."""
-        teachers = [self._teacher(place) for place in range(len(self.recipe.teachers))]
-        self._report_mean(teachers)
+        """Run the phases that are not finished, and write both model files."""
+        teachers = [self._teacher(index) for index in range(len(self.recipe.teachers))]
+        self._report_teachers(teachers)
         pupil = self._pupil(teachers)
-        photos = self.data.lesions.pixels[:_STATISTICS].permute(0, 2, 3, 1).cpu().numpy()
+        photos = self.data.lesions.pixels[:_STATISTICS_PHOTOS].permute(0, 2, 3, 1).cpu().numpy()
         self._write("efficientnet_lite0", export_efficientnet(teachers[0]))
         self._write("cnn7", export_cnn7(pupil, photos))
         minutes = (time.perf_counter() - self.began) / 60
@@ -75,15 +76,14 @@ class GpuRun:
                 f"--manifest {self.options.manifest}"
             )
 
-    def _teacher(self, place: int) -> EfficientNetLite:
-        teacher = self.recipe.teachers[place]
+    def _teacher(self, index: int) -> EfficientNetLite:
+        teacher = self.recipe.teachers[index]
         name = f"efficientnet_lite{teacher.version}"
-        seed = self.options.seed + place
+        seed = self.options.seed + index
+        seconds = self._seconds(teacher.time_share)
         state = self.phases.state(
             name,
-            lambda: train_teacher(
-                teacher, self.recipe, self.data, self._seconds(teacher.minutes), seed
-            ).state_dict(),
+            lambda: train_teacher(teacher, self.recipe, self.data, seconds, seed).state_dict(),
         )
         network = EfficientNetLite(teacher.version)
         network.load_state_dict(state)
@@ -99,25 +99,22 @@ class GpuRun:
 
     def _train_pupil(self, teachers: list[EfficientNetLite]) -> State:
         seed = self.options.seed
-        # A bank belongs to the kind of device that made it: the other draws other views.
-        kept = self.phases.state(
+        bank_seconds = self._seconds(self.recipe.bank.time_share)
+        # A CPU and a GPU draw different views, so a bank is only valid for one kind of device.
+        state = self.phases.state(
             f"bank_{self.device.type}",
-            lambda: vars(
-                fill_bank(
-                    teachers, self.recipe, self.data, self._seconds(self.recipe.bank.minutes), seed
-                )
-            ),
+            lambda: vars(fill_bank(teachers, self.recipe, self.data, bank_seconds, seed)),
         )
-        bank = Bank(**{name: tensor.to(self.device) for name, tensor in kept.items()})
-        seconds = self._seconds(self.recipe.pupil.minutes)
+        bank = Bank(**{name: tensor.to(self.device) for name, tensor in state.items()})
+        seconds = self._seconds(self.recipe.pupil.time_share)
         return train_pupil(self.recipe, bank, self.data, seconds, seed).state_dict()
 
-    def _report_mean(self, teachers: list[EfficientNetLite]) -> None:
-        said = [judging.logits(teacher, self.validation, views=2) for teacher in teachers]
-        for teacher, one in zip(self.recipe.teachers, said, strict=True):
+    def _report_teachers(self, teachers: list[EfficientNetLite]) -> None:
+        logits = [judging.logits(teacher, self.validation, views=2) for teacher in teachers]
+        for teacher, own in zip(self.recipe.teachers, logits, strict=True):
             name = f"EfficientNet-Lite{teacher.version}"
-            print(judging.describe(name, one, self.validation))
-        print(judging.describe("mean of teachers", np.mean(said, 0), self.validation))
+            print(judging.describe(name, own, self.validation))
+        print(judging.describe("mean of teachers", np.mean(logits, 0), self.validation))
 
     def _seconds(self, share: float) -> float:
         return share * self.options.minutes * 60
@@ -146,9 +143,9 @@ class GpuRun:
 def _prepare_torch() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
-    # Trying every kernel made the first step of an EfficientNet take minutes, not 8 s.
+    # With benchmarking of kernels the first step of an EfficientNet takes minutes instead of 8 s.
     torch.backends.cudnn.benchmark = False
 
 
 def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name() if device.type == "cuda" else "the processor"
+    return torch.cuda.get_device_name() if device.type == "cuda" else "the CPU"

@@ -1,4 +1,4 @@
-"""Train a teacher: an EfficientNet with ImageNet weights, on labels alone."""
+"""Train a teacher, an EfficientNet with ImageNet weights, on the labels."""
 
 import torch
 from torch.nn import functional
@@ -8,7 +8,7 @@ from training.gpu.fitter import (
     LESION_LOSS,
     Fitter,
     cross_entropy,
-    judge,
+    predict,
     steps,
     to_device,
     weighted_mean,
@@ -28,15 +28,15 @@ def train_teacher(
 
     Raises:
         MissingWeights: the package with the ImageNet weights is not installed.
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss is not finite any more.
     """
     torch.manual_seed(seed)
     network = to_device(with_imagenet_weights(teacher.version, teacher.drop_path), data.device)
     fitter = Fitter(network, teacher.rate, teacher.weight_decay, teacher.average)
-    make = ViewMaker(data, recipe, seed, mix_share=0.0)
+    make_views = ViewMaker(data, recipe, seed, mix_share=0.0)
     for step, done in steps(f"EfficientNet-Lite{teacher.version}", seconds, teacher.batch):
-        views = make(step, teacher.batch, WORKING_SIZE)
-        loss = _loss(judge(network, views.pixels), views, data, teacher.label_smoothing)
+        views = make_views(step, teacher.batch, WORKING_SIZE)
+        loss = _loss(predict(network, views.pixels), views, data, teacher.label_smoothing)
         fitter.step(loss, done)
     return fitter.average
 

@@ -1,7 +1,7 @@
-"""Random views of photos, made on the device: which photos, how they lie, what is mixed in.
+"""Make random views of photos on the device: draw, graft, transform, recolour and mix them.
 
-A view is decided by the seed and its number alone, so that it can be made again at any size: the
-teachers judge it once at 500 px, and the pupil sees it at 256.
+A view depends only on the seed and its number, so it can be made again at another size: the
+teachers predict it at 500 px, and the pupil learns it at 256 px.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from training.gpu.camera import change_colours, spoil
+from training.gpu.camera import add_faults, change_colours
 from training.gpu.draws import Draws, places
 from training.gpu.marks import Marks
 from training.gpu.photos import Photos, TrainingSet, precision
@@ -24,7 +24,7 @@ class Views(NamedTuple):
         pixels: 0-255, float16 or float32 (n, 3, size, size).
         lesions: index of the lesion in the training set, int64 (n,).
         is_lesion: 0 where the view shows something else, float32 (n,).
-        whole: 0 where a part of another lesion's view is mixed in, float32 (n,).
+        whole: 0 where a part of another view is mixed in, float32 (n,).
     """
 
     pixels: torch.Tensor
@@ -34,7 +34,7 @@ class Views(NamedTuple):
 
 
 class ViewMaker:
-    """Makes the views of one training set. The first of each batch show what is no lesion."""
+    """Makes the views of a training set. The first views of each batch show no lesion."""
 
     def __init__(self, data: TrainingSet, recipe: GpuRecipe, seed: int, mix_share: float) -> None:
         self.data = data
@@ -44,17 +44,17 @@ class ViewMaker:
         self._marks = Marks(data.device, recipe.views)
         axis = torch.linspace(-1, 1, WORKING_SIZE, device=data.device)
         radius = (axis[None, :] ** 2 + axis[:, None] ** 2).sqrt()
-        # A soft disc, opaque in the middle 70 % of the side, as ``augmentation.graft`` has it.
+        # A soft disc like that of ``augmentation.graft``: 1 in the middle 70 % of the side.
         self._middle = torch.sigmoid((0.76 - radius) / 0.045).to(precision(data.device))
 
     def __call__(self, number: int, count: int, size: int, turn: int | None = None) -> Views:
         """Make the views of a batch.
 
         Args:
-            number: of the batch; another number gives other views.
-            count: views in it.
+            number: number of the batch; another number gives other views.
+            count: number of views.
             size: their side in pixels.
-            turn: seed of quarter turns and reflections that come before all else, or None.
+            turn: seed of additional quarter turns and reflections, or None.
         """
         draws = Draws(self.seed, number, count, self.data.device)
         chosen = draws.weighted(self.data.weights)
@@ -64,21 +64,22 @@ class ViewMaker:
         if turn is not None:
             placement = _turned(placement, Draws(turn, 0, count, self.data.device))
         pixels = self._marks(_warp(photos, placement, size), draws)
-        pixels = spoil(change_colours(pixels, draws, self.recipe.views), draws, self.recipe.views)
+        pixels = change_colours(pixels, draws, self.recipe.views)
+        pixels = add_faults(pixels, draws, self.recipe.views)
         mixed = _mix(pixels, draws, others, self.mix_share)
         is_lesion = (torch.arange(count, device=self.data.device) >= others).float()
         return Views(pixels, chosen, is_lesion, (~mixed).float())
 
     def _graft(self, chosen: torch.Tensor, draws: Draws) -> Photos:
-        """The chosen lesions, some in the surroundings of another photo."""
+        """The chosen lesions, some of them pasted into the surroundings of another photo."""
         lesions = self.data.lesions
         pixels = lesions.pixels[chosen].to(self._middle.dtype)
         rims = lesions.rims[chosen]
         grafted = places(draws.chance(self.recipe.graft_share))
-        around = draws.integers(len(lesions))[grafted]
-        surroundings = lesions.pixels[around].to(pixels.dtype)
+        hosts = draws.integers(len(lesions))[grafted]
+        surroundings = lesions.pixels[hosts].to(pixels.dtype)
         pixels[grafted] = pixels[grafted] * self._middle + surroundings * (1 - self._middle)
-        rims[grafted] = lesions.rims[around]
+        rims[grafted] = lesions.rims[hosts]
         return Photos(pixels, rims)
 
     def _put_others_first(self, photos: Photos, count: int, draws: Draws) -> Photos:
@@ -89,7 +90,7 @@ class ViewMaker:
 
 
 def _placement(draws: Draws, recipe: GpuRecipe) -> torch.Tensor:
-    """Maps places of a view to places of its photo, both from -1 to 1: float32 (n, 2, 3)."""
+    """Matrices from positions in a view to positions in its photo, -1 to 1: float32 (n, 2, 3)."""
     ranges = recipe.views
     angle = draws.uniform(-math.pi, math.pi)
     zoom = draws.logarithmic(*ranges.zoom)
@@ -106,7 +107,7 @@ def _placement(draws: Draws, recipe: GpuRecipe) -> torch.Tensor:
 
 
 def _turned(placement: torch.Tensor, draws: Draws) -> torch.Tensor:
-    """The placement after a quarter turn and perhaps a reflection of the view."""
+    """The placement after a random quarter turn and reflection of the view."""
     angle = draws.integers(4) * (math.pi / 2)
     cos, sin = torch.cos(angle), torch.sin(angle)
     mirror = torch.where(draws.chance(0.5), -1.0, 1.0)[:, None]
@@ -115,30 +116,30 @@ def _turned(placement: torch.Tensor, draws: Draws) -> torch.Tensor:
 
 
 def _warp(photos: Photos, placement: torch.Tensor, size: int) -> torch.Tensor:
-    """The photos as placed; what lies outside has the colour of the rim."""
+    """Transform the photos; the area outside a photo gets the colour of its rim."""
     rims = photos.rims[:, :, None, None]
     grid = functional.affine_grid(placement, [len(rims), 3, size, size], align_corners=False)
-    # In float32: coordinates in float16 would be off by half a pixel at 500 px.
+    # In float32: at 500 px, coordinates in float16 are inaccurate by half a pixel.
     warped = functional.grid_sample(photos.pixels.float() - rims, grid, align_corners=False)
     return (warped + rims).to(photos.pixels.dtype)
 
 
 def _mix(pixels: torch.Tensor, draws: Draws, others: int, mix_share: float) -> torch.Tensor:
-    """Put a rectangle of the next lesion's view into some views, in place.
+    """Paste a rectangle of the next lesion's view into some views, in place.
 
     Returns:
-        Which views, bool (n,).
+        Which views are mixed, bool (n,).
     """
     count, size = len(pixels), pixels.shape[-1]
-    every = torch.arange(count, device=pixels.device)
-    mixed = draws.chance(mix_share) & (every >= others)
+    index = torch.arange(count, device=pixels.device)
+    mixed = draws.chance(mix_share) & (index >= others)
     chosen = places(mixed)
-    side = draws.uniform(0.2, 0.55)[chosen].sqrt()[:, None]  # Of the area.
+    side = draws.uniform(0.2, 0.55)[chosen].sqrt()[:, None]  # The range is a share of the area.
     start = draws.uniform(0, 1, 2)[chosen] * (1 - side)
     axis = (torch.arange(size, device=pixels.device) + 0.5) / size
     inside = (axis >= start[..., None]) & (axis < (start + side)[..., None])
     box = inside[:, 0, :, None] & inside[:, 1, None, :]
-    # The last lesion of the batch takes the first.
-    partner = torch.where(every + 1 < count, every + 1, others)[chosen]
+    # The last lesion of the batch is mixed with the first.
+    partner = torch.where(index + 1 < count, index + 1, others)[chosen]
     pixels[chosen] = torch.where(box[:, None], pixels[partner], pixels[chosen])
     return mixed

@@ -1,4 +1,4 @@
-"""The networks by name; Keras is imported when the first one is built."""
+"""The networks by name. Keras is imported only when the first one is built."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 __all__ = ["cnn7", "cnn_v1", "cnn_v2", "cnn_v3", "efficientnet_lite0"]
 
 PAPER = ("cnn_v1", "cnn_v2", "cnn_v3")
-"""The paper's three, which take images of one size and have no output but ``malignant``."""
+"""The paper's three networks: their input has a fixed size, their only output is ``malignant``."""
 NAMES = (*PAPER, "cnn7", "efficientnet_lite0")
 
 
 def build(name: str, size: int | None = SIZE) -> "keras.Model":
-    """A new network.
+    """Build a network.
 
     Args:
         name: one of ``NAMES``.
-        size: side of the input in pixels; None for any, which the paper's do not take.
+        size: side of the input in pixels; None for any, which the paper's networks do not support.
     """
     network: keras.Model = _builders()[name](size)
     return network
 
 
 def build_to_train(name: str) -> "keras.Model":
-    """A new network for any size, so that one set of weights goes through all stages.
+    """Build a network for any input size, so that the same weights are trained in all stages.
 
-    The paper's are for 500 px alone.
+    The paper's networks only take 500 px.
     """
     return build(name, SIZE if name in PAPER else None)
 

@@ -1,4 +1,4 @@
-"""The paper's three networks, parameter for parameter, and ``cnn7``, the one MoleLens serves.
+"""The paper's three networks, with its exact parameter counts, and ``cnn7``, which MoleLens serves.
 
 All take raw pixels 0-255 of shape (n, size, size, 3), scale them in a layer, and return a dict with
 ``malignant`` (n, 1), the probability of malignant.
@@ -9,8 +9,8 @@ from keras import layers
 
 from lens.images import SIZE
 
-# (filters, kernel side) of each convolution, from the tables of layers in the paper's Figures 2-4.
-# Its listings under Figures 3 and 4 are swapped; the tables agree with the parameter counts.
+# (filters, kernel side) of each convolution, from the layer tables in the paper's Figures 2-4.
+# The listings under Figures 3 and 4 are swapped there; the tables agree with the parameter counts.
 _V1 = ((32, 3), (64, 3), (64, 3), (128, 3), (128, 3))
 _V2 = ((32, 3), (64, 3), (64, 3), (128, 3), (256, 3), (512, 3))
 _V3 = ((32, 13), (64, 11), (64, 7), (128, 5), (256, 3), (512, 3))
@@ -42,7 +42,7 @@ def _paper(
     x = layers.Flatten()(x)
     x = layers.Dropout(0.5)(x)
     x = layers.Dense(units, activation="relu")(x)
-    # float32 whatever the policy: a bfloat16 probability has three digits only.
+    # float32 under every dtype policy: a bfloat16 probability has only three digits.
     malignant = layers.Dense(1, activation="sigmoid", dtype="float32", name="malignant")(x)
     return keras.Model(pixels, {"malignant": malignant}, name=name)
 
@@ -50,17 +50,18 @@ def _paper(
 def cnn7(size: int | None = SIZE) -> keras.Model:
     """The served network: exactly seven convolutions, 3.0 M parameters, any input size.
 
-    Pixels are averaged two by two first: 500 px in is 250 px to the convolutions, where two cores
-    train four times as fast. Batch normalisation stands only where the maps are at most an eighth
-    of the input's side (behind poolings), where it costs under 5 % of a training step; behind every
-    convolution it costs 60 % (26 images/s against 10, 500 px, two AVX2 cores, float32).
-    Squeeze-and-excitation (Hu et al. 2018) and one residual join cost under 1 %.
+    A first layer averages the pixels two by two, so a 500 px input is 250 px to the convolutions.
+    This makes training four times as fast on two cores. Batch normalisation is used only where the
+    feature maps have at most an eighth of the input's side; there it costs under 5 % of a training
+    step. After every convolution it would cost 60 % (10 instead of 26 images/s at 500 px, two AVX2
+    cores, float32). Squeeze-and-excitation (Hu et al. 2018) and the residual connection cost under
+    1 %.
 
     Args:
         size: side of the input in pixels, or None for any size from 64 up.
 
     Returns:
-        A model with the outputs of ``add_outputs``; its layer ``embedding`` gives (n, 768).
+        A model with the outputs of ``add_outputs``; its layer ``embedding`` outputs (n, 768).
     """
     pixels = keras.Input((size, size, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
@@ -79,23 +80,24 @@ def cnn7(size: int | None = SIZE) -> keras.Model:
 
 
 def add_outputs(name: str, pixels: keras.KerasTensor, x: keras.KerasTensor) -> keras.Model:
-    """The outputs of our networks on a last map, which the layer ``embedding`` averages.
+    """Add the outputs of ``cnn7`` and ``efficientnet_lite0`` to the last feature map ``x``.
 
-    Each kind of photo, clinical and dermoscopic, has a classifier of its own: one linear layer for
-    both is 0.01 to 0.02 AUC worse. The network itself tells the kind, and that probability weighs
-    the two. They are applied at every place of the map and then averaged, which equals global
-    average pooling first (both are linear): the class activation map (Zhou et al. 2016) is the
-    same numbers before the average, and costs nothing.
+    Clinical and dermoscopic photos have separate linear classifiers: a shared one is 0.01 to 0.02
+    AUC worse. The network predicts the kind of photo and weights the two classifiers by that
+    probability. They are applied at every position of the feature map, and the logits are averaged.
+    Since both steps are linear, the result equals a classifier after global average pooling, and
+    the logits before averaging are a class activation map (Zhou et al. 2016) at no extra cost.
 
     Returns:
         A model with the outputs ``malignant`` (n, 1), probability; ``lesion`` (n, 1), probability
         that the photo shows a skin lesion at all; ``kind`` (n, 1), probability that the photo is
-        clinical; ``heat_map`` (n, h, w, 1), the logit of each place, positive for malignant.
+        clinical; ``heat_map`` (n, h, w, 1), the logit at each position, positive for malignant.
+        The layer ``embedding`` is the average of ``x`` over all positions.
     """
     embedding = layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(x)
     lesion = layers.Dense(1, activation="sigmoid", dtype="float32", name="lesion")(embedding)
     kind = layers.Dense(1, activation="sigmoid", dtype="float32", name="kind")(embedding)
-    # Dropping whole channels of the map is dropout on the pooled vector.
+    # Dropping whole channels of the feature map equals dropout on the pooled vector.
     kept = layers.SpatialDropout2D(0.3)(x)
     clinical = layers.Dense(1, dtype="float32", name="clinical_map")(kept)
     dermoscopic = layers.Dense(1, dtype="float32", name="dermoscopic_map")(kept)

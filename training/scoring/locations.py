@@ -1,4 +1,4 @@
-"""Where photos to score lie: files, folders, object stores (fsspec's URLs), tables of all these."""
+"""Find and read the photos to score: files, folders, object stores (fsspec URLs), and tables."""
 
 import csv
 import os
@@ -11,74 +11,73 @@ from lens.photo_files import made_from_photos, walk
 from training.cli import CommandError
 
 MAX_BYTES = 512 * 1024 * 1024
-"""No photo of 40 megapixels is larger, even uncompressed at 16 bits; videos and archives are."""
+"""Larger files are no photos: 40 megapixels take less, even uncompressed with 16 bits."""
 
-UNREAD = ("missing", "unreadable")
-"""Reasons of what may be read another time: a share that was not mounted, a network that failed."""
-
-
-class ArchiveError(CommandError):
-    """Nothing can be read from where the photos should lie; the message says what to do."""
-
+RETRIED_REASONS = ("missing", "unreadable")
+"""Reasons that may be temporary, such as a network share that is not mounted."""
 
 HIDDEN = "hidden, the system's own, or a broken link"
 
 
+class ArchiveError(CommandError):
+    """A folder, table or object store cannot be read; the message says what to do."""
+
+
 def find(
-    locations: Iterable[str], besides: Collection[Path]
+    locations: Iterable[str], excluded: Collection[Path]
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """The photos at some locations: in their order, those of a folder sorted, each once.
+    """List the photos at the locations, in order and without repetition; folders are sorted.
 
     Args:
-        locations: files, folders, and URLs of both, such as s3://bucket/folder. A folder means all
-            its files but hidden ones, the system's own, masks and thumbnails; a location that does
-            not exist is kept, to be reported.
-        besides: files that are no photos even if they lie in a folder.
+        locations: files, folders, and URLs of both, such as s3://bucket/folder. Of a folder all
+            files count except hidden files, the system's own, masks and thumbnails. A missing
+            location is kept, so that it will be reported.
+        excluded: files to leave out of folders.
 
     Returns:
-        The photos; and what of the folders is left alone, by the reason.
+        The photos, and the files of folders that were left out, by the reason.
 
     Raises:
-        ArchiveError: a folder cannot be read, a URL's store cannot be listed, or the package that
-            reads it is missing.
+        ArchiveError: a folder cannot be read, an object store cannot be listed, or a package for it
+            is missing.
     """
-    found: dict[str, None] = {}
-    left: dict[str, list[str]] = {}
+    photos: dict[str, None] = {}
+    left_out: dict[str, list[str]] = {}
     for location in locations:
         if _is_url(location):
-            found |= dict.fromkeys(_find_in_store(location))
+            photos |= dict.fromkeys(_find_in_store(location))
         elif os.path.isdir(location):
-            found |= dict.fromkeys(_find_in_folder(Path(location), besides, left))
+            photos |= dict.fromkeys(_find_in_folder(Path(location), excluded, left_out))
         else:
-            found[str(Path(location))] = None
-    return list(found), left
+            photos[str(Path(location))] = None
+    return list(photos), left_out
 
 
 def _find_in_folder(
-    folder: Path, besides: Collection[Path], left: dict[str, list[str]]
+    folder: Path, excluded: Collection[Path], left_out: dict[str, list[str]]
 ) -> list[str]:
-    """The files to judge; adds to ``left`` what is left alone."""
+    """The photos in a folder; adds the other files to ``left_out``."""
     try:
         files, hidden = walk(folder)
     except OSError as error:
         raise ArchiveError(f"{error.filename}: cannot be read: {error.strerror}") from error
     if hidden:
-        left.setdefault(HIDDEN, []).extend(map(str, hidden))
-    ours = {path.resolve() for path in besides}
-    found = []
+        left_out.setdefault(HIDDEN, []).extend(map(str, hidden))
+    resolved = {path.resolve() for path in excluded}
+    photos = []
     for file in files:
-        if made := made_from_photos(file.relative_to(folder)):
-            left.setdefault(made, []).append(str(file))
-        elif file.resolve() not in ours:
-            found.append(str(file))
-    return found
+        if derived := made_from_photos(file.relative_to(folder)):
+            left_out.setdefault(derived, []).append(str(file))
+        elif file.resolve() not in resolved:
+            photos.append(str(file))
+    return photos
 
 
 def listed(table: Path) -> list[str]:
-    """The locations in the column ``path`` of a CSV table; relative ones from its own folder.
+    """Read the column ``path`` of a CSV table; relative paths start at the table's folder.
 
     Raises:
-        ArchiveError: there is no such table, or it has no such column.
+        ArchiveError: the table cannot be read, or has no such column.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -95,17 +94,17 @@ def listed(table: Path) -> list[str]:
 
 
 def read(location: str) -> bytes:
-    """The bytes of one photo.
+    """Read the content of one photo.
 
     Raises:
         InvalidImage: it is missing, unreadable, or too large for a photo.
-        ArchiveError: its store cannot be reached, or the package that reads it is missing.
+        ArchiveError: the object store cannot be opened, or a package for it is missing.
     """
     if _is_url(location):
         return _read_from_store(location)
     if not os.path.lexists(location):
         raise InvalidImage("missing", "There is no such file or folder.")
-    # A pipe or a device would be waited for, perhaps for ever.
+    # Reading a pipe or a device could block for ever.
     if not os.path.isfile(location):
         raise InvalidImage("unreadable", "This is not a regular file.")
     try:
@@ -124,7 +123,7 @@ def _is_hidden(parts: Iterable[str]) -> bool:
 
 
 def _open_store(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the URL's path in it."""
+    """Open the object store of a URL; also return the path in the store."""
     try:
         import fsspec
     except ModuleNotFoundError as error:
@@ -132,7 +131,7 @@ def _open_store(url: str) -> tuple[Any, str]:
     try:
         store, path = fsspec.core.url_to_fs(url)
         return store, path
-    except Exception as error:  # Its own, or such as "Install s3fs to access S3".
+    except Exception as error:  # For example "Install s3fs to access S3".
         raise ArchiveError(f"{url}: cannot be opened: {error}") from error
 
 

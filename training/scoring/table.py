@@ -1,4 +1,4 @@
-"""The table of verdicts, written row by row, so that a later run goes on with it."""
+"""Write the table of verdicts row by row, so that an interrupted run can be continued."""
 
 import csv
 import io
@@ -10,18 +10,19 @@ from typing import IO
 from tqdm import tqdm
 
 from lens import artifact
+from lens.files import replacing
 from lens.verdict import Reason
 from training.cli import UsageError
-from training.scoring.locations import UNREAD, find, listed
+from training.scoring.locations import RETRIED_REASONS, find, listed
 from training.scoring.options import ScoreOptions
 from training.scoring.workers import COLUMNS, score_each
 
-Answer = tuple[str, str]
+Outcome = tuple[str, str]
 """Verdict and reasons of a row."""
 
 
 def score_all(options: ScoreOptions) -> int:
-    """Judge every file that no earlier run has, writing each row; return the exit status."""
+    """Judge all photos that have no row yet, and write their rows; return the exit status."""
     card = artifact.read_card(options.model)
     if not card.calibrated:
         print(f"{options.model} is not calibrated: its probabilities are scores", file=sys.stderr)
@@ -30,67 +31,68 @@ def score_all(options: ScoreOptions) -> int:
     checksum = artifact.sha256(options.model)[:12]
     partial = options.out.with_name(f"{options.out.name}.{checksum}.partial")
     named = listed(options.table) if options.table else []
-    locations, left = find([*options.paths, *named], besides=(options.out, partial))
-    for reason, names in left.items():
+    locations, left_out = find([*options.paths, *named], excluded=(options.out, partial))
+    for reason, names in left_out.items():
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         print(f"not scored, {reason}: {len(names):,} ({shown})", file=sys.stderr)
-    done, counts = _keep(partial, set(locations))
+    done, counts = _keep_rows(partial, set(locations))
     if done:
         print(f"{len(done)} of {len(locations)} files are in {partial} already")
-    waiting = [location for location in locations if location not in done]
-    counts += _score(waiting, len(done), partial, options)
+    remaining = [location for location in locations if location not in done]
+    counts += _score(remaining, len(done), partial, options)
     partial.replace(options.out)
     return _summary(options.out, counts)
 
 
-def _keep(partial: Path, asked: set[str]) -> tuple[set[str], Counter[Answer]]:
-    """Leave in the table of an earlier run what is whole, asked for, and not to be tried again.
+def _keep_rows(partial: Path, wanted: set[str]) -> tuple[set[str], Counter[Outcome]]:
+    """Keep the rows of an interrupted run that are complete, wanted, and not to be retried.
 
     Returns:
-        The paths whose rows are left, and how many got which answer.
+        The paths whose rows are kept, and the number of each outcome.
     """
     text = "" if not partial.exists() else partial.read_text("utf-8", "surrogateescape")
-    whole = text[: text.rfind("\n") + 1]  # A killed run may leave half a row.
-    done, counts = set[str](), Counter[Answer]()
-    fresh = partial.with_name(f".{partial.name}.new")
-    with _open(fresh, "w") as file:
+    complete = text[: text.rfind("\n") + 1]  # A killed run may leave half a row.
+    done, counts = set[str](), Counter[Outcome]()
+    with replacing(partial) as fresh, _open(fresh, "w") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()
-        for row in csv.DictReader(io.StringIO(whole, newline="")):
-            if row["path"] in asked and row["reasons"] not in (None, *UNREAD):
+        for row in csv.DictReader(io.StringIO(complete, newline="")):
+            if row["path"] in wanted and row["reasons"] not in (None, *RETRIED_REASONS):
                 table.writerow(row)
                 done.add(row["path"])
-                counts[_answer(row)] += 1
-    fresh.replace(partial)
+                counts[_outcome(row)] += 1
     return done, counts
 
 
-def _score(waiting: list[str], done: int, partial: Path, options: ScoreOptions) -> Counter[Answer]:
-    """Write each row to the table as it comes; how many got which answer."""
-    counts = Counter[Answer]()
-    scored = score_each(waiting, str(options.model), options.processes, options.dask)
+def _score(
+    remaining: list[str], done: int, partial: Path, options: ScoreOptions
+) -> Counter[Outcome]:
+    """Judge the remaining photos and write each row at once; return the number of each outcome."""
+    counts = Counter[Outcome]()
+    scored = score_each(remaining, str(options.model), options.processes, options.dask)
     with _open(partial, "a") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        for row, fault in tqdm(scored, "scoring", done + len(waiting), initial=done, unit="photo"):
+        total = done + len(remaining)
+        for row, fault in tqdm(scored, "scoring", total, initial=done, unit="photo"):
             if fault:
                 tqdm.write(f"{row['path']}: {fault}", file=sys.stderr)
             table.writerow(row)
             file.flush()
-            counts[_answer(row)] += 1
+            counts[_outcome(row)] += 1
     return counts
 
 
 def _open(path: Path, mode: str) -> IO[str]:
-    """surrogateescape: a file name that is not UTF-8 is written as the bytes it is."""
+    # surrogateescape writes a file name that is not UTF-8 as its original bytes.
     return path.open(mode, newline="", encoding="utf-8", errors="surrogateescape")
 
 
-def _answer(row: dict[str, str]) -> Answer:
+def _outcome(row: dict[str, str]) -> Outcome:
     return row["verdict"], row["reasons"]
 
 
-def _summary(out: Path, counts: Counter[Answer]) -> int:
-    """Print how many files got which answer; the exit status."""
+def _summary(out: Path, counts: Counter[Outcome]) -> int:
+    """Print the number of each outcome; return the exit status."""
     print(f"{out}: {counts.total()} files")
     for (verdict, reasons), count in sorted(counts.items()):
         print(f"{count:8} {verdict or f'cannot judge ({reasons})'}")

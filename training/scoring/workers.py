@@ -1,4 +1,4 @@
-"""A row for each of many photos, judged by one process, by several, or by a Dask cluster."""
+"""Judge many photos, in one process, in several, or on a Dask cluster."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -18,16 +18,16 @@ from training.scoring.locations import read
 
 COLUMNS = ("path", "status", "verdict", "probability", "reasons")
 
-PATIENCE = 600
-"""Seconds without a row after which a cluster is taken for dead; a photo takes less than ten."""
+CLUSTER_TIMEOUT_SECONDS = 600
+"""The run fails if a Dask cluster returns no row for so long; a photo takes less than 10 s."""
 
 
 class ScoringError(CommandError):
-    """The photos cannot be judged so; the message says what to do."""
+    """The processes or the cluster cannot work; the message says what to do."""
 
 
 class Scored(NamedTuple):
-    """A photo's row of the table, and why it could not be read as a photo (empty if it could)."""
+    """A photo's row of the table, and why the file could not be read as a photo, or ""."""
 
     row: dict[str, str]
     fault: str
@@ -36,22 +36,22 @@ class Scored(NamedTuple):
 def score_each(
     locations: Iterable[str], model: str, processes: int, scheduler: str | None
 ) -> Iterator[Scored]:
-    """Judge photos one by one; what comes out is in their order.
+    """Judge photos and yield their rows in the same order.
 
-    joblib hands out the photos, a few ahead of those that are done: to this process, to others on
-    this machine, each with its share of the cores, or to the workers of a Dask cluster, which gives
-    a photo to another worker when one dies.
+    joblib distributes the photos, only a few ahead of the finished ones: to this process, to
+    several processes that share the cores, or to the workers of a Dask cluster. Dask gives a photo
+    to another worker if its worker dies.
 
     Args:
-        locations: of ``training.scoring.locations``.
+        locations: the photos, as ``training.scoring.locations.find`` returns them.
         model: path of the model file, the same on every machine of a cluster.
-        processes: on this machine; 1 is this one.
-        scheduler: address of a Dask scheduler, whose workers are used in place of processes.
+        processes: number of processes on this machine; 1 means this process.
+        scheduler: address of a Dask scheduler, whose workers replace the processes.
 
     Raises:
-        ScoringError: Dask is not installed, or has no worker; or a process was killed.
+        ScoringError: Dask is not installed or has no worker, or a process was killed.
         InvalidModel, EngineError: the model cannot be run.
-        ArchiveError: a photo's store cannot be reached.
+        ArchiveError: an object store cannot be opened.
     """
     with ExitStack() as stack:
         if scheduler:
@@ -59,12 +59,14 @@ def score_each(
             stack.enter_context(parallel_config("dask"))
         else:
             stack.enter_context(parallel_config("loky", n_jobs=processes))
-        pool = Parallel(return_as="generator", timeout=PATIENCE if scheduler else None)
+        pool = Parallel(
+            return_as="generator", timeout=CLUSTER_TIMEOUT_SECONDS if scheduler else None
+        )
         try:
             yield from pool(delayed(score)(location, model) for location in locations)
         except BrokenProcessPool as error:
             raise ScoringError(
-                f"a process was killed, perhaps for want of memory; try fewer --processes: {error}"
+                f"a process was killed, perhaps out of memory; try fewer --processes: {error}"
             ) from error
 
 
@@ -73,7 +75,7 @@ def score(location: str, model: str) -> Scored:
 
     Raises:
         InvalidModel, EngineError: the model cannot be run.
-        ArchiveError: the photo's store cannot be reached.
+        ArchiveError: the photo's object store cannot be opened.
     """
     engine, card = _opened(model)
     row = dict.fromkeys(COLUMNS, "") | {"path": location}
@@ -90,7 +92,7 @@ def score(location: str, model: str) -> Scored:
 
 @cache
 def _opened(model: str) -> tuple[Engine, Card]:
-    """Opened once in each process."""
+    """The model, opened once in each process."""
     return open_engine(model), artifact.read_card(model)
 
 

@@ -109,4 +109,4 @@ def test_a_set_is_fetched_or_given_and_not_both(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit) as stop:
         main(["--fetch", "isic2019", "--isic-archive", "x", "--out", "y"])
     assert stop.value.code == 2
-    assert "takes the place of --isic-archive" in capsys.readouterr().err
+    assert "or --isic-archive" in capsys.readouterr().err

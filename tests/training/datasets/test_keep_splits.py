@@ -152,7 +152,7 @@ def test_a_manifest_that_cannot_be_kept_is_named(
 
 def model_of(path: Path, manifest_file: Path) -> Path:
     """A model whose card says that it was trained on the manifest."""
-    hashes = run.set_aside(read_manifest(manifest_file), [])
+    hashes = run.card_split_hashes(read_manifest(manifest_file), [])
     artifact.save(networks.cnn7(), path, artifact.Card("cnn7", split_hashes=hashes))
     return path
 
@@ -165,7 +165,11 @@ def test_a_model_of_the_manifest_before_is_a_starting_point_where_no_test_image_
     prepare(tmp_path / "out", larger, "--keep-splits", str(first))
     grown = tmp_path / "out" / "manifest.csv"
     capsys.readouterr()
-    assert set(run.set_aside(read_manifest(grown), [model], grown)) == {"train", "val", "test"}
+    assert set(run.card_split_hashes(read_manifest(grown), [model], grown)) == {
+        "train",
+        "val",
+        "test",
+    }
     assert not capsys.readouterr().err
 
 
@@ -177,7 +181,7 @@ def test_of_a_model_of_an_unknown_manifest_the_test_split_is_not_called_set_asid
     stranger = tmp_path / "stranger.h5"
     hashes = {"train": "1" * 64, "val": "2" * 64, "test": "3" * 64}
     artifact.save(networks.cnn7(), stranger, artifact.Card("cnn7", split_hashes=hashes))
-    assert set(run.set_aside(read_manifest(grown), [stranger], grown)) == {"train", "val"}
+    assert set(run.card_split_hashes(read_manifest(grown), [stranger], grown)) == {"train", "val"}
     assert f"WARNING: {stranger}" in capsys.readouterr().err
 
 
@@ -191,7 +195,7 @@ def test_a_model_that_has_learned_from_a_present_test_image_is_refused(
     prepare(tmp_path / "out", tmp_path / "ham", "--keep-splits", str(first))
     grown = tmp_path / "out" / "manifest.csv"
     with pytest.raises(TrainingError, match="it has learned from 1 of its") as error:
-        run.set_aside(read_manifest(grown), [model], grown)
+        run.card_split_hashes(read_manifest(grown), [model], grown)
     assert str(model) in str(error.value) and f"ISIC_{100 * lesions[0]:07}" in str(error.value)
 
 
@@ -204,4 +208,4 @@ def test_manifests_kept_before_are_still_known_after_growing_twice(
         folder = ham(tmp_path / f"ham{size}", range(size))
         prepare(tmp_path / out, folder, "--keep-splits", str(previous))
     grown = tmp_path / "out" / "manifest.csv"
-    assert "test" in run.set_aside(read_manifest(grown), [model], grown)
+    assert "test" in run.card_split_hashes(read_manifest(grown), [model], grown)

@@ -7,7 +7,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from training.evaluation.metrics import (
     REFUSED,
-    Answers,
+    Predictions,
     area_under_curve,
     brier,
     calibration_error,
@@ -23,10 +23,10 @@ def answers(
     probabilities: list[float],
     calls: list[int] | None = None,
     groups: list[str] | None = None,
-) -> Answers:
-    """Answers at the threshold 0.5, each lesion its own group, unless told otherwise."""
+) -> Predictions:
+    """Predictions at the threshold 0.5, each lesion its own group, unless told otherwise."""
     p = np.array(probabilities, float)
-    return Answers(
+    return Predictions(
         np.array(labels),
         p,
         (p >= 0.5).astype(int) if calls is None else np.array(calls),
@@ -34,7 +34,7 @@ def answers(
     )
 
 
-def many(count: int, seed: int = 0, photos: int = 1) -> Answers:
+def many(count: int, seed: int = 0, photos: int = 1) -> Predictions:
     """Lesions whose probability tells something; ``photos`` alike of each, one group."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, count)

@@ -117,4 +117,4 @@ def test_a_batch_that_devices_cannot_share_is_refused_before_training(
     process = start(manifest, tmp_path / "m.h5", **three)
     _, error = process.communicate()
     assert process.returncode == 1
-    assert "batches that 3 devices can share evenly, got 8 images" in error
+    assert "batches that 3 devices can divide evenly, got 8 images" in error

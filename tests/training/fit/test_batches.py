@@ -47,7 +47,7 @@ def test_images_are_decoded_where_blocks_cannot_be_reserved(manifest: Path, tmp_
 @pytest.mark.usefixtures("no_fallocate")
 def test_a_disk_without_room_is_told_there_too(manifest: Path, tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", 4_000_000) as folder:
-        with pytest.raises(batches.DiskFull, match="expected 9 MB of room"):
+        with pytest.raises(batches.DiskFull, match="expected 9 MB of disk space"):
             batches.open_images(read_manifest(manifest), folder)
         assert not list(folder.glob("*.npy"))
 

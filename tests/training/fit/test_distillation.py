@@ -13,9 +13,9 @@ from training.datasets.manifest import Row
 from training.fit import distillation
 from training.fit.augmentation import Augmentation
 from training.fit.batches import Batches, Examples
-from training.fit.distillation import IMAGENET, Lessons, NotATeacher
+from training.fit.distillation import IMAGENET, NotATeacher, Teacher
 from training.networks import cnn7, efficientnet_lite0
-from training.networks.efficientnet import teacher
+from training.networks.efficientnet import imagenet_embedder
 
 PHOTOS = np.stack([painter.lesion(index, size=500) for index in range(12)])
 
@@ -29,8 +29,8 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def taught(fine_tuned: Path) -> Lessons:
-    return Lessons(str(fine_tuned), PHOTOS)
+def taught(fine_tuned: Path) -> Teacher:
+    return Teacher(str(fine_tuned), PHOTOS)
 
 
 @pytest.mark.parametrize("side", [128, 500])
@@ -62,12 +62,12 @@ def test_among_the_photos_themselves_no_distance_is_lost(taught, fine_tuned):
 
 
 def test_imagenets_teacher_embeds_at_half_size_and_knows_nothing_of_lesions():
-    taught = Lessons(IMAGENET, PHOTOS)
+    taught = Teacher(IMAGENET, PHOTOS)
     assert not taught.knows_lesions
     said, opinion = taught(PHOTOS[:3])
     assert not opinion.any()
     half = PHOTOS[:3].reshape(3, 250, 2, 250, 2, 3).mean((2, 4), dtype=np.float32)
-    embedding = teacher().predict_on_batch(half)
+    embedding = imagenet_embedder().predict_on_batch(half)
     np.testing.assert_allclose(
         np.linalg.norm(said[0] - said[1]), np.linalg.norm(embedding[0] - embedding[1]), atol=1e-3
     )
@@ -99,10 +99,10 @@ def test_a_model_of_another_network_cannot_teach(tmp_path):
     path = tmp_path / "cnn7.h5"
     artifact.save(cnn7(), path, Card("cnn7"))
     with pytest.raises(NotATeacher, match=r"expected an efficientnet_lite0, .* got cnn7"):
-        Lessons(str(path), PHOTOS)
+        Teacher(str(path), PHOTOS)
 
 
 def test_a_backend_that_cannot_convert_is_refused_in_words(monkeypatch):
     monkeypatch.setattr(distillation.keras.backend, "backend", lambda: "torch")
     with pytest.raises(NotATeacher, match="got torch"):
-        Lessons(IMAGENET, PHOTOS)
+        Teacher(IMAGENET, PHOTOS)

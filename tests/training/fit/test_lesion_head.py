@@ -6,13 +6,13 @@ import painter
 
 from training.datasets.manifest import Row
 from training.fit.batches import Examples
-from training.fit.lesion_head import refit_refusal
+from training.fit.last_layers import refit_refusal
 from training.networks import cnn7
 
 
 def test_a_network_that_was_never_taught_to_refuse_tells_lesions_from_the_sea(monkeypatch):
-    monkeypatch.setattr("training.fit.lesion_head.NONSENSE", 8)
-    monkeypatch.setattr("training.fit.lesion_head.SKIN", 8)
+    monkeypatch.setattr("training.fit.last_layers.PAINTED_SAMPLES", 8)
+    monkeypatch.setattr("training.fit.last_layers.SKIN_CROPS", 8)
     keras.utils.set_random_seed(0)
     model = cnn7()
     before = {layer.name: layer.get_weights() for layer in model.layers if layer.name != "lesion"}

@@ -11,7 +11,8 @@ import pytest
 from training.datasets.manifest import Row
 from training.fit.batches import Examples
 from training.fit.callbacks import TrainingError
-from training.fit.loop import Validation, fit, last_weights
+from training.fit.checkpoints import Validation, last_weights
+from training.fit.loop import fit
 from training.fit.recipes import PAPER, Stage
 
 # Rates that move, callbacks that count epochs, dropout and a running average: all must be resumed.

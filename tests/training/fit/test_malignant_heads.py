@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.datasets.manifest import Row
-from training.fit.malignant_heads import MIN_IMAGES, set_malignant
+from training.fit.last_layers import MIN_IMAGES, refit_malignant_on_embeddings
 from training.networks import cnn7
 
 CHANNELS = 768
@@ -24,7 +24,7 @@ def test_each_kind_of_photo_gets_a_layer_fitted_to_its_own_photos() -> None:
     model = cnn7(64)
     clinical, dermoscopic = photos("clinical", 400, 1), photos("dermoscopic", 400, -1)
     embeddings = np.concatenate([clinical[0], dermoscopic[0]])
-    set_malignant(model, embeddings, clinical[1] + dermoscopic[1])
+    refit_malignant_on_embeddings(model, embeddings, clinical[1] + dermoscopic[1])
     weight = {
         k: model.get_layer(f"{k}_map").get_weights()[0][0, 0] for k in ("clinical", "dermoscopic")
     }
@@ -40,6 +40,6 @@ def test_a_kind_that_cannot_be_fitted_keeps_its_layer(count: int, malignant: int
     embeddings, rows = photos("clinical", count, 1)
     if malignant is not None:
         rows = [Row("", "one", "bcc", malignant, "", "train", "clinical") for _ in rows]
-    set_malignant(model, embeddings, rows)
+    refit_malignant_on_embeddings(model, embeddings, rows)
     after = model.get_layer("clinical_map").get_weights()
     assert all((a == b).all() for a, b in zip(before, after, strict=True))

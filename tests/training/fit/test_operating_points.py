@@ -6,8 +6,8 @@ import pytest
 from training.datasets.manifest import Row
 from training.fit.operating_points import (
     MIN_MALIGNANT,
-    ROUNDING,
-    Measured,
+    THRESHOLD_MARGIN_LOGITS,
+    ValidationMeasurements,
     fit_operating_points,
     fit_platt,
     threshold_at,
@@ -22,7 +22,7 @@ def measured(
     sources: list[str] | str = "one",
     diagnoses: list[str] | str = "bcc",
     lesions: np.ndarray | None = None,
-) -> Measured:
+) -> ValidationMeasurements:
     def spread(words: list[str] | str) -> list[str]:
         return [words] * len(logits) if isinstance(words, str) else words
 
@@ -33,7 +33,9 @@ def measured(
         )
     ]
     judged = np.ones(len(logits), bool)
-    return Measured(logits.astype(float), lesions, np.array(spread(kinds)), judged, rows)
+    return ValidationMeasurements(
+        logits.astype(float), lesions, np.array(spread(kinds)), judged, rows
+    )
 
 
 def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
@@ -62,7 +64,7 @@ def test_the_threshold_is_below_the_lesion_that_sets_it() -> None:
     malignant = np.arange(80) >= 40
     points = fit_operating_points(measured(logits, malignant))
     ordered = logits[malignant]
-    assert points["clinical"].threshold_logit == pytest.approx(ordered[2] - ROUNDING)
+    assert points["clinical"].threshold_logit == pytest.approx(ordered[2] - THRESHOLD_MARGIN_LOGITS)
 
 
 def test_a_refused_lesion_counts_as_missed() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.fit.overrides import OverrideError, names, override
+from training.fit.overrides import OverrideError, override, settings_of
 from training.fit.recipes import DEFAULT, RECIPES
 
 
@@ -32,13 +32,13 @@ def test_nothing_but_what_is_named_changes():
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_every_number_of_a_recipe_has_a_name(recipe):
-    assert {name.split(".")[0] for name in names(recipe)} == set(vars(recipe))
+    assert {name.split(".")[0] for name in settings_of(recipe)} == set(vars(recipe))
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
 def test_a_number_that_may_have_a_fraction_is_written_with_one(recipe):
     fractions = ("augmentation.", "rates.", "loss_weights.", "weight_decay", "average")
-    values = {n: v for n, v in names(recipe).items() if n.startswith(fractions)}
+    values = {n: v for n, v in settings_of(recipe).items() if n.startswith(fractions)}
     assert {type(value) for name, value in values.items() if not name.endswith("flips")} == {float}
 
 

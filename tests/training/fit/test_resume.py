@@ -24,7 +24,7 @@ def begun(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]
     out = tmp_path_factory.mktemp("models") / "m.h5"
     arguments = ["--manifest", str(manifest), "--out", str(out), *painted_set.QUICK]
     arguments += ["--set", "stages.0.share=1", "--set", "stages.1.share=0", "--epochs", "1"]
-    run.learn(train.parse(arguments))
+    run.train_network(train.parse(arguments))
     return arguments
 
 
@@ -87,7 +87,7 @@ def test_an_unchanged_run_may_be_resumed_where_its_images_moved(
     for path in manifest.parent.glob("*.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     options = train.parse([*begun, "--manifest", str(tmp_path / "manifest.csv"), "--resume"])
-    assert len(run.learn(options).history) == 1
+    assert len(run.train_network(options).history) == 1
 
 
 def test_an_image_of_another_size_makes_another_run(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_run_without_a_finished_epoch_or_a_record_is_not_resumed(tmp_path: Pat
     with pytest.raises(UsageError, match="no finished epoch"):
         record.check(tmp_path, {})
     (tmp_path / "state.json").write_text("[]")
-    with pytest.raises(UsageError, match=r"holds no run\.json"):
+    with pytest.raises(UsageError, match=r"has no run\.json"):
         record.check(tmp_path, {})
 
 

@@ -16,7 +16,7 @@ from serving import ROOT
 from lens import loader
 from training import train_gpu
 from training.datasets.manifest import Row, read_manifest, split_hashes
-from training.fit.sampling import PATIENTS_PHOTOS, sampling_weights
+from training.fit.sampling import CLINICAL_EMPHASIS, sampling_weights
 from training.gpu.pack import pack
 
 pytest.importorskip("torch")
@@ -81,7 +81,7 @@ def test_a_folder_of_another_run_is_left_as_it_is(
     record.write_text('{"seed": 1}')
     command = ["--manifest", str(manifest), "--out", str(tmp_path), "--recipe", "trial"]
     assert train_gpu.main(command) == 2
-    assert "holds a run that differs in" in capsys.readouterr().err
+    assert "contains a run with another" in capsys.readouterr().err
     assert record.read_text() == '{"seed": 1}'
 
 
@@ -140,7 +140,7 @@ def test_what_patients_send_is_drawn_more_often() -> None:
 
     sorts = [("one", "clinical"), ("one", "dermoscopic"), ("melanoma10k", "dermoscopic")]
     rows = [row(*sort, name) for sort in sorts for name in ("nevus", "melanoma", "bcc", "nevus")]
-    weights = sampling_weights(rows, PATIENTS_PHOTOS).reshape(3, 4)
+    weights = sampling_weights(rows, CLINICAL_EMPHASIS).reshape(3, 4)
     clinical, dermoscopic, other_cameras = weights.sum(1)
     assert clinical / dermoscopic == pytest.approx(1.6)
     assert other_cameras / dermoscopic == pytest.approx(0.6)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.networks.efficientnet import MissingWeights, imagenet_weights, teacher
+from training.networks.efficientnet import imagenet_embedder
+from training.networks.published_weights import MissingWeights, imagenet_weights
 
 
 def paint(seed: int, side: int = 250) -> np.ndarray:
@@ -22,7 +23,7 @@ def paint(seed: int, side: int = 250) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network():
-    return teacher()
+    return imagenet_embedder()
 
 
 def answer(network, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

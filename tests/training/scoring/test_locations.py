@@ -97,7 +97,7 @@ def test_a_folder_that_cannot_be_read_is_an_error(photos: Path) -> None:
     closed = photos / "closed"
     closed.mkdir()
     with unreadable(closed), pytest.raises(ArchiveError) as error:
-        find([str(photos)], besides=())
+        find([str(photos)], excluded=())
     assert str(error.value) == f"{closed}: cannot be read: Permission denied"
 
 

@@ -1,6 +1,6 @@
-"""Our app with nothing to decode and no network to run: what a request still costs is the rest.
+"""Our app without decoding and without the network, to measure the rest of a request.
 
-The plain checks, the turns of the views and everything that reads, counts and answers are ours.
+The plain checks, the views, and everything that reads the request and answers it still run.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ from wsgi import app
 
 
 class NoNetwork:
-    """Answers at once, and without doubt: two views are enough, as for the photo of the load."""
+    """Answers at once, and with certainty: two views are enough, as for the painted photo."""
 
     name = "none"
 
     def run(self, views: np.ndarray) -> Outputs:
-        """What an engine says of uint8 images (n, 500, 500, 3), always the same."""
+        """The same outputs for all images, uint8 (n, 500, 500, 3)."""
         n = len(views)
         return Outputs(
             np.full(n, 0.99, np.float32), np.ones((n, 8, 8), np.float32), np.ones(n, np.float32)
