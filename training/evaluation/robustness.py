@@ -86,8 +86,7 @@ def masked_auc(
 
 
 def heat_map_check(rows: list[Row], judge: Judge, seed: int) -> HeatMapCheck | None:
-    """Test whether covering the heat map's hottest tenth affects p(malignant) more than a random
-    one.
+    """Test whether p(malignant) depends more on the heat map's hottest tenth than on random tenths.
 
     Args:
         rows: the lesions to test.

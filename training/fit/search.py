@@ -28,7 +28,7 @@ SEARCHED_SETTINGS = (
 )
 """Settings that are searched besides the learning rate, unless they are zero in the recipe."""
 SEARCH_FACTOR = 3.0
-"""A setting is searched between its value in the recipe divided by this and multiplied by this."""
+"""Settings are searched from the recipe's value divided by this to the value times this."""
 HEARTBEAT_SECONDS = 60
 """A trial is repeated if its process sends no heartbeat for twice as long."""
 

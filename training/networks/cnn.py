@@ -50,12 +50,12 @@ def _paper(
 def cnn7(size: int | None = SIZE) -> keras.Model:
     """The served network: exactly seven convolutions, 3.0 M parameters, any input size.
 
-    A first layer averages the pixels two by two, so a 500 px input is 250 px to the convolutions.
-    This makes training four times as fast on two cores. Batch normalisation is used only where the
-    feature maps have at most an eighth of the input's side; there it costs under 5 % of a training
-    step. After every convolution it would cost 60 % (10 instead of 26 images/s at 500 px, two AVX2
-    cores, float32). Squeeze-and-excitation (Hu et al. 2018) and the residual connection cost under
-    1 %.
+    The first layer averages the pixels two by two, so the convolutions get 250 px for a 500 px
+    input. This makes training four times as fast on two cores. Batch normalisation is used only
+    where the feature maps have at most an eighth of the input's side; there it costs under 5 % of a
+    training step. After every convolution it would cost 60 % (10 instead of 26 images/s at 500 px,
+    two AVX2 cores, float32). Squeeze-and-excitation (Hu et al. 2018) and the residual connection
+    cost under 1 %.
 
     Args:
         size: side of the input in pixels, or None for any size from 64 up.
