@@ -24,7 +24,7 @@ def pdf(pair: Pair, language: str) -> bytes:
         )
         page.say(what_to_do(pair.malignant))
         if pair.uncalibrated:
-            page.say(_("The model is uncalibrated: its score is not a chance."))
+            page.say(_("The model is uncalibrated: its score is not a probability."))
         page.say(_("For the doctor"), 13, "B", 1)
         for name, photo in _named(pair):
             page.say(f"{name}: {headline(photo.result.verdict)}", 9, "B", 0.5)

@@ -75,7 +75,7 @@ def http_error(error: HTTPException) -> Response:
 def _words(error: HTTPException) -> str:
     if isinstance(error, NotFound) and request.blueprint in ("pages", "comparisons"):
         return _(
-            "This result is gone: it was deleted, or its time is over. "
+            "This result is gone: it was deleted, or it has expired. "
             "Results are kept for a few minutes only."
         )
     if isinstance(error, NotFound):

@@ -92,7 +92,7 @@ def _lines(result: Result) -> list[str]:
             count=of_100(result.probability),
         )
     else:
-        certainty = _("The model is uncalibrated: its score is not a chance.")
+        certainty = _("The model is uncalibrated: its score is not a probability.")
     return [certainty, what_to_do(result.verdict == "malignant")]
 
 

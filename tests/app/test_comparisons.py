@@ -65,7 +65,7 @@ def test_every_pair_says_that_any_change_is_a_reason_to_see_a_doctor(client, ear
     page = compared(client, PHOTOS[earlier], PHOTOS[later])
     assert outcomes(page) == [earlier, later]
     assert WORDS in text(page)
-    assert "Each verdict is for one photo and knows nothing of the other." in text(page)
+    assert "Each verdict is based on one photo alone." in text(page)
     for sign in ("Size", "Shape", "Colour", "New signs"):
         assert sign in text(page)
 
