@@ -159,15 +159,15 @@ def _build(path: Path, config: Config, version: str) -> Any:
         # Keras knows the format of weights by the suffix, in small letters.
         weights = Path(folder) / "model.h5"
         weights.symlink_to(path.absolute())
+        what = "cannot be built"
         try:
             model = _from_config(library, config)
+            what = "its weights do not fit its layers"
             model.load_weights(weights)
         except Exception as error:  # Keras raises anything at all on a file it does not understand.
-            culprit = _culprit(library, config)
-            where = (
-                f"the layer {name_of(culprit)} cannot be built" if culprit else "cannot be built"
-            )
-            raise InvalidModel(f"{path}: {where}: {_reason(error)}") from error
+            if culprit := _culprit(library, config):
+                what = f"the layer {name_of(culprit)} cannot be built"
+            raise InvalidModel(f"{path}: {what}: {_reason(error)}") from error
     return model
 
 
@@ -215,7 +215,9 @@ def _with_modules(config: Config) -> Config:
 def _module(class_name: str, settings: Config) -> str:
     if "layers" in settings:
         return "keras" if class_name == "Sequential" else "keras.src.models.functional"
-    if not {"dtype", "trainable"} & settings.keys():  # Every layer has them, no operation has.
+    layers = importlib.import_module("keras.layers")
+    # Every layer has these settings; the one operation that has a dtype, Cast, is no layer's name.
+    if not hasattr(layers, class_name) or not {"dtype", "trainable"} & settings.keys():
         for room in ("numpy", "nn", "math", "image", "core"):
             if hasattr(importlib.import_module(f"keras.src.ops.{room}"), class_name):
                 return f"keras.src.ops.{room}"
