@@ -106,10 +106,12 @@ def _judged_or_refused(photo: bytes) -> str:
 def several(items: str) -> ResponseReturnValue:
     """An overview; its address holds all that it knows: ids of results, codes of refusals."""
     shown = [(item, current().results.get(item)) for item in _items(items)]
+    verdicts = {found.verdict for _, found in shown if found}
     return render_template(
         "results.html",
         items=items,
         shown=shown,
+        offers_reminder="benign" in verdicts and "malignant" not in verdicts,
         uncalibrated=any(found and found.verdict and not found.calibrated for _, found in shown),
         kinds=KINDS,
         minutes=_minutes(),
