@@ -32,7 +32,7 @@ export class Crop {
 
   // The square as a JPEG, or null where the browser gives none. It is made from pixels alone, so
   // place and time in the file stay behind.
-  toBlob() {
+  async toBlob() {
     const out = document.createElement("canvas");
     out.width = out.height = Math.round(Math.min(this.side, SENT_SIDE));
     const pen = out.getContext("2d", SRGB);

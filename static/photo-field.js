@@ -47,7 +47,7 @@ export class PhotoField {
     // Another photo was picked while this one was decoded: showing this one now would have it
     // judged in the other's place.
     if (this.files !== picked) return;
-    if (bitmap) this.crop.show(bitmap);
+    if (bitmap && readable) this.crop.show(bitmap);
     this.#show(Boolean(bitmap), Boolean(readable), single);
     this.#date(day ?? "");
     this.changed(this);
@@ -56,7 +56,7 @@ export class PhotoField {
   // What is to be sent: the square; or all files as they are.
   async photos() {
     if (!this.cropped) return this.files;
-    const square = await this.crop.toBlob();
+    const square = await orNull(this.crop.toBlob());
     if (square) return [square];
     this.#show(true, false, true); // It says that the photo goes whole.
     return this.files;
