@@ -22,6 +22,7 @@ from training.datasets.diagnoses import (
 from training.datasets.manifest import CLINICAL, DERMOSCOPIC
 from training.datasets.photos import Folder, by_name, open_folder, without_suffix
 from training.datasets.published_tables import (
+    find_archive_table,
     find_optional_table,
     find_table,
     one_hot,
@@ -149,12 +150,12 @@ def read_milk10k(path: Path) -> Source:
 
 
 def read_isic_archive(path: Path) -> Source:
-    """Any download of the ISIC Archive's client (isic-cli): ``metadata.csv``; by patient, lesion.
+    """Any download of the ISIC Archive: ``metadata.csv`` of its client, or its site's table.
 
     Images that are not of one lesion, or whose diagnosis is open, are left out and counted.
     """
     folder = open_folder(path)
-    table = find_table(folder, "metadata")
+    table = find_archive_table(folder)
     records = []
     left_out: dict[str, list[str]] = defaultdict(list)
     # The client writes a column only where some image of the download has a value in it.
