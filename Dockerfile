@@ -1,14 +1,14 @@
-# MoleLens behind gunicorn on port 8000, as a user who owns nothing.
+# MoleLens on port 8000, run by gunicorn as a user who owns no files.
 #
 #   docker build -t molelens .
 #   docker run --read-only --tmpfs /tmp --shm-size 512m -p 127.0.0.1:8000:8000 molelens
 #
-# The models are converted here: the image that serves holds no TensorFlow and cannot convert one.
-# For a model of your own, give its path among the files of the build:
+# The models are converted during the build. The final image has no TensorFlow and cannot convert
+# one. To serve your own model, put it into the build context and name it:
 #
 #   docker build --build-arg MODEL=models/mine.h5 -t molelens .
 #
-# The base is pinned by its date; whoever has a registry at hand can pin its digest as well.
+# The base image is pinned by date; pin its digest as well if you can reach its registry.
 
 FROM debian:bookworm-20250520-slim AS python
 RUN apt-get update \
@@ -28,13 +28,13 @@ WORKDIR /srv/molelens
 COPY lens lens/
 COPY models models/
 ARG MODEL=models/melanoma.h5
-# The second model as well, so that MOLELENS_MODEL may name it. Each is converted for any CPU, and
-# for bfloat16 where the CPU of the build has it.
+# The second model is for MOLELENS_MODEL. Each is converted for any CPU, and for bfloat16 if the CPU
+# of the build computes in it.
 RUN /opt/venv/bin/python -m lens.fill_cache --cache /converted \
     "$MODEL" models/efficientnet_lite0/efficientnet_lite0.h5
 
 FROM debian:bookworm-20250520-slim
-# The upgrade brings the security fixes that are newer than the base.
+# The upgrade installs security fixes that are newer than the base image.
 RUN apt-get update \
  && apt-get upgrade -y \
  && apt-get install -y --no-install-recommends python3 \
@@ -52,10 +52,10 @@ COPY app app/
 COPY templates templates/
 COPY static static/
 COPY models models/
-# Nothing can be written at run time, byte code neither.
+# Byte code cannot be written at run time, because the file system is read-only.
 RUN /opt/venv/bin/python -m compileall -q app lens wsgi.py
 
-# gunicorn.conf.py keeps to 127.0.0.1, which nobody outside a container reaches; flags override it.
+# gunicorn.conf.py binds to 127.0.0.1, which cannot be reached from outside the container.
 ARG MODEL=models/melanoma.h5
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \

@@ -1,22 +1,30 @@
-# `make run` serves the app, `make test` runs the tests; both do all their own set-up.
+# `make run` serves the app, `make test` runs the tests; both install what they need.
+# `make quick` runs the unit tests only, in about a minute.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 30
 SECONDS ?= 600
+# Processes that run tests; 0 runs them in pytest itself. TEST_COVERAGE= measures no coverage.
+PROCESSES ?= 0
+TEST_COVERAGE ?= --cov --cov-report=
 export PORT
 
-.PHONY: run test fuzz check bench soak audit sbom lock clean
+.PHONY: run test quick fuzz check bench soak audit sbom lock clean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/.serve
 	$(BIN)/gunicorn wsgi:app
 
 test: $(VENV)/.develop
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(TEST_COVERAGE)
 
-# Not in the lock file: only this command needs it, and it is made for Linux alone.
+# No server, no browser, no TensorFlow: tests/conftest.py says which tests these are.
+quick: $(VENV)/.develop
+	$(BIN)/python -m pytest --quick -n 2 --dist loadfile
+
+# atheris is not in the lock file, because only this command needs it and it runs on Linux only.
 fuzz: $(VENV)/.develop
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0
 	$(BIN)/python tests/fuzz.py --seconds $(SECONDS)
@@ -29,22 +37,22 @@ check: $(VENV)/.develop
 bench: $(VENV)/.develop
 	$(BIN)/python -m bench.serve
 
-# At capacity for half an hour (MINUTES=2 for a try): memory, errors, files and descriptors left.
+# Runs at capacity for half an hour (MINUTES=2 for a try) and checks for errors and leaks.
 soak: $(VENV)/.develop
 	$(BIN)/python -m bench.soak --minutes $(MINUTES)
 
-# Known vulnerabilities of what requirements.txt pins; it lists what its index does not know.
+# Lists known vulnerabilities of the pinned packages, and packages that the database does not know.
 audit: $(VENV)/.develop
 	$(BIN)/uv tool run --quiet --python $(BIN)/python pip-audit@2.10.1 --disable-pip \
 		--require-hashes -r requirements.txt --progress-spinner off
 
-# CycloneDX, from the lock file; the tool runs in an environment of its own.
+# Writes a CycloneDX bill of materials from the lock file.
 sbom: $(VENV)/.develop
 	$(BIN)/uv tool run --quiet --python $(BIN)/python --from cyclonedx-bom==7.5.0 cyclonedx-py \
 		requirements --pyproject pyproject.toml --output-reproducible -o sbom.json requirements.txt
 
-# Pins every package, with the hashes of its files, for what pyproject.toml names. What is pinned
-# already stays at its version; delete its lines, or pass UPGRADE=--upgrade, for newer ones.
+# Pins all packages that pyproject.toml needs, with the hashes of their files. Packages that are
+# pinned keep their version; delete their lines or pass UPGRADE=--upgrade for newer versions.
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header \
 	--python-version 3.11 $(UPGRADE) pyproject.toml
 lock: $(VENV)/.develop
@@ -69,4 +77,4 @@ $(VENV)/.develop: $(VENV)/.serve requirements-dev.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,7 +1,7 @@
-"""How gunicorn serves MoleLens; it reads this file by itself: ``gunicorn wsgi:app``.
+"""gunicorn's configuration, which ``gunicorn wsgi:app`` reads by itself.
 
-Flags and GUNICORN_CMD_ARGS override what stands here; PORT, MOLELENS_WORKERS and MOLELENS_THREADS
-(docs/settings.md) set the three numbers that machines differ in.
+Flags and GUNICORN_CMD_ARGS override it. The environment variables PORT, MOLELENS_WORKERS and
+MOLELENS_THREADS (docs/settings.md) set the values that depend on the machine.
 """
 
 from app.server import machine, metrics_dir
@@ -16,18 +16,18 @@ from app.server.hooks import (  # noqa: F401 - gunicorn takes them by name
     worker_exit,
 )
 
-# This machine only: on the open internet, Apache stands in front (deploy/).
-bind = f"127.0.0.1:{machine.number_set('PORT', 8000)}"
+# Reachable from this machine only; for the internet, put Apache in front (deploy/).
+bind = f"127.0.0.1:{machine.positive_integer('PORT', 8000)}"
 
-workers = machine.number_set("MOLELENS_WORKERS", machine.default_workers())
+workers = machine.positive_integer("MOLELENS_WORKERS", machine.default_workers())
 worker_class = "app.server.worker.TimedWorker"
 
-# Threads, since decoding and the network let go of the GIL, and a photo that arrives slowly then
-# holds a thread, not a process. Many more than may be in work or waiting (MOLELENS_AT_ONCE +
-# MOLELENS_WAITING, 14 by default): the surplus is there to answer 503 at once.
-threads = machine.number_set("MOLELENS_THREADS", 64)
+# Decoding and the network release the GIL, and a slow upload blocks only a thread. There are more
+# threads than photos in work and waiting (MOLELENS_AT_ONCE + MOLELENS_WAITING, 14 by default), so
+# that further requests are answered 503 at once.
+threads = machine.positive_integer("MOLELENS_THREADS", 64)
 
-# The app is loaded in each worker, never in the parent (app/server/__init__.py says why).
+# The app must not be loaded before the fork (app/server/__init__.py says why).
 preload_app = False
 
 raw_env = [
@@ -36,23 +36,23 @@ raw_env = [
 ]
 worker_tmp_dir = metrics_dir.MEMORY
 
-# The heartbeat of a threaded worker begins once the app is loaded, and does not stop for a long
-# request: this ends a worker whose loop hangs, and never a slow conversion of the model.
+# Ends a worker whose event loop hangs. Loading the app, converting a model and long requests do not
+# count: the heartbeat starts when the app is loaded, and other threads run the requests.
 timeout = 180
 
-# A photo in work takes under a second; one still arriving from a slow phone gets this long.
+# Processing a photo takes less than a second; uploading it from a slow phone may take longer.
 graceful_timeout = 30
 
-# Ours are far smaller: a route and an id, a browser's usual headers.
+# Our requests are far smaller: a route with an id, and a browser's usual headers.
 limit_request_line = 2048
 limit_request_fields = 64
 limit_request_field_size = 8190
 
-# A client may not name the path that the site lies below; the operator does (SCRIPT_NAME).
+# Clients must not choose the path below which the site is served; SCRIPT_NAME does.
 forwarder_headers = ""
 
-# Signals and systemd steer gunicorn; a second door (new in gunicorn 25) is not needed.
+# gunicorn is controlled by signals and systemd only.
 control_socket_disable = True
 
-# Which photo came when is nobody's business; the app logs requests itself, without addresses.
+# The app itself logs requests, without addresses.
 accesslog = None

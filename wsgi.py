@@ -1,4 +1,4 @@
-"""What gunicorn serves: ``gunicorn wsgi:app``."""
+"""The WSGI application for gunicorn: ``gunicorn wsgi:app``."""
 
 import sys
 
@@ -8,5 +8,5 @@ try:
     app = create_app()
 except StartError as error:
     print(f"MoleLens cannot start: {error}", file=sys.stderr)
-    # gunicorn's code for "the app failed to load": it stops, instead of starting workers for ever.
+    # With this exit status gunicorn stops; with another, it would start new workers for ever.
     raise SystemExit(4) from None

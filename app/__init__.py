@@ -1,4 +1,4 @@
-"""The web side of MoleLens: a form, a result, an API."""
+"""The web app of MoleLens: pages for people and an API for programs."""
 
 import os
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ __all__ = ["StartError", "create_app"]
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
-    """The application, its model loaded.
+    """Create the application and load its model.
 
     Args:
-        config: MOLELENS_* settings (strings, as in the environment, over which they win) and any
-            of Flask's own keys.
+        config: MOLELENS_* settings, as strings, which override the environment; and any of Flask's
+            own keys.
 
     Raises:
-        StartError: a setting, the model or the store does not allow a start; one line says why.
+        StartError: a setting, the model or the store is unusable; one line says why.
     """
-    # Imported here, since gunicorn's parent process imports this package too (app/server), and
-    # must not hold Flask, NumPy or OpenVINO when it forks.
+    # gunicorn's parent process imports this package too (app/server) and must not have loaded
+    # Flask, NumPy or OpenVINO when it forks, so they are imported here.
     from flask import Flask
     from flask_wtf import CSRFProtect
 
@@ -60,7 +60,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     headers.install(app)
     problems.install(app)
     uploads.install(app)
-    CSRFProtect(app).exempt(api)  # The API reads no cookie, so there is nothing to forge.
+    CSRFProtect(app).exempt(api)  # The API reads no cookie, so it needs no protection.
     for blueprint in (pages, comparisons, api, ops):
         app.register_blueprint(blueprint)
     uploads.limit_rate(app, values.rate_limit, served.store.rate_limit_url)
@@ -75,10 +75,10 @@ def _flask_config(values: Settings, secret_key: str) -> dict[str, Any]:
         "SESSION_COOKIE_NAME": "molelens",
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Strict",
-        # A form stays good for as long as the browser keeps its session.
+        # A form is valid as long as the browser keeps its session.
         "WTF_CSRF_TIME_LIMIT": None,
-        # This check reads the Referer header, which our own Referrer-Policy keeps browsers from
-        # sending; the token and the SameSite cookie stand without it.
+        # This check needs the Referer header, which our Referrer-Policy turns off. The token and
+        # the SameSite cookie protect the form without it.
         "WTF_CSRF_SSL_STRICT": False,
     }
 

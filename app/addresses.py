@@ -1,4 +1,4 @@
-"""Under which host names, and below which path of them, the app is reached."""
+"""The host names that the app answers to, and the path below which it is served."""
 
 import ipaddress
 import os
@@ -13,7 +13,7 @@ _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d*))?")
 
 
 def normal(host: str) -> str:
-    """``host`` or ``host:port`` in small letters, without a dot at its end, IPv6 shortened."""
+    """Normalize ``host`` or ``host:port``: lower case, no dot at the end, IPv6 shortened."""
     match = _HOST.fullmatch(host.strip())
     if not match:
         return host
@@ -29,11 +29,12 @@ def normal(host: str) -> str:
 
 
 def is_known(host: str, known: Collection[str]) -> bool:
-    """Whether a host is one of ``known``, whatever the port; ".example.org" takes subdomains."""
+    """Whether a host, on any port, is one of ``known``; ".example.org" includes subdomains."""
     name = _without_port(normal(host))
+    known = [_without_port(normal(each)) for each in known]
     return any(
         name == each.removeprefix(".") or (each.startswith(".") and name.endswith(each))
-        for each in (_without_port(normal(each)) for each in known)
+        for each in known
     )
 
 
@@ -43,38 +44,37 @@ def _without_port(host: str) -> str:
 
 
 def install(app: Flask, known: Collection[str]) -> None:
-    """Refuse foreign hosts, and answer below SCRIPT_NAME alone.
+    """Refuse other hosts, and serve the app below SCRIPT_NAME only.
 
-    Call it before proxies are trusted, so that the host that they name is looked at.
+    Call it before ``ProxyFix`` is added, so that it sees the host that a proxy reports.
     """
     path = os.environ.pop("SCRIPT_NAME", "").strip("/")
-    below = f"/{path}" if path else ""
-    app.wsgi_app = _Addressed(app.wsgi_app, below)  # type: ignore[method-assign]
+    app.wsgi_app = _Mount(app.wsgi_app, f"/{path}" if path else "")  # type: ignore[method-assign]
     if known:
         app.before_request(lambda: _refuse_foreign(known))
 
 
-class _Addressed:
-    """Writes the host of each request in one way, and splits the path where the app begins.
+class _Mount:
+    """WSGI middleware: normalizes the host, and serves the app below a path.
 
-    gunicorn would split it too, but answer 500 to what does not lie below, and take /molelenses for
-    below /molelens.
+    gunicorn could do the latter, but it answers 500 to requests outside the path, and takes
+    /molelenses to be below /molelens.
     """
 
-    def __init__(self, app: Callable[..., Any], below: str) -> None:
+    def __init__(self, app: Callable[..., Any], root: str) -> None:
         self._app = app
-        self._below = below
+        self._root = root
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if "HTTP_HOST" in environ:
             environ["HTTP_HOST"] = normal(environ["HTTP_HOST"])
         path = environ["PATH_INFO"]
-        if self._below:
-            if not f"{path}/".startswith(f"{self._below}/"):
-                words = f"MoleLens is served below {self._below}/ here.\n"
+        if self._root:
+            if not f"{path}/".startswith(f"{self._root}/"):
+                words = f"MoleLens is served below {self._root}/ here.\n"
                 return Response(words, 404)(environ, start_response)
-            environ["SCRIPT_NAME"] = self._below
-            environ["PATH_INFO"] = path.removeprefix(self._below) or "/"
+            environ["SCRIPT_NAME"] = self._root
+            environ["PATH_INFO"] = path.removeprefix(self._root) or "/"
         return self._app(environ, start_response)
 
 

@@ -1,6 +1,5 @@
-"""The JSON API: /api/v1/predictions, its contract, and a page that explains it."""
+"""The JSON API: predictions, comparisons, the OpenAPI document, and a page that explains them."""
 
-from datetime import date
 from typing import Any
 
 from flask import Blueprint, jsonify, render_template, request
@@ -9,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from app import openapi
 from app.openapi_schemas import NOTICE
 from app.photo_days import FIELDS, in_order, sent_day
-from app.refusals import KINDS, concerning
+from app.refusals import REFUSALS, concerning
 from app.service import Service, current
 from app.uploads import judge_photo, sent_photo
 from lens.verdict import Verdict
@@ -33,18 +32,12 @@ def compare() -> ResponseReturnValue:
     for field, photo in photos.items():
         with concerning(field):
             verdicts[field] = judge_photo(service, photo)[1]
-    answer = {
-        name: {
-            "taken": _iso(days[field]),
-            "prediction": _prediction(service, verdicts[field]),
-        }
-        for name, field in zip(FIELDS, in_order(days), strict=True)
-    }
+    answer: dict[str, Any] = {}
+    for name, field in zip(FIELDS, in_order(days), strict=True):
+        day = days[field]
+        taken = day.isoformat() if day else None
+        answer[name] = {"taken": taken, "prediction": _prediction(service, verdicts[field])}
     return jsonify({**answer, "notice": NOTICE})
-
-
-def _iso(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
 
 
 def _prediction(service: Service, verdict: Verdict) -> dict[str, Any]:
@@ -65,10 +58,13 @@ def _prediction(service: Service, verdict: Verdict) -> dict[str, Any]:
 
 @api.get("/openapi.json")
 def contract() -> ResponseReturnValue:
-    return jsonify(openapi.document(request.root_url.rstrip("/")))
+    return jsonify(_document())
 
 
 @api.get("/docs")
 def docs() -> ResponseReturnValue:
-    document = openapi.document(request.root_url.rstrip("/"))
-    return render_template("api_docs.html", document=document, kinds=KINDS)
+    return render_template("api_docs.html", document=_document(), refusals=REFUSALS)
+
+
+def _document() -> dict[str, Any]:
+    return openapi.document(request.root_url.rstrip("/"))

@@ -1,15 +1,11 @@
-"""Numbers as people read them: of a result, and of the model's card."""
+"""Show numbers to people: those of a result, and those of the model's card."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import format_decimal
 from flask_babel import gettext as _
-
-_BOUNDS = (("low", "high"), ("lower", "upper"), ("ci_low", "ci_high"))
-_INTERVALS = ("interval", "ci", "ci95", "interval_95")
 
 _SETS = {
     "ham10000": "HAM10000",
@@ -23,7 +19,7 @@ _SETS = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with its 95 % interval where one is known."""
+    """A measured value, with its 95 % interval if one is known."""
 
     value: float
     low: float | None = None
@@ -41,106 +37,64 @@ def of_100(probability: float) -> str:
 
 
 def fixed(value: float) -> str:
-    """A value between 0 and 1 with three decimals, as the page's language writes them."""
+    """A value between 0 and 1 with three decimals, in the notation of the page's language."""
     return format_decimal(value, "0.000")
 
 
 def figure(entry: Any) -> Figure | None:
-    """A card's figure in any of the shapes that trainers write, or None.
-
-    0.9, [0.9, 0.85, 0.95], {"value": 0.9, "low": 0.85, "high": 0.95} and
-    {"value": 0.9, "interval": [0.85, 0.95]} are understood.
-    """
-    if isinstance(entry, dict):
-        value, (low, high) = entry.get("value"), _interval(entry)
-    elif isinstance(entry, list | tuple) and len(entry) == 3:
-        value, low, high = entry
-    else:
-        value, low, high = entry, None, None
-    value, low, high = (_number(item) for item in (value, low, high))
-    if value is None:
+    """A figure of the card, which is a number, or a list of value, low and high; else None."""
+    numbers = entry if isinstance(entry, list) else [entry]
+    if len(numbers) not in (1, 3) or not all(map(_is_number, numbers)):
         return None
-    return Figure(value) if low is None or high is None else Figure(value, low, high)
+    return Figure(*map(float, numbers))
 
 
-def _interval(entry: dict[str, Any]) -> tuple[Any, Any]:
-    for name in _INTERVALS:
-        if isinstance(entry.get(name), list | tuple) and len(entry[name]) == 2:
-            return entry[name][0], entry[name][1]
-    for low, high in _BOUNDS:
-        if low in entry:
-            return entry[low], entry.get(high)
-    return None, None
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def found(metrics: dict[str, Any], name: str, kind: str | None = None) -> Figure | None:
-    """The figure called ``name``: of a kind of photo where the card has it, else of all of them.
-
-    That of all is at the top of the card's metrics, or in its pooled test part.
-    """
-    for part in (_of_kind(metrics, "test", kind), metrics, *_parts(metrics)):
-        if got := figure(part.get(name)):
-            return got
-    return None
+def card_figure(metrics: dict[str, Any], name: str, kind: str | None = None) -> Figure | None:
+    """The figure ``name`` for this kind of photo if the card has it, else for all photos."""
+    parts = (_part(metrics, "test", kind), _part(metrics, "test", "pooled"), metrics)
+    return next((found for part in parts if (found := figure(part.get(name)))), None)
 
 
 def melanomas_found(metrics: dict[str, Any], kind: str | None) -> float | None:
-    """The share of melanomas found in test photos: of a kind where the card has it, else of all."""
-    for name in (kind, "pooled"):
-        got = figure(_of_kind(metrics, "melanomas", name).get("found"))
-        if got is not None:
-            return got.value
-    return None
+    """The share of melanomas found in test photos: of this kind if the card has it, else of all."""
+    parts = (_part(metrics, "melanomas", kind), _part(metrics, "melanomas", "pooled"))
+    return next((found.value for part in parts if (found := figure(part.get("found")))), None)
 
 
-def _of_kind(metrics: dict[str, Any], table: str, kind: str | None) -> dict[str, Any]:
+def _part(metrics: dict[str, Any], table: str, name: str | None) -> dict[str, Any]:
+    """A part of a table in the card's metrics, which may be damaged; {} if it is missing."""
     parts = metrics.get(table)
-    part = parts.get(kind) if isinstance(parts, dict) else None
+    part = parts.get(name) if isinstance(parts, dict) else None
     return part if isinstance(part, dict) else {}
 
 
 def by_source(metrics: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The test part of each source that the card tells apart, without the pooled one."""
+    """The test figures by kind of photo and by data set."""
     test = metrics.get("test")
-    parts = test if isinstance(test, dict) else {}
-    return {
-        name: part
-        for name, part in parts.items()
-        if name != "pooled" and isinstance(part, dict) and figure(part.get("auc"))
-    }
+    names = test if isinstance(test, dict) else {}
+    parts = {name: _part(metrics, "test", name) for name in names if name != "pooled"}
+    return {name: part for name, part in parts.items() if figure(part.get("auc"))}
 
 
 def source_name(source: str) -> str:
-    """A source of the card as its owners, or people, call it."""
+    """The name of a part of the card for people, as its owners call a data set."""
     kinds = {"clinical": _("Close-ups by phone or camera"), "dermoscopic": _("Dermoscopy")}
     if source in kinds:
         return kinds[source]
-    name, *rest = source.split(" ")
-    kind = rest[-1] if rest else ""
+    name, _space, kind = source.partition(" ")
     return f"{_SETS.get(name, name)}: {kinds[kind]}" if kind in kinds else _SETS.get(name, name)
 
 
 def images(training_data: dict[str, Any]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Images and malignant images by source and split, where the card counts them so."""
+    """Counts of images and malignant images by source and split, if the card has them."""
     counts = training_data.get("images_and_malignant")
     table: dict[str, dict[str, tuple[int, int]]] = {}
     for source, splits in (counts if isinstance(counts, dict) else {}).items():
         for split, pair in (splits if isinstance(splits, dict) else {}).items():
-            if isinstance(pair, list | tuple) and len(pair) == 2:
+            if isinstance(pair, list) and len(pair) == 2:
                 table.setdefault(source, {})[split] = (int(pair[0]), int(pair[1]))
     return table
-
-
-def _parts(metrics: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in (("test",), ("pooled",), ("test", "pooled"), ("pooled", "test")):
-        part: Any = metrics
-        for key in path:
-            part = part.get(key) if isinstance(part, dict) else None
-        if isinstance(part, dict):
-            yield part

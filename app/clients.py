@@ -1,4 +1,4 @@
-"""Who a client is, for limits: an IPv4 address, or a household's whole range of IPv6 addresses."""
+"""Identify clients for rate limits: by IPv4 address, or by the IPv6 prefix of a household."""
 
 import ipaddress
 import re
@@ -6,16 +6,16 @@ import re
 from flask import request
 
 IPV6_PREFIX = 64
-"""A household or a server has at least a /64 (RFC 6177), and its computers change their address
-within it by themselves (RFC 8981)."""
+"""Bits. A household or a server gets at least a /64 (RFC 6177) and changes its address within it
+(RFC 8981)."""
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 addresses behind a translator.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: contains translated IPv4 addresses.
 _BRACKETED = re.compile(r"\[([^\]]*)\](?::.*)?")
 _WITH_PORT = re.compile(r"(\d+\.[\d.]+):.*")
 
 
 def client() -> str:
-    """The client of this request; all whose address cannot be read are one."""
+    """The client of this request; clients with unreadable addresses count as one client."""
     return client_of(request.remote_addr or "")
 
 

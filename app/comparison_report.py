@@ -1,4 +1,4 @@
-"""Two photos of one spot as one A4 page, to print or to take to a doctor."""
+"""A comparison of two photos as an A4 page, to print or to take to a doctor."""
 
 from io import BytesIO
 
@@ -6,10 +6,10 @@ from flask_babel import force_locale, format_date
 from flask_babel import gettext as _
 
 from app.pair import Pair, Photo
-from app.report import PICTURE, Page, details, what_to_do
+from app.report import PICTURE_MM, Page, details, what_to_do
 from app.result_text import headline
 
-_GAP = 10
+_GAP_MM = 10
 
 
 def pdf(pair: Pair, language: str) -> bytes:
@@ -24,7 +24,7 @@ def pdf(pair: Pair, language: str) -> bytes:
         )
         page.say(what_to_do(pair.malignant))
         if pair.uncalibrated:
-            page.say(_("The model is uncalibrated: its score is not a chance."))
+            page.say(_("The model is uncalibrated: its score is not a probability."))
         page.say(_("For the doctor"), 13, "B", 1)
         for name, photo in _named(pair):
             page.say(f"{name}: {headline(photo.result.verdict)}", 9, "B", 0.5)
@@ -35,7 +35,7 @@ def pdf(pair: Pair, language: str) -> bytes:
 
 
 def _named(pair: Pair) -> list[tuple[str, Photo]]:
-    """Both photos with their names and days."""
+    """The two photos, each with a caption: which one it is, and its day."""
     names = (_("Earlier photo"), _("Later photo"))
     days = [
         format_date(photo.taken, "long") if photo.taken else _("Date not given")
@@ -50,7 +50,7 @@ def _named(pair: Pair) -> list[tuple[str, Photo]]:
 def _pictures(page: Page, pair: Pair) -> None:
     top = page.get_y()
     for number, (name, photo) in enumerate(_named(pair)):
-        left = page.l_margin + number * (PICTURE + _GAP)
-        page.image(BytesIO(photo.result.photo), left, top, PICTURE, PICTURE, alt_text=name)
-        page.set_xy(left, top + PICTURE + 2)
-        page.say(name, 9, gap=4, width=PICTURE)
+        left = page.l_margin + number * (PICTURE_MM + _GAP_MM)
+        page.image(BytesIO(photo.result.photo), left, top, PICTURE_MM, PICTURE_MM, alt_text=name)
+        page.set_xy(left, top + PICTURE_MM + 2)
+        page.say(name, 9, gap=4, width=PICTURE_MM)

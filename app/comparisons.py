@@ -1,7 +1,6 @@
-"""Two photos of one spot side by side: the form, the comparison, its PDF.
+"""Pages that show two photos of one spot side by side: the form, the comparison, its PDF.
 
-Each photo is judged by itself. Whether the spot has changed is left to the person's eyes: nothing
-here measures change, so nothing here can say that there was none.
+Each photo is judged by itself. The app does not measure change; the person judges it by eye.
 """
 
 from contextlib import suppress
@@ -13,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from app.languages import chosen
-from app.pages import kept, result_of
+from app.pages import find_result, make_result
 from app.pair import Pair, Photo
 from app.photo_days import FIELDS, in_order, sent_day
 from app.refusals import Refused, concerning
@@ -27,14 +26,14 @@ comparisons = Blueprint("comparisons", __name__)
 @comparisons.get("/compare")
 @comparisons.get("/result/<key>/compare")
 def form(key: str | None = None) -> ResponseReturnValue:
-    return render_template("compare.html", key=key, result=kept(key) if key else None)
+    return render_template("compare.html", key=key, result=find_result(key) if key else None)
 
 
-def form_again(error: Refused) -> str:
-    """The form, and in words why what it sent was refused."""
+def form_with_error(error: Refused) -> str:
+    """The form again, with the reason why the photos were refused."""
     key = (request.view_args or {}).get("key")
     result = None
-    with suppress(StoreUnavailable):  # That may be what is told in words here.
+    with suppress(StoreUnavailable):  # It may itself be the reason.
         result = current().results.get(key) if key else None
     return render_template("compare.html", key=key, result=result, error=error)
 
@@ -42,23 +41,23 @@ def form_again(error: Refused) -> str:
 @comparisons.post("/compare")
 @comparisons.post("/result/<key>/compare")
 def compare(key: str | None = None) -> ResponseReturnValue:
-    """Judge both photos, or the earlier one where the later one has its result already."""
-    later = kept(key) if key else None
-    sent, days = _sent(("earlier",) if later else FIELDS)
+    """Judge both photos; or the earlier one only, if the later one has a result already."""
+    later = find_result(key) if key else None
+    sent, days = _read_form(("earlier",) if later else FIELDS)
     judged = {}
     for field, data in sent.items():
         with concerning(field):
             judged[field] = judge_photo(current(), data)
-    with stage("store"):  # Not before both are judged: a comparison of one photo is none.
-        photos = {field: _keep(result_of(*each), days[field]) for field, each in judged.items()}
+    with stage("store"):  # Only once both are judged, so that no single photo is kept.
+        photos = {field: _keep(make_result(*each), days[field]) for field, each in judged.items()}
         if key and later:
             photos["later"] = Photo(key, later, days["later"])
         pair = Pair(*(photos[field] for field in in_order(days)))
         return redirect(url_for("comparisons.comparison", key=_keep_pair(pair)), 303)
 
 
-def _sent(fields: tuple[str, ...]) -> tuple[dict[str, bytes], dict[str, date | None]]:
-    """The photos sent in ``fields``, and the days of both."""
+def _read_form(fields: tuple[str, ...]) -> tuple[dict[str, bytes], dict[str, date | None]]:
+    """The photos sent in ``fields``, and the days of both photos."""
     photos, days = {}, {}
     for field in FIELDS:
         with concerning(field):
@@ -73,7 +72,7 @@ def _keep(result: Result, taken: date | None) -> Photo:
 
 
 def _keep_pair(pair: Pair) -> str:
-    """The comparison's id. It is kept as long as the photo that is gone first."""
+    """Keep a comparison until the older of its results expires, and return its id."""
     comparison = Comparison(
         earlier=pair.earlier.key,
         later=pair.later.key,
@@ -86,42 +85,40 @@ def _keep_pair(pair: Pair) -> str:
 
 @comparisons.get("/comparison/<key>")
 def comparison(key: str) -> ResponseReturnValue:
-    results = current().results
-    found, pair = _kept_pair(key)
-    return render_template(
-        "comparison.html", key=key, pair=pair, seconds_left=round(results.seconds_left(found))
-    )
+    stored, pair = _find_pair(key)
+    seconds_left = round(current().results.seconds_left(stored))
+    return render_template("comparison.html", key=key, pair=pair, seconds_left=seconds_left)
 
 
 @comparisons.get("/comparison/<key>/report.pdf")
 def report_pdf(key: str) -> ResponseReturnValue:
-    from app import comparison_report  # Late, as in app/pages.py.
+    from app import comparison_report  # Imported only here, as in app/pages.py.
 
-    pdf = comparison_report.pdf(_kept_pair(key)[1], chosen())
+    pdf = comparison_report.pdf(_find_pair(key)[1], chosen())
     return send_file(BytesIO(pdf), "application/pdf", True, "molelens-comparison.pdf")
 
 
 @comparisons.post("/comparison/<key>/delete")
 def delete(key: str) -> ResponseReturnValue:
     results = current().results
-    found = results.get_comparison(key)
-    # The comparison last: until all is deleted, asking again deletes the rest.
-    for each in (found.earlier, found.later, key) if found else ():
+    stored = results.get_comparison(key)
+    # The comparison comes last: if deleting fails halfway, the next try deletes the rest.
+    for each in (stored.earlier, stored.later, key) if stored else ():
         results.delete(each)
     flash(_("Your photos and their results are deleted."))
     return redirect(url_for("pages.index"), 303)
 
 
-def _kept_pair(key: str) -> tuple[Comparison, Pair]:
-    """A comparison is gone as soon as one of its photos is."""
+def _find_pair(key: str) -> tuple[Comparison, Pair]:
+    """The comparison and its photos; 404 if one of them is gone."""
     results = current().results
-    found = results.get_comparison(key)
-    if found is None:
+    stored = results.get_comparison(key)
+    if stored is None:
         abort(404)
-    earlier, later = results.get(found.earlier), results.get(found.later)
+    earlier, later = results.get(stored.earlier), results.get(stored.later)
     if earlier is None or later is None:
         abort(404)
-    return found, Pair(
-        Photo(found.earlier, earlier, found.earlier_taken),
-        Photo(found.later, later, found.later_taken),
+    return stored, Pair(
+        Photo(stored.earlier, earlier, stored.earlier_taken),
+        Photo(stored.later, later, stored.later_taken),
     )

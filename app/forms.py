@@ -1,4 +1,4 @@
-"""How a form is read: its photos into memory alone, and in words where it cannot be read."""
+"""Parse forms: photos stay in memory, and unreadable forms are reported."""
 
 from collections.abc import Iterator
 from io import BufferedReader, BytesIO
@@ -9,41 +9,33 @@ from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage, Headers
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
-from werkzeug.sansio.multipart import (
-    Data,
-    Event,
-    Field,
-    File,
-    MultipartDecoder,
-    NeedData,
-    State,
-)
+from werkzeug.sansio.multipart import Data, Event, Field, File, MultipartDecoder, NeedData, State
 
 from app import photo_days
 from app.refusals import Refused
 
-READ_AT_ONCE = 2**18
-"""Bytes; as many as gunicorn asks the kernel for (app/server/reading.py). It copies what it has
-read ahead of the app at every read, and Werkzeug reads 64 kB. With 1 MB a worker held 168 MB at
-the worst moment of 32 clients with 12 MP, and holds 154 so; with 64 kB a request takes 1.2 ms
-more."""
+BODY_BUFFER_BYTES = 2**18
+"""The same as gunicorn's reads (app/server/reading.py), because gunicorn copies the rest of its
+buffer at every smaller read. With 64 kB a request took 1.2 ms more. With 1 MB a worker took up to
+168 MB for 32 clients with 12-megapixel photos, instead of 154."""
 
 PHOTO_FIELDS = {"photo", *photo_days.FIELDS}
 
 MAX_PARTS = 1000
 MAX_TEXT_BYTES = 100_000
-"""Of a text field, of a part's headers, and of a form without files."""
+"""Limit for a text field, for the headers of a part, and for a form without files."""
 
-_DECODED_BYTES = 2**16
+_PARSED_BYTES = 2**16
+"""Bytes given to the parser at once."""
 
 Body: TypeAlias = "BufferedReader[Any]"
-_UNFINISHED = {
+_CUT_OFF = {
     State.PREAMBLE: "the boundary that its Content-Type names is not in the body",
     State.PART: "the body ends within the headers of a part",
     State.DATA_START: "the body ends within a part",
     State.DATA: "the body ends within a part",
 }
-_TOO_MUCH = f"it has more than {MAX_PARTS} parts, or headers of over {MAX_TEXT_BYTES} bytes"
+_TOO_LONG = f"it has more than {MAX_PARTS} parts, or headers of over {MAX_TEXT_BYTES} bytes"
 
 
 class FormError(Exception):
@@ -51,10 +43,10 @@ class FormError(Exception):
 
 
 class PhotoForm(FormDataParser):
-    """Werkzeug's parser, but for what it swallows, misnames or writes to a disk.
+    """A form parser that keeps uploads in memory and reports what is wrong with a form.
 
-    Werkzeug takes a form that it cannot read for an empty one, says "too large" of a form with many
-    or long fields, and writes uploads over 500 kB to a temporary file.
+    Werkzeug's own parser treats an unreadable form as empty, calls a form with too many fields too
+    large, and writes uploads over 500 kB to a temporary file.
     """
 
     def parse(
@@ -64,16 +56,16 @@ class PhotoForm(FormDataParser):
         content_length: int | None,
         options: dict[str, str] | None = None,
     ) -> Any:
-        """Read the form.
+        """Parse the form.
 
         Returns:
             The stream, the text fields, the files.
 
         Raises:
-            Refused: it cannot be read.
-            RequestEntityTooLarge: it is longer than MOLELENS_MAX_UPLOAD.
+            Refused: the form cannot be read.
+            RequestEntityTooLarge: the request is longer than MOLELENS_MAX_UPLOAD.
         """
-        body: Body = BufferedReader(stream, READ_AT_ONCE)
+        body: Body = BufferedReader(stream, BODY_BUFFER_BYTES)
         try:
             if mimetype == "multipart/form-data":
                 parts = list(_parts(body, (options or {}).get("boundary", "")))
@@ -102,7 +94,7 @@ def _text_fields(body: Body) -> list[tuple[str, str | FileStorage]]:
 
 
 class _Decoder(MultipartDecoder):
-    """Reads headers in Latin-1 where they are not UTF-8: older programs send file names so."""
+    """Reads headers that are not UTF-8 as Latin-1, in which older programs send file names."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         try:
@@ -113,7 +105,7 @@ class _Decoder(MultipartDecoder):
 
 
 def _parts(body: Body, boundary: str) -> Iterator[tuple[str, str | FileStorage]]:
-    """Names and contents of the parts: text, or a file in memory."""
+    """The name and content of each part: text, or a file in memory."""
     if not boundary or not boundary.isascii():
         raise FormError("its Content-Type names no boundary")
     for event in _events(body, boundary.encode()):
@@ -130,7 +122,7 @@ def _parts(body: Body, boundary: str) -> Iterator[tuple[str, str | FileStorage]]
 
 
 def _is_text(part: Field | File) -> bool:
-    # Some programs leave the file name of a photo out.
+    # Some programs send a photo without a file name, which looks like a text field.
     return isinstance(part, Field) and part.name not in PHOTO_FIELDS
 
 
@@ -139,26 +131,26 @@ def _text(content: BytesIO) -> str:
 
 
 def _file(part: Field | File, content: BytesIO) -> FileStorage:
-    unnamed = "photo" if content.tell() else ""  # An input that was left empty has neither.
+    default_name = "photo" if content.tell() else ""  # Without either, the input was left empty.
     content.seek(0)
     name = part.filename if isinstance(part, File) else ""
-    return FileStorage(content, name or unnamed, part.name, headers=part.headers)
+    return FileStorage(content, name or default_name, part.name, headers=part.headers)
 
 
 def _events(body: Body, boundary: bytes) -> Iterator[Event]:
     decoder = _Decoder(
-        boundary, max_form_memory_size=MAX_TEXT_BYTES + _DECODED_BYTES, max_parts=MAX_PARTS
+        boundary, max_form_memory_size=MAX_TEXT_BYTES + _PARSED_BYTES, max_parts=MAX_PARTS
     )
     while decoder.state is not State.EPILOGUE:
-        data = body.read(_DECODED_BYTES)
+        data = body.read(_PARSED_BYTES)
         try:
             decoder.receive_data(data or None)
             while not isinstance(event := decoder.next_event(), NeedData):
                 yield event
         except (RequestEntityTooLarge, ValueError) as error:
             if decoder.state is State.PREAMBLE or decoder.complete:
-                raise FormError(_UNFINISHED[decoder.state]) from error
-            many = isinstance(error, RequestEntityTooLarge)
-            raise FormError(_TOO_MUCH if many else f"a part is broken: {error}") from error
-    while body.read(_DECODED_BYTES):  # What follows the form means nothing.
+                raise FormError(_CUT_OFF[decoder.state]) from error
+            too_long = isinstance(error, RequestEntityTooLarge)
+            raise FormError(_TOO_LONG if too_long else f"a part is broken: {error}") from error
+    while body.read(_PARSED_BYTES):  # The form has ended; what follows is ignored.
         pass

@@ -1,4 +1,4 @@
-"""A painted lesion, the same on every machine, whose answer tells whether the model still works."""
+"""A synthetic lesion, identical on every machine, to test whether the model still works."""
 
 import numpy as np
 
@@ -6,12 +6,9 @@ from lens import images
 
 
 def lesion() -> np.ndarray:
-    """A dark, uneven spot on pale skin.
+    """A dark, uneven spot on pale skin, uint8 (500, 500, 3).
 
-    Only whole numbers are used, so that every machine paints the same bytes.
-
-    Returns:
-        uint8 array of shape (500, 500, 3), RGB, 0-255.
+    Integer arithmetic gives the same pixels on every machine.
     """
     y, x = np.mgrid[: images.SIZE, : images.SIZE].astype(np.int64)
     dx, dy = x - 250, y - 240
@@ -19,6 +16,6 @@ def lesion() -> np.ndarray:
     grain = (x * 7919 + y * 104_729) % 13 - 6
     skin = np.stack([226 + grain, 186 + grain, 164 + grain], axis=-1)
     spot = np.stack([84 + x // 8 + grain, 52 + x // 14 + grain, 40 + y // 20 + grain], axis=-1)
-    # From 1 inside the border of the spot to 0 outside it, over a soft edge of a few pixels.
+    # 4,000 inside the spot, 0 outside it, with a soft edge of a few pixels.
     share = np.clip(18_000 + 40 * grain - distance, 0, 4_000)[..., None]
     return ((spot * share + skin * (4_000 - share)) // 4_000).astype(np.uint8)

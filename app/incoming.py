@@ -1,4 +1,4 @@
-"""How requests are read: uploads stay in memory, the cookie is Secure whenever the page was."""
+"""Request and session classes: uploads stay in memory, cookies are limited to this app."""
 
 import flask
 from flask import Flask
@@ -8,16 +8,16 @@ from app.forms import PhotoForm
 
 
 class PhotoRequest(flask.Request):
-    """A request whose form is read as app.forms does."""
+    """A request whose form ``app.forms`` parses."""
 
     form_data_parser_class = PhotoForm
-    want_form_data_parsed = True  # Without a Content-Type, too: it is told that it has none.
+    want_form_data_parsed = True  # Also without a Content-Type, so that an error is reported.
 
 
 class OwnCookie(SecureCookieSessionInterface):
-    """The session's cookie: for this app alone, and Secure where the request was.
+    """A session cookie that is Secure if the request was, and sent to the path of this app only.
 
-    Plain http on this machine must work too, and below a path other apps may share the host.
+    Plain http must work on a developer's machine, and other apps may share the host.
     """
 
     def get_cookie_secure(self, app: Flask) -> bool:
@@ -28,7 +28,7 @@ class OwnCookie(SecureCookieSessionInterface):
 
 
 def cookie_path() -> str:
-    """Where the app is mounted: "/", or the sub-path that SCRIPT_NAME names."""
+    """The path below which the app is served: "/", or SCRIPT_NAME."""
     return flask.request.script_root or "/"
 
 

@@ -1,4 +1,4 @@
-"""Which language a page is in: ``?lang=``, then the cookie, then what the browser asks for."""
+"""Choose a page's language: by ``?lang=``, else by cookie, else by the browser's preferences."""
 
 from babel import Locale
 from flask import Flask, Response, current_app, request, url_for
@@ -7,34 +7,35 @@ from flask_babel import Babel
 from app.incoming import cookie_path
 
 COOKIE = "lang"
-_YEAR = 365 * 24 * 3600
+_COOKIE_SECONDS = 365 * 24 * 3600
 
 
 def available() -> list[str]:
-    """Codes of the languages with a catalog, English (the source) first."""
+    """Codes of the languages with a catalog; English, the source language, comes first."""
     codes: list[str] = current_app.extensions["languages"]
     return codes
 
 
-def _offered(wish: str | None) -> str | None:
-    """The language that serves ``wish``, whatever its region: pt for pt-BR, zh_Hans for zh-CN."""
-    family = _family(wish or "")
-    return next((code for code in available() if _family(code) == family), None)
+def _match(wanted: str | None) -> str | None:
+    """The available language for a code of any region: pt for pt-BR, zh_Hans for zh-CN."""
+    language = _without_region(wanted or "")
+    return next((code for code in available() if _without_region(code) == language), None)
 
 
-def _family(code: str) -> str:
+def _without_region(code: str) -> str:
     return code.replace("_", "-").split("-")[0].lower()
 
 
 def chosen() -> str:
-    wishes = [request.args.get("lang"), request.cookies.get(COOKIE)]
-    # Not werkzeug's best_match: of "de-AT, en;q=0.5" it takes English.
-    wishes += [wish for wish, quality in request.accept_languages if quality > 0]
-    return next((code for code in map(_offered, wishes) if code), "en")
+    """The language of this request."""
+    preferences = [request.args.get("lang"), request.cookies.get(COOKIE)]
+    # Werkzeug's best_match would choose English for "de-AT, en;q=0.5".
+    preferences += [code for code, quality in request.accept_languages if quality > 0]
+    return next((code for code in map(_match, preferences) if code), "en")
 
 
 def choices() -> list[tuple[str, str, str]]:
-    """For the selector: a language's tag, its name in itself, and this page's address in it."""
+    """For the selector: each language's tag, its own name, and this page's address in it."""
     if request.method == "GET" and request.endpoint:
         endpoint, values = request.endpoint, request.view_args or {}
     else:
@@ -57,12 +58,12 @@ def _name(code: str) -> str:
 def _remember(response: Response) -> Response:
     if request.endpoint == "static":
         return response
-    wish = _offered(request.args.get("lang"))
-    if wish:
+    language = _match(request.args.get("lang"))
+    if language:
         response.set_cookie(
             COOKIE,
-            wish,
-            max_age=_YEAR,
+            language,
+            max_age=_COOKIE_SECONDS,
             path=cookie_path(),
             secure=request.is_secure,
             httponly=True,

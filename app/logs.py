@@ -1,4 +1,4 @@
-"""The log: one JSON object a line. No address, no file name, no path with an id, no hash."""
+"""The log: one JSON object per line, without addresses, file names, ids of results or hashes."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger("molelens")
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; ``extra={"fields": {...}}`` adds to it."""
+    """Formats a record as a line of JSON, to which ``extra={"fields": {...}}`` adds."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -32,12 +32,12 @@ class JsonLines(logging.Formatter):
 
 
 def route() -> str:
-    """The route's pattern (``/result/<key>``), never the path, which would carry an id."""
+    """The route's pattern (``/result/<key>``); the path would reveal a result's id."""
     return request.url_rule.rule if request.url_rule else "unmatched"
 
 
 def _method() -> str:
-    """The method, or "other": a client may send any word, and each would make a new metric."""
+    """The method, or "other". Clients may send any word, and each would make a new metric."""
     return request.method if request.method in _METHODS else "other"
 
 
@@ -64,7 +64,7 @@ def _end(response: Response) -> Response:
         fields["verdict"] = g.verdict
     if "refused" in g:
         fields["refused"] = g.refused
-    # Probes and pictures come by the thousand; they are counted in the metrics.
+    # Health checks and static files would fill the log; the metrics count them.
     quiet = request.blueprint == "ops" or request.endpoint == "static"
     level = logging.DEBUG if quiet and response.status_code < 400 else logging.INFO
     logger.log(level, "request", extra={"fields": fields})
@@ -72,7 +72,7 @@ def _end(response: Response) -> Response:
 
 
 def _fault(exc_info: Any) -> None:
-    """Log an unexpected exception. Flask's own way names the path, and with it a result's id."""
+    """Log an unexpected exception. Flask itself would log the path, which may contain an id."""
     fields = {"request_id": g.get("request_id"), "method": _method(), "route": route()}
     logger.error("exception", exc_info=exc_info, extra={"fields": fields})
 
@@ -88,7 +88,7 @@ def install(app: Flask) -> None:
         core.addHandler(handler)
         core.propagate = False
     app.log_exception = _fault  # type: ignore[method-assign]
-    # What Flask and its extensions have to say goes out as lines of JSON like all else.
+    # Messages of Flask and its extensions become lines of JSON too.
     app.logger.handlers = logger.handlers
     app.logger.propagate = False
     app.before_request(_begin)

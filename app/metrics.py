@@ -1,7 +1,7 @@
-"""What an operator watches, as Prometheus metrics named molelens_.
+"""Prometheus metrics, all named molelens_...
 
-Under gunicorn every worker counts for itself; when PROMETHEUS_MULTIPROC_DIR is set, as
-gunicorn.conf.py does before this module is imported, /metrics adds the workers up.
+gunicorn.conf.py sets PROMETHEUS_MULTIPROC_DIR, so that each worker counts by itself and /metrics
+adds up the counts of all workers.
 """
 
 import os
@@ -35,7 +35,7 @@ IN_WORK = Gauge(
     "molelens_in_work", "Photos being decoded or judged now.", multiprocess_mode="livesum"
 )
 WAITING = Gauge("molelens_waiting", "Photos waiting for a turn now.", multiprocess_mode="livesum")
-# Drift of the input: an operator sees here when people start to send other photos.
+# This and the next metric show when users start to send other photos (drift).
 BRIGHTNESS = Histogram(
     "molelens_photo_brightness",
     "Mean grey level of the photos judged, 0 to 255.",
@@ -50,7 +50,7 @@ MODEL = Gauge(
     "molelens_model",
     "1 for the model served.",
     ["name", "sha256", "engine"],
-    # Of living workers alone: after a reload, the model before is served no more.
+    # Living workers only: after a reload the previous model is not served any more.
     multiprocess_mode="livemax",
 )
 

@@ -1,11 +1,11 @@
-"""The API's contract, OpenAPI 3.1: served as JSON, rendered at /api/docs, tested on the routes."""
+"""The OpenAPI 3.1 document of the API, served as JSON and shown at /api/docs."""
 
 from typing import Any
 
 from app.openapi_schemas import COMPARED, COMPARISON, PREDICTED, PREDICTION, PROBLEM
 
 _PROBLEM_WORDS = {
-    400: "A photo is missing or one too many, a day is none, or the form cannot be read.",
+    400: "A photo is missing, there are too many, a date is invalid, or the form cannot be read.",
     413: "The request is larger than the limit.",
     415: "The file is not a JPEG, PNG, WebP, AVIF or HEIC image.",
     422: "The image is empty, damaged, too large in pixels, or too small.",
@@ -31,7 +31,7 @@ else:
 
 
 def document(base: str) -> dict[str, Any]:
-    """The OpenAPI document of the service at ``base`` (scheme and host, no slash at the end)."""
+    """The OpenAPI document for the service at ``base`` (an address without a slash at the end)."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -40,7 +40,7 @@ def document(base: str) -> dict[str, Any]:
             "summary": "A benign or malignant verdict on a photo of a skin lesion.",
             "description": (
                 "A research demonstration: not a medical device, not a diagnosis. "
-                "A photo sent to the API is judged in memory and kept nowhere."
+                "A photo sent to the API is judged in memory and not kept."
             ),
         },
         "servers": [{"url": base}],
@@ -53,11 +53,7 @@ def document(base: str) -> dict[str, Any]:
             "/metrics": {"get": _plain("metrics", "Metrics for Prometheus.", "text/plain")},
         },
         "components": {
-            "schemas": {
-                "Prediction": PREDICTION,
-                "Comparison": COMPARISON,
-                "Problem": PROBLEM,
-            }
+            "schemas": {"Prediction": PREDICTION, "Comparison": COMPARISON, "Problem": PROBLEM}
         },
     }
 
@@ -68,9 +64,7 @@ def _predict(base: str) -> dict[str, Any]:
         "summary": "Judge one photo of a skin lesion.",
         "requestBody": _form({"photo": _photo("One")}, ["photo"]),
         "responses": _answers(
-            "Prediction",
-            "The verdict, or that the photo cannot be judged and why.",
-            PREDICTED,
+            "Prediction", "The verdict, or that the photo cannot be judged and why.", PREDICTED
         ),
         "x-codeSamples": [
             {"lang": "curl", "source": _CURL.format(base=base)},
@@ -92,7 +86,7 @@ def _compare(base: str) -> dict[str, Any]:
         "requestBody": _form(fields, ["earlier", "later"]),
         "responses": _answers(
             "Comparison",
-            "Both verdicts. Where both days are known, the earlier one is that of the earlier day.",
+            "Both verdicts. If both days are known, they decide which photo is the earlier one.",
             COMPARED,
         ),
         "x-codeSamples": [{"lang": "curl", "source": _CURL_TWO.format(base=base)}],
@@ -111,7 +105,7 @@ def _day(field: str) -> dict[str, Any]:
     return {
         "type": "string",
         "format": "date",
-        "description": f"The day on which {field} was taken; by default that of its EXIF data.",
+        "description": f"The day on which {field} was taken; by default the day in its EXIF data.",
     }
 
 
@@ -155,7 +149,7 @@ def _plain(name: str, words: str, media: str) -> dict[str, Any]:
 def _ready() -> dict[str, Any]:
     operation = _plain(
         "readyz",
-        "A golden image gets its known answer, and results can be kept.",
+        "The golden image gets the expected answer, and results can be kept.",
         "application/json",
     )
     operation["responses"]["503"] = {

@@ -1,92 +1,79 @@
-"""The JSON of the API's answers: the schema of each, and an example."""
+"""JSON schemas and examples of the API's responses."""
 
-from app.refusals import KINDS
+from typing import Any
 
-PREDICTION = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["verdict", "status", "reasons", "probability", "threshold", "kind", "model"],
-    "properties": {
-        "verdict": {
-            "type": ["string", "null"],
-            "enum": ["benign", "malignant", None],
-            "description": "null when the photo cannot be judged. benign is never an all-clear.",
-        },
-        "status": {
-            "type": "string",
-            "enum": ["ok", "cannot_judge"],
-            "description": "cannot_judge is an answer, not an error: reasons say why.",
-        },
-        "reasons": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Stable codes, such as blurred or not_a_lesion; empty if status is ok.",
-        },
-        "probability": {
-            "type": ["number", "null"],
-            "minimum": 0,
-            "maximum": 1,
-            "description": "p(malignant); null when the photo cannot be judged.",
-        },
-        "threshold": {
-            "type": "number",
-            "minimum": 0,
-            "maximum": 1,
-            "description": "The verdict is malignant at and above it.",
-        },
-        "kind": {
-            "type": ["string", "null"],
-            "enum": ["clinical", "dermoscopic", None],
-            "description": "What the photo was taken for, which chose the threshold.",
-        },
-        "model": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["name", "sha256", "calibrated"],
-            "properties": {
-                "name": {"type": "string"},
-                "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-                "calibrated": {
-                    "type": "boolean",
-                    "description": "false: probability is a score, not a chance.",
-                },
-            },
-        },
+from app.refusals import REFUSALS
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object that has exactly these properties."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [*properties],
+        "properties": properties,
+    }
+
+
+def _number(json_type: str | list[str], description: str) -> dict[str, Any]:
+    return {"type": json_type, "minimum": 0, "maximum": 1, "description": description}
+
+
+PREDICTION = _object(
+    verdict={
+        "type": ["string", "null"],
+        "enum": ["benign", "malignant", None],
+        "description": "null when the photo cannot be judged. benign is never an all-clear.",
     },
-}
+    status={
+        "type": "string",
+        "enum": ["ok", "cannot_judge"],
+        "description": "cannot_judge is an answer, not an error: reasons say why.",
+    },
+    reasons={
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Stable codes, such as blurred or not_a_lesion; empty if status is ok.",
+    },
+    probability=_number(["number", "null"], "p(malignant); null when the photo cannot be judged."),
+    threshold=_number("number", "The verdict is malignant at and above it."),
+    kind={
+        "type": ["string", "null"],
+        "enum": ["clinical", "dermoscopic", None],
+        "description": "The kind of photo that the model recognised; it decides the threshold.",
+    },
+    model=_object(
+        name={"type": "string"},
+        sha256={"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        calibrated={
+            "type": "boolean",
+            "description": "false: the probability is a score, not a frequency.",
+        },
+    ),
+)
 
 NOTICE = (
     "Any visible change is a reason to see a doctor, whatever both verdicts say. "
     "A benign verdict on one photo never outweighs a malignant one on the other."
 )
 
-_COMPARED = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["taken", "prediction"],
-    "properties": {
-        "taken": {
-            "type": ["string", "null"],
-            "format": "date",
-            "description": "The day it was taken: as sent, else from its EXIF data, else null.",
-        },
-        "prediction": {"$ref": "#/components/schemas/Prediction"},
+_COMPARED = _object(
+    taken={
+        "type": ["string", "null"],
+        "format": "date",
+        "description": "The day on which it was taken: as sent, or from its EXIF data.",
     },
-}
+    prediction={"$ref": "#/components/schemas/Prediction"},
+)
 
-COMPARISON = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["earlier", "later", "notice"],
-    "properties": {
-        "earlier": _COMPARED,
-        "later": _COMPARED,
-        "notice": {
-            "type": "string",
-            "description": "Show it with the verdicts. Nothing here measures change.",
-        },
+COMPARISON = _object(
+    earlier=_COMPARED,
+    later=_COMPARED,
+    notice={
+        "type": "string",
+        "description": "Show it with the verdicts. The API does not measure change.",
     },
-}
+)
 
 PROBLEM = {
     "type": "object",
@@ -100,7 +87,7 @@ PROBLEM = {
         "code": {
             "type": "string",
             "description": "Stable code of the refusal.",
-            "enum": sorted(KINDS),
+            "enum": sorted(REFUSALS),
         },
         "request_id": {"type": "string", "description": "The id of the request in our log."},
     },

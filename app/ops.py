@@ -1,4 +1,4 @@
-"""For machines that watch this one: alive, ready, metrics."""
+"""Endpoints for monitoring: liveness, readiness, metrics."""
 
 from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
@@ -15,7 +15,7 @@ ops = Blueprint("ops", __name__)
 
 @ops.get("/healthz")
 def alive() -> ResponseReturnValue:
-    """The process answers. Nothing else is looked at: a restart would mend nothing else."""
+    """The process answers. Nothing else is checked, because a restart would not fix it."""
     return jsonify(status="alive")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a result: the photo without its metadata, and the heat map to lay over it."""
+"""Encode the pictures of a result: the photo without metadata, and the heat map to lay over it."""
 
 from io import BytesIO
 
@@ -6,35 +6,35 @@ import numpy as np
 from PIL import Image
 
 HEAT_SIDE = 250
-"""Side of the heat map's picture in pixels; the browser smooths it to the photo's size."""
+"""Side of the heat map in pixels; the browser smooths it to the photo's size."""
 
-# Dark red to yellow-white: lightness rises all the way, so it reads without colour vision too.
+# From dark red to pale yellow. Lightness always rises, so colour-blind people can read it too.
 _VALUES = (0.0, 0.35, 0.7, 1.0)
-_RAMP = ((60, 0, 30), (190, 20, 40), (250, 140, 10), (255, 245, 180))
-_OPAQUE = 160
+_COLOURS = ((60, 0, 30), (190, 20, 40), (250, 140, 10), (255, 245, 180))
+_MAX_ALPHA = 160
 
 
 def photo_jpeg(pixels: np.ndarray) -> bytes:
-    """JPEG of decoded pixels (uint8, h x w x 3). Nothing but the pixels is in it."""
+    """Encode decoded pixels (uint8, h x w x 3) as JPEG, without metadata."""
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
 def heat_png(heat_map: np.ndarray) -> bytes:
-    """PNG with transparency of a heat map (float, h x w, 0 to 1): no weight is clear."""
+    """Encode a heat map (float, h x w, 0 to 1) as PNG; 0 is transparent."""
     coarse = Image.fromarray(np.clip(heat_map, 0, 1).astype(np.float32))
     side = (HEAT_SIDE, HEAT_SIDE)
     heat = np.clip(np.asarray(coarse.resize(side, Image.Resampling.BICUBIC)), 0, 1)
-    channels = [np.interp(heat, _VALUES, [stop[c] for stop in _RAMP]) for c in range(3)]
-    layers = np.stack([*channels, heat * _OPAQUE], axis=-1).astype(np.uint8)
+    channels = [np.interp(heat, _VALUES, [stop[c] for stop in _COLOURS]) for c in range(3)]
+    layers = np.stack([*channels, heat * _MAX_ALPHA], axis=-1).astype(np.uint8)
     buffer = BytesIO()
     Image.fromarray(layers).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def blended_jpeg(photo: bytes, heat_map: bytes) -> bytes:
-    """The heat map laid over the photo, for paper, where nothing can be switched."""
+    """Lay the heat map over the photo, for print."""
     base = Image.open(BytesIO(photo)).convert("RGBA")
     layer = Image.open(BytesIO(heat_map)).resize(base.size, Image.Resampling.BICUBIC)
     buffer = BytesIO()

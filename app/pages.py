@@ -1,4 +1,4 @@
-"""The pages people see: the form, a result, about the model, privacy."""
+"""The pages: the form, results, about the model, privacy."""
 
 import time
 from datetime import UTC, datetime
@@ -21,15 +21,14 @@ from flask_babel import gettext as _
 
 from app import card_display, metrics, overlay, result_text
 from app.languages import chosen
-from app.refusals import KINDS, Refused
+from app.refusals import REFUSALS, Refused
 from app.result_text import advice
 from app.results import Result, StoreUnavailable
-from app.service import Service, current
+from app.service import current
 from app.uploads import MAX_PHOTOS, judge_photo, sent_photos, stage
 from lens.verdict import Verdict
 
-MONTHS = ("1", "3", "6")
-"""After so many a reminder may come."""
+REMINDER_MONTHS = ("1", "3", "6")
 
 pages = Blueprint("pages", __name__)
 
@@ -41,7 +40,7 @@ def index() -> ResponseReturnValue:
 
 @pages.get("/upload")
 def upload_address() -> ResponseReturnValue:
-    """Errors are shown at this address; whoever opens it again gets the form."""
+    """Errors of the form are shown at this address; reloading it gives the form."""
     return redirect(url_for("pages.index"), 303)
 
 
@@ -51,20 +50,20 @@ def upload() -> ResponseReturnValue:
     if len(photos) > MAX_PHOTOS:
         raise Refused("too_many_files", f"Expected at most {MAX_PHOTOS} files.")
     if len(photos) == 1:
-        return redirect(url_for("pages.result", key=_judged(photos[0])), 303)
-    items = ",".join(_judged_or_refused(photo) for photo in photos)
+        return redirect(url_for("pages.result", key=_judge_and_keep(photos[0])), 303)
+    items = ",".join(_judge_or_refuse(photo) for photo in photos)
     return redirect(url_for("pages.several", items=items), 303)
 
 
-def _judged(photo: bytes) -> str:
-    """Judge a photo and keep its result; the result's id."""
+def _judge_and_keep(photo: bytes) -> str:
+    """Judge a photo, keep its result and return the result's id."""
     pixels, verdict = judge_photo(current(), photo)
     with stage("store"):
-        return current().results.put(result_of(pixels, verdict))
+        return current().results.put(make_result(pixels, verdict))
 
 
-def result_of(pixels: np.ndarray, verdict: Verdict) -> Result:
-    """What is kept of a photo that was judged just now."""
+def make_result(pixels: np.ndarray, verdict: Verdict) -> Result:
+    """The result of a photo that was judged just now."""
     service, heat_map = current(), verdict.heat_map
     return Result(
         status=verdict.status,
@@ -79,21 +78,21 @@ def result_of(pixels: np.ndarray, verdict: Verdict) -> Result:
         model=service.card.name,
         sha256=service.sha256,
         calibrated=service.card.calibrated,
-        sensitivity=_measured(service, "sensitivity", verdict.kind),
-        specificity=_measured(service, "specificity", verdict.kind),
+        sensitivity=_measured("sensitivity", verdict.kind),
+        specificity=_measured("specificity", verdict.kind),
         melanomas_found=card_display.melanomas_found(service.card.metrics, verdict.kind),
     )
 
 
-def _measured(service: Service, name: str, kind: str | None) -> float | None:
-    figure = card_display.found(service.card.metrics, name, kind)
+def _measured(name: str, kind: str | None) -> float | None:
+    figure = card_display.card_figure(current().card.metrics, name, kind)
     return figure.value if figure else None
 
 
-def _judged_or_refused(photo: bytes) -> str:
-    """The result's id, or the code of the refusal: one bad photo must not cost the others."""
+def _judge_or_refuse(photo: bytes) -> str:
+    """Return the result's id, or a refusal's code, so that the other photos are still judged."""
     try:
-        return _judged(photo)
+        return _judge_and_keep(photo)
     except Refused as error:
         code = error.code
     except StoreUnavailable:
@@ -104,7 +103,7 @@ def _judged_or_refused(photo: bytes) -> str:
 
 @pages.get("/results/<items>")
 def several(items: str) -> ResponseReturnValue:
-    """An overview; its address holds all that it knows: ids of results, codes of refusals."""
+    """An overview of several photos. Its address contains the results' ids and refusals' codes."""
     shown = [(item, current().results.get(item)) for item in _items(items)]
     verdicts = {found.verdict for _, found in shown if found}
     return render_template(
@@ -112,8 +111,8 @@ def several(items: str) -> ResponseReturnValue:
         items=items,
         shown=shown,
         offers_reminder="benign" in verdicts and "malignant" not in verdicts,
-        uncalibrated=any(found and found.verdict and not found.calibrated for _, found in shown),
-        kinds=KINDS,
+        uncalibrated=any(each and each.verdict and not each.calibrated for _, each in shown),
+        refusals=REFUSALS,
         minutes=_minutes(),
     )
 
@@ -124,7 +123,7 @@ def delete_several(items: str) -> ResponseReturnValue:
     for item in _items(items):
         try:
             current().results.delete(item)
-        except StoreUnavailable as error:  # One that stays must not keep the others.
+        except StoreUnavailable as error:  # The others must still be deleted.
             failed.append(error)
     if failed:
         raise failed[0]
@@ -136,54 +135,54 @@ def _items(items: str) -> list[str]:
     return items.split(",")[:MAX_PHOTOS]
 
 
-def kept(key: str) -> Result:
-    """The result of that id, or a 404 where it is gone."""
-    found = current().results.get(key)
-    if found is None:
+def find_result(key: str) -> Result:
+    """The result with this id; 404 if it is gone."""
+    stored = current().results.get(key)
+    if stored is None:
         abort(404)
-    return found
+    return stored
 
 
 @pages.get("/result/<key>")
 def result(key: str) -> ResponseReturnValue:
-    service, found = current(), kept(key)
+    stored = find_result(key)
     return render_template(
         "result.html",
         key=key,
-        result=found,
-        advice=[advice(reason) for reason in found.reasons],
-        seconds_left=round(service.results.seconds_left(found)),
+        result=stored,
+        advice=[advice(reason) for reason in stored.reasons],
+        seconds_left=round(current().results.seconds_left(stored)),
     )
 
 
 @pages.get("/result/<key>/photo.jpg")
 def photo(key: str) -> ResponseReturnValue:
-    return Response(kept(key).photo, content_type="image/jpeg")
+    return Response(find_result(key).photo, content_type="image/jpeg")
 
 
 @pages.get("/result/<key>/heatmap.png")
 def heat_map(key: str) -> ResponseReturnValue:
-    found = kept(key).heat_map
-    if found is None:
+    png = find_result(key).heat_map
+    if png is None:
         abort(404)
-    return Response(found, content_type="image/png")
+    return Response(png, content_type="image/png")
 
 
 @pages.get("/result/<key>/report.pdf")
 def report_pdf(key: str) -> ResponseReturnValue:
-    # Only here: fpdf and its font tools take 19 MB, and most workers never make a report.
+    # fpdf takes 19 MB, so a worker imports it only when it makes its first report.
     from app import report
 
-    pdf = report.pdf(kept(key), chosen())
+    pdf = report.pdf(find_result(key), chosen())
     return send_file(BytesIO(pdf), "application/pdf", True, "molelens-result.pdf")
 
 
 @pages.get("/reminder.ics")
 def reminder() -> ResponseReturnValue:
-    from app.reminder import calendar  # Late, too: icalendar takes 4 MB.
+    from app.reminder import calendar  # icalendar takes 4 MB.
 
     months = request.args.get("months", "3")
-    if months not in MONTHS:
+    if months not in REMINDER_MONTHS:
         abort(404)
     today = datetime.now(UTC).date()
     file = calendar(today, int(months), url_for("comparisons.form", _external=True))
@@ -199,12 +198,11 @@ def delete(key: str) -> ResponseReturnValue:
 
 @pages.get("/about")
 def about() -> ResponseReturnValue:
-    service = current()
-    card = service.card
+    card = current().card
     return render_template(
         "about.html",
         card=card,
-        sha256=service.sha256,
+        sha256=current().sha256,
         sources=card_display.by_source(card.metrics),
         images=card_display.images(card.training_data),
     )
@@ -225,7 +223,7 @@ def _names() -> dict[str, object]:
         "of_100": card_display.of_100,
         "figure": card_display.figure,
         "fixed": card_display.fixed,
-        "found": card_display.found,
+        "card_figure": card_display.card_figure,
         "source_name": card_display.source_name,
         "kind_line": result_text.kind_line,
         "benign_lead": result_text.benign_lead,

@@ -1,4 +1,4 @@
-"""Two photos of one spot, and what may be said of them together."""
+"""Two photos of one spot, and the conclusion from both verdicts."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -17,7 +17,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Pair:
-    """Both photos, and what may be said of them together."""
+    """The earlier and the later photo."""
 
     earlier: Photo
     later: Photo
@@ -28,12 +28,12 @@ class Pair:
 
     @property
     def malignant(self) -> bool:
-        """One malignant verdict is enough: the other takes nothing from it."""
+        """Whether a photo is malignant; a benign verdict on the other does not change that."""
         return any(photo.result.verdict == "malignant" for photo in self.photos)
 
     @property
     def outcome(self) -> str:
-        """What to do is told by the worst verdict; a later photo without one is no good news."""
+        """The worst verdict; without a verdict on the later photo, not "benign"."""
         return "malignant" if self.malignant else self.later.result.verdict or "cannot_judge"
 
     @property

@@ -1,49 +1,64 @@
 """When the two photos of a comparison were taken, and which of them is the earlier one."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 from flask import request
+from PIL import ExifTags, Image
 
 from app.refusals import Refused
-from lens.photo_date import day_taken
+from lens import pixels
 
 FIELDS = ("earlier", "later")
 """The form fields of the two photos; their days are in ``earlier_taken`` and ``later_taken``."""
 
 _FIRST_DAY = date(1990, 1, 1)
-"""Hardly a digital camera is older."""
+"""Digital cameras are younger."""
+
+
+def day_taken(data: bytes) -> date | None:
+    """The day in a photo's EXIF data; None if there is none, or it cannot be read.
+
+    No pixel is decoded. A PNG may hold EXIF after the pixels, which cameras do not write; it is not
+    found.
+    """
+    with suppress(Exception):  # Pillow raises exceptions of many types on damaged EXIF.
+        exif = Image.Exif()
+        exif.load(pixels.open_photo(data).image.info["exif"])
+        text = exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal]
+        return datetime.strptime(text[:10], "%Y:%m:%d").date()
+    return None
 
 
 def sent_day(field: str, photo: bytes | None) -> date | None:
-    """The day sent for the photo in form field ``field``; else that of its EXIF data; else None.
+    """The day sent for the photo in form field ``field``, or else the day in its EXIF data.
 
     Raises:
-        Refused: what was sent is no day, or not of this time.
+        Refused: what was sent is no day, or not a possible one.
     """
     name = f"{field}_taken"
     text = request.form.get(name, "")
     if not text:
-        return _possible(day_taken(photo)) if photo else None
+        return _if_possible(day_taken(photo)) if photo else None
     try:
-        day = _possible(date.fromisoformat(text))
+        day = _if_possible(date.fromisoformat(text))
     except ValueError:
         day = None
     if day is None:
         raise Refused(
-            "bad_date",
-            f"Expected a day from {_FIRST_DAY} to today, as in 2026-05-31, in '{name}'.",
+            "bad_date", f"Expected a day from {_FIRST_DAY} to today, as in 2026-05-31, in '{name}'."
         )
     return day
 
 
-def _possible(day: date | None) -> date | None:
-    # Tomorrow has begun where clocks are ahead of UTC.
+def _if_possible(day: date | None) -> date | None:
+    # In time zones ahead of UTC it may already be tomorrow.
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     return day if day and _FIRST_DAY <= day <= tomorrow else None
 
 
 def in_order(days: dict[str, date | None]) -> tuple[str, str]:
-    """The fields of the earlier and the later photo: by their days where both are known."""
+    """The fields of the earlier and the later photo, by their days if both are known."""
     earlier, later = days["earlier"], days["later"]
-    turned = earlier and later and earlier > later
-    return ("later", "earlier") if turned else ("earlier", "later")
+    swapped = earlier and later and earlier > later
+    return ("later", "earlier") if swapped else ("earlier", "later")

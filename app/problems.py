@@ -1,4 +1,4 @@
-"""Errors, in words: a page for people, RFC 9457 problem+json for programs under /api."""
+"""Error responses: a page for people, RFC 9457 problem+json for programs under /api."""
 
 import json
 
@@ -12,13 +12,13 @@ from app import comparisons, metrics, uploads
 from app.refusals import Refused
 from app.results import StoreUnavailable
 
-_STORE_RETRY = 30
+_STORE_RETRY_SECONDS = 30
 
 
 def problem(
     status: int, title: str, detail: str, code: str = "", retry_after: int | None = None
 ) -> Response:
-    """An RFC 9457 answer, with ``code`` for programs to switch on."""
+    """An RFC 9457 response. ``code`` is a stable code for programs."""
     body = {
         "type": url_for("api.docs", _anchor=code) if code else "about:blank",
         "title": title,
@@ -35,21 +35,21 @@ def problem(
 
 
 def for_programs() -> bool:
-    """Whether this request's errors go out as problem+json."""
+    """Whether errors of this request are sent as problem+json."""
     return request.path.startswith("/api/") and request.endpoint != "api.docs"
 
 
 def refused(error: Refused) -> Response:
     metrics.REFUSALS.labels(error.code).inc()
     g.refused = error.code
-    status = error.kind.status
+    status = error.refusal.status
     if for_programs():
         detail = f"{error.field}: {error.detail}" if error.field else error.detail
-        return problem(status, error.kind.title, detail, error.code, error.retry_after)
+        return problem(status, error.refusal.title, detail, error.code, error.retry_after)
     if request.endpoint == "pages.upload":
         page = render_template("index.html", refusal=error.words, code=error.code)
     elif request.endpoint == "comparisons.compare":
-        page = comparisons.form_again(error)
+        page = comparisons.form_with_error(error)
     else:
         page = render_template("error.html", status=status, words=error.words)
     response = Response(page, status)
@@ -65,7 +65,7 @@ def http_error(error: HTTPException) -> Response:
     else:
         response = Response(render_template("error.html", status=status, words=_words(error)))
         response.status_code = status
-    # Keeps Allow of a 405.
+    # For example Allow of a 405.
     for name, value in error.get_headers(request.environ):
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
@@ -75,7 +75,7 @@ def http_error(error: HTTPException) -> Response:
 def _words(error: HTTPException) -> str:
     if isinstance(error, NotFound) and request.blueprint in ("pages", "comparisons"):
         return _(
-            "This result is gone: it was deleted, or its time is over. "
+            "This result is gone: it was deleted, or it has expired. "
             "Results are kept for a few minutes only."
         )
     if isinstance(error, NotFound):
@@ -86,8 +86,8 @@ def _words(error: HTTPException) -> str:
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    most = (request.max_content_length or 0) // 1_000_000
-    return refused(Refused("too_large", f"Expected at most {most} MB."))
+    megabytes = (request.max_content_length or 0) // 1_000_000
+    return refused(Refused("too_large", f"Expected at most {megabytes} MB."))
 
 
 def _too_many(error: RateLimitExceeded) -> Response:
@@ -97,9 +97,9 @@ def _too_many(error: RateLimitExceeded) -> Response:
 
 def _no_store(_error: StoreUnavailable) -> Response:
     if request.endpoint in uploads.ROUTES:
-        return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY))
-    # What is in the store may still be there.
-    return refused(Refused("store_unreachable", "Results cannot be reached.", _STORE_RETRY))
+        return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY_SECONDS))
+    # Results that are in the store may still be there.
+    return refused(Refused("store_unreachable", "Results cannot be reached.", _STORE_RETRY_SECONDS))
 
 
 def _form_expired(error: CSRFError) -> Response:
@@ -107,7 +107,7 @@ def _form_expired(error: CSRFError) -> Response:
 
 
 def _foreign_host(_error: SecurityError) -> Response:
-    # Plain words: no address can be made for a host that is not ours.
+    # Plain text, because the links of an error page would point to a foreign host.
     return Response("This host name is not served here.\n", 400, content_type="text/plain")
 
 

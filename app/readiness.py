@@ -1,8 +1,7 @@
-"""Does the model still give its known answer to the golden image?
+"""Check that the model still gives the same answer for the golden image.
 
-The known answer is the one at the start, whatever the model: the engine checks its copy of the
-network against Keras and its checksums before that. A later change, a NaN or a broken heat map is
-seen.
+The expected answer is the one at the start, when the engine has checked its copy of the network by
+checksum and against Keras. Later changes, NaN and broken heat maps are detected.
 """
 
 import math
@@ -16,18 +15,18 @@ from app.settings import StartError
 from lens.engine import Engine, EngineError
 
 TOLERANCE = 5e-3
-"""Largest difference from the known answer; bf16 differs from float32 by about 1e-4."""
+"""Allowed difference of the probability; bf16 differs from float32 by about 1e-4."""
 
-FRESH = 1.0
-"""Seconds for which an answer is reused, so that probes cannot load the machine."""
+MIN_CHECK_INTERVAL_SECONDS = 1.0
+"""An answer is reused this long, so that frequent health checks cost little."""
 
 
 class NotReady(Exception):
-    """The golden image's answer is wrong; no verdict should be trusted."""
+    """The answer for the golden image is wrong, so no verdict can be trusted."""
 
 
 class Readiness:
-    """Knows the right answer and asks the engine again when asked."""
+    """Compares the engine's answer for the golden image with the expected one."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -40,13 +39,13 @@ class Readiness:
             raise StartError(f"The model fails its test image: {error}.") from error
 
     def check(self) -> float:
-        """The engine's answer now, as p(malignant) in [0, 1].
+        """The engine's current p(malignant) for the golden image.
 
         Raises:
-            NotReady: it is not the known answer.
+            NotReady: it is not the expected answer.
         """
         with self._lock:
-            if time.monotonic() - self._checked > FRESH:
+            if time.monotonic() - self._checked > MIN_CHECK_INTERVAL_SECONDS:
                 self._answer = self._ask()
                 self._compare(self._answer)
                 self._checked = time.monotonic()

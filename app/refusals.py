@@ -1,4 +1,4 @@
-"""Every way a photo or a request is turned down: its code, its status, and what to say."""
+"""All reasons to refuse a photo or a request: code, HTTP status, and message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from flask_babel import lazy_gettext as _
 
-from lens.formats import Family
+from lens.formats import Advice
 from lens.images import InvalidImage, UnsupportedImage
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a refusal's code stands for.
+class Refusal:
+    """A reason to refuse a request.
 
     Attributes:
         status: HTTP status.
-        title: short English name, for programs' logs (RFC 9457 ``title``).
-        words: what the person reads, in their language.
+        title: short English name, for the logs of programs (RFC 9457 ``title``).
+        words: message for people, in their language.
     """
 
     status: int
@@ -25,18 +25,14 @@ class Kind:
     words: str
 
 
-KINDS = {
-    "no_file": Kind(
-        400,
-        "No photo",
-        _("No photo was sent. Choose or take a photo, then send it."),
+REFUSALS = {
+    "no_file": Refusal(
+        400, "No photo", _("No photo was sent. Choose or take a photo, then send it.")
     ),
-    "several_files": Kind(
-        400,
-        "More than one photo",
-        _("More than one photo was sent. Send one photo at a time."),
+    "several_files": Refusal(
+        400, "More than one photo", _("More than one photo was sent. Send one photo at a time.")
     ),
-    "bad_date": Kind(
+    "bad_date": Refusal(
         400,
         "Not a day",
         _(
@@ -44,17 +40,13 @@ KINDS = {
             "Choose the day on which the photo was taken, or leave it empty."
         ),
     ),
-    "too_many_files": Kind(
-        400,
-        "Too many photos",
-        _("Too many photos were sent at once. Send at most 10."),
+    "too_many_files": Refusal(
+        400, "Too many photos", _("Too many photos were sent at once. Send at most 10.")
     ),
-    "malformed_form": Kind(
-        400,
-        "Form cannot be read",
-        _("The upload could not be read. Please send the photo again."),
+    "malformed_form": Refusal(
+        400, "Form cannot be read", _("The upload could not be read. Please send the photo again.")
     ),
-    "form_expired": Kind(
+    "form_expired": Refusal(
         400,
         "Form expired",
         _(
@@ -62,12 +54,12 @@ KINDS = {
             "Please choose the photo again."
         ),
     ),
-    "too_large": Kind(
+    "too_large": Refusal(
         413,
         "Photo too large",
         _("The file is too large. Send a smaller copy, or fewer photos at once."),
     ),
-    "unsupported_format": Kind(
+    "unsupported_format": Refusal(
         415,
         "Unsupported format",
         _(
@@ -75,13 +67,13 @@ KINDS = {
             "Send a JPEG, PNG, WebP, AVIF or HEIC photo, as phones make them."
         ),
     ),
-    "empty": Kind(422, "Empty file", _("The file is empty. Choose the photo again.")),
-    "damaged": Kind(
+    "empty": Refusal(422, "Empty file", _("The file is empty. Choose the photo again.")),
+    "damaged": Refusal(
         422,
         "Damaged image",
         _("The photo is damaged or incomplete. Send it again, or take a new one."),
     ),
-    "too_many_pixels": Kind(
+    "too_many_pixels": Refusal(
         422,
         "Too many pixels",
         _(
@@ -89,27 +81,27 @@ KINDS = {
             "Send a smaller copy, best as a JPEG of at most 40 megapixels."
         ),
     ),
-    "too_small": Kind(
+    "too_small": Refusal(
         422,
         "Too few pixels",
         _("The photo is too small. Send the original photo, not a thumbnail."),
     ),
-    "rate_limit": Kind(
+    "rate_limit": Refusal(
         429,
         "Too many requests",
         _("Too many photos were sent in a short time. Please wait a minute and try again."),
     ),
-    "busy": Kind(
+    "busy": Refusal(
         503,
         "Busy",
         _("MoleLens is busy just now and did not look at your photo. Try again in a few seconds."),
     ),
-    "store_unavailable": Kind(
+    "store_unavailable": Refusal(
         503,
         "Results cannot be kept",
         _("MoleLens cannot keep results just now. Your photo was not kept. Try again in a minute."),
     ),
-    "store_unreachable": Kind(
+    "store_unreachable": Refusal(
         503,
         "Results cannot be reached",
         _(
@@ -120,38 +112,38 @@ KINDS = {
 }
 
 
-NAMED = {
-    Family.PICTURE: lambda kind: _(
+UNSUPPORTED_TYPES = {
+    Advice.PICTURE: lambda kind: _(
         "This is a file of type %(kind)s, which we cannot read. "
         "Open it in an image program, save it as a JPEG or PNG, and send that.",
         kind=kind,
     ),
-    Family.RAW: lambda kind: _(
+    Advice.RAW: lambda kind: _(
         "This is a file of type %(kind)s, which we cannot read. "
         "Send the JPEG that the camera saved too, or export one.",
         kind=kind,
     ),
-    Family.DOCUMENT: lambda kind: _(
+    Advice.DOCUMENT: lambda kind: _(
         "This is a file of type %(kind)s, not a photo. "
         "Send the photo itself, as a JPEG, PNG, WebP, AVIF or HEIC.",
         kind=kind,
     ),
-    Family.VIDEO: lambda kind: _(
+    Advice.VIDEO: lambda kind: _(
         "This is a video (%(kind)s), not a photo. Send a photo instead.", kind=kind
     ),
 }
-"""What the person reads where the kind of an unsupported file is known."""
+"""Messages for people about unsupported files of known types."""
 
 
 class Refused(Exception):
-    """A request is turned down.
+    """A request is refused.
 
     Attributes:
-        code: a key of KINDS.
+        code: a key of REFUSALS.
         detail: one English sentence for programs.
         retry_after: seconds, or None.
-        words: what the person reads; those of the code, where none are given.
-        field: the form field of the photo that is meant, where a form has several.
+        words: message for people; by default that of the code.
+        field: the form field of the refused photo, if a form has several.
     """
 
     field = ""
@@ -160,16 +152,16 @@ class Refused(Exception):
         self, code: str, detail: str = "", retry_after: int | None = None, words: str = ""
     ) -> None:
         self.code = code
-        self.kind = KINDS[code]
-        self.detail = detail or f"{self.kind.title}."
+        self.refusal = REFUSALS[code]
+        self.detail = detail or f"{self.refusal.title}."
         self.retry_after = retry_after
-        self.words = words or self.kind.words
+        self.words = words or self.refusal.words
         super().__init__(self.detail)
 
 
 @contextmanager
 def concerning(field: str) -> Iterator[None]:
-    """What is refused within concerns the photo in form field ``field``."""
+    """Set ``field`` of refusals within the ``with`` block."""
     try:
         yield
     except Refused as error:
@@ -178,8 +170,9 @@ def concerning(field: str) -> Iterator[None]:
 
 
 def of_image(error: InvalidImage) -> Refused:
-    """The refusal for a file that lens.images cannot decode."""
+    """The refusal for a file that ``lens.images`` cannot decode."""
     if isinstance(error, UnsupportedImage):
-        words = NAMED[error.kind.family](error.kind.name) if error.kind else ""
+        file_type = error.file_type
+        words = UNSUPPORTED_TYPES[file_type.advice](file_type.name) if file_type else ""
         return Refused("unsupported_format", str(error), words=words)
-    return Refused(error.reason if error.reason in KINDS else "damaged", str(error))
+    return Refused(error.reason if error.reason in REFUSALS else "damaged", str(error))

@@ -1,4 +1,4 @@
-"""A calendar file that reminds a person to take a photo again. It tells nothing of any spot."""
+"""A calendar file that reminds a person to take another photo. It contains no health data."""
 
 from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
@@ -9,17 +9,17 @@ from icalendar import Alarm, Calendar, Event
 from icalendar.enums import CLASS, TRANSP
 
 _MORNING = timedelta(hours=9)
-"""After midnight, when the calendar speaks up. Conventional value; not tuned."""
+"""Time of the alarm, after midnight. Conventional value; not tuned."""
 
 
 def calendar(today: date, months: int, address: str) -> bytes:
-    """An iCalendar file (RFC 5545) with one whole day, ``months`` after ``today``.
+    """An iCalendar file (RFC 5545) with an all-day event ``months`` after ``today``.
 
-    Others may see a calendar: the title names no skin, and the entry is marked private.
+    Other people may see the calendar, so the title does not mention skin and the event is private.
 
     Args:
-        today: from when the months count; a month without that day gives its last one.
-        months: how many.
+        today: the first day of the interval; shorter months give their last day.
+        months: length of the interval.
         address: of the page that compares two photos.
     """
     title = _("Time for a new photo")

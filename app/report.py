@@ -1,4 +1,4 @@
-"""The result as one A4 page, to print or to take to a doctor."""
+"""A result as an A4 page, to print or to take to a doctor."""
 
 from datetime import UTC, datetime
 from io import BytesIO
@@ -14,28 +14,17 @@ from app.card_display import fixed, of_100
 from app.result_text import advice, headline, kind_line
 from app.results import Result
 
-PICTURE = 80
+PICTURE_MM = 80
 
-CHINESE = Path(__file__).parent / "fonts" / "chinese.ttf"
-"""Holds the letters of the Chinese catalog; app/fonts/README.md says how it is made."""
+CHINESE_FONT = Path(__file__).parent / "fonts" / "chinese.ttf"
+"""Contains the characters of the Chinese catalog; app/fonts/README.md says how it is made."""
 
-# fpdf2's built-in fonts hold Latin-1 only, which is enough for all other languages.
-PLAIN = str.maketrans(
-    {
-        "\u2018": "'",
-        "\u2019": "'",
-        "\u201c": '"',
-        "\u201d": '"',
-        "\u2013": "-",
-        "\u2014": "-",
-        "\u2026": "...",
-        "\u202f": " ",
-    }
-)
+# fpdf2's built-in fonts have Latin-1 only, which is enough for all other languages.
+_TO_LATIN_1 = str.maketrans({**dict(zip("‘’“”–—\u202f", "''\"\"-- ", strict=True)), "…": "..."})
 
 
 class Page(FPDF):
-    """One A4 page in a language, with MoleLens and what it is at its top."""
+    """An A4 page in one language, with the name MoleLens and a disclaimer at the top."""
 
     def __init__(self, language: str) -> None:
         super().__init__(format="A4")
@@ -44,7 +33,7 @@ class Page(FPDF):
         self.set_margin(18)
         self._chinese = language == "zh_Hans"
         if self._chinese:
-            self.add_font("chinese", fname=CHINESE)
+            self.add_font("chinese", fname=CHINESE_FONT)
         self.add_page()
         self.say("MoleLens", 20, "B", 0)
         self.say(_("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4)
@@ -52,13 +41,13 @@ class Page(FPDF):
     def say(
         self, text: str, size: int = 11, style: str = "", gap: float = 2, width: float = 0
     ) -> None:
-        """Write a paragraph ``width`` mm wide (0: to the margin); ``gap`` mm stay free below."""
-        if self._chinese:  # One weight, no spaces between words: size and place must do.
+        """Write a paragraph ``width`` mm wide (0: to the margin), then ``gap`` mm of space."""
+        if self._chinese:  # The font has no bold style, and lines may break anywhere.
             self.set_font("chinese", size=size)
             wrap = WrapMode.CHAR
         else:
             self.set_font("Helvetica", style, size)
-            text = text.translate(PLAIN).encode("latin-1", "replace").decode("latin-1")
+            text = text.translate(_TO_LATIN_1).encode("latin-1", "replace").decode("latin-1")
             wrap = WrapMode.WORD
         self.multi_cell(width, size * 0.5, text, new_x=XPos.LMARGIN, new_y=YPos.NEXT, wrapmode=wrap)
         self.ln(gap)
@@ -67,36 +56,29 @@ class Page(FPDF):
 def pdf(result: Result, language: str) -> bytes:
     """The PDF of ``result``."""
     with force_locale(language):
-        return _pdf(result, language)
-
-
-def _pdf(result: Result, language: str) -> bytes:
-    page = Page(language)
-    _pictures(page, result)
-    page.say(headline(result.verdict), 16, "B")
-    for line in _lines(result):
-        page.say(line)
-    page.say(_("For the doctor"), 13, "B", 1)
-    heat_map = _("Heat map: stronger colour marks what counted more towards malignant.")
-    for line in (*details(result), heat_map if result.heat_map else _("No heat map.")):
-        page.say(line, 9, gap=0.5)
-    return bytes(page.output())
+        page = Page(language)
+        _pictures(page, result)
+        page.say(headline(result.verdict), 16, "B")
+        for line in _lines(result):
+            page.say(line)
+        page.say(_("For the doctor"), 13, "B", 1)
+        heat_map = _("Heat map: stronger colour marks what counted more towards malignant.")
+        for line in (*details(result), heat_map if result.heat_map else _("No heat map.")):
+            page.say(line, 9, gap=0.5)
+        return bytes(page.output())
 
 
 def _pictures(page: Page, result: Result) -> None:
     top = page.get_y()
-    page.image(BytesIO(result.photo), page.l_margin, top, PICTURE, PICTURE, alt_text=_("The photo"))
+    page.image(
+        BytesIO(result.photo), page.l_margin, top, PICTURE_MM, PICTURE_MM, alt_text=_("The photo")
+    )
     if result.heat_map is not None:
-        blended = overlay.blended_jpeg(result.photo, result.heat_map)
-        page.image(
-            BytesIO(blended),
-            page.l_margin + PICTURE + 8,
-            top,
-            PICTURE,
-            PICTURE,
-            alt_text=_("The photo with the heat map"),
-        )
-    page.set_y(top + PICTURE + 6)
+        blended = BytesIO(overlay.blended_jpeg(result.photo, result.heat_map))
+        left = page.l_margin + PICTURE_MM + 8
+        words = _("The photo with the heat map")
+        page.image(blended, left, top, PICTURE_MM, PICTURE_MM, alt_text=words)
+    page.set_y(top + PICTURE_MM + 6)
 
 
 def _lines(result: Result) -> list[str]:
@@ -104,22 +86,18 @@ def _lines(result: Result) -> list[str]:
         return [str(advice(reason).why) for reason in result.reasons] + [
             _("If the spot worries you, show it to a doctor. Do not wait for a better photo.")
         ]
-    lines = []
     if result.calibrated:
-        lines.append(
-            _(
-                "Of 100 photos that look like this to the model, %(count)s were malignant.",
-                count=of_100(result.probability),
-            )
+        certainty = _(
+            "Of 100 photos that look like this to the model, %(count)s were malignant.",
+            count=of_100(result.probability),
         )
     else:
-        lines.append(_("The model is uncalibrated: its score is not a chance."))
-    lines.append(what_to_do(result.verdict == "malignant"))
-    return lines
+        certainty = _("The model is uncalibrated: its score is not a probability.")
+    return [certainty, what_to_do(result.verdict == "malignant")]
 
 
 def what_to_do(malignant: bool) -> str:
-    """What to do where there is a verdict."""
+    """What a person with this verdict should do."""
     if malignant:
         return _(
             "Make an appointment with a doctor, ideally a dermatologist, for this week; sooner "
@@ -133,7 +111,7 @@ def what_to_do(malignant: bool) -> str:
 
 
 def details(result: Result) -> list[str]:
-    """What a doctor may want to know of a result, in small print."""
+    """Details of a result for a doctor."""
     when = format_datetime(datetime.fromtimestamp(result.created, UTC), "long")
     lines = [_("Judged: %(when)s", when=when)]
     if result.probability is not None:

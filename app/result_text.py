@@ -1,4 +1,4 @@
-"""What people read of a result: its verdict in a line; why there is none, and how to retake it."""
+"""The words of a result: the verdict, or why there is none and how to retake the photo."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,8 @@ from app.card_display import of_100
 
 @dataclass(frozen=True)
 class Advice:
+    """Why a photo cannot be judged, and how to retake it."""
+
     why: str
     retake: str
 
@@ -47,7 +49,7 @@ _OTHER = Advice(
 
 
 def headline(verdict: str | None) -> str:
-    """The verdict ("benign", "malignant" or None) in one line that stands alone."""
+    """The verdict ("benign", "malignant" or None) in one line."""
     if verdict == "malignant":
         return gettext("Verdict: malignant. Have this spot checked by a doctor.")
     if verdict == "benign":
@@ -56,7 +58,7 @@ def headline(verdict: str | None) -> str:
 
 
 def benign_lead(melanomas_found: float | None) -> str:
-    """What stands below a benign verdict.
+    """The text below a benign verdict.
 
     Args:
         melanomas_found: the share of melanomas found in tests on photos of this kind, 0-1; None if
@@ -68,16 +70,11 @@ def benign_lead(melanomas_found: float | None) -> str:
     )
     if melanomas_found is None:
         return lead
-    missed = of_100(1 - melanomas_found)
-    return " ".join(
-        [
-            lead,
-            gettext(
-                "In tests on photos of this kind it missed %(missed)s of 100 melanomas.",
-                missed=missed,
-            ),
-        ]
+    missed = gettext(
+        "In tests on photos of this kind it missed %(missed)s of 100 melanomas.",
+        missed=of_100(1 - melanomas_found),
     )
+    return f"{lead} {missed}"
 
 
 def advice(reason: str) -> Advice:
@@ -85,7 +82,7 @@ def advice(reason: str) -> Advice:
 
 
 def kind_line(kind: str | None) -> str:
-    """What the model took the photo for, in a sentence; empty if it does not say."""
+    """The kind of photo that the model recognised, in a sentence; "" if it does not tell."""
     if kind == "clinical":
         return gettext("The model took this for a close-up by a phone or camera.")
     if kind == "dermoscopic":

@@ -1,4 +1,4 @@
-"""Short-lived results: a photo, its verdict and its heat map, for a few minutes, never on disk."""
+"""Results (photo, verdict, heat map), kept for a few minutes and never written to disk."""
 
 import secrets
 import time
@@ -10,35 +10,34 @@ from cachelib.base import BaseCache
 
 
 class StoreUnavailable(Exception):
-    """The store is full or cannot be reached: nothing was kept."""
+    """The store is full or cannot be reached, so nothing was kept."""
 
 
-LARGE = 200_000
-"""Bytes of a large result's pictures: with room for less, a store is as good as full."""
+LARGE_RESULT_BYTES = 200_000
+"""The pictures of a large result. A store without room for them counts as full."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the result page shows. It holds nothing of the file but its 500 x 500 pixels.
+    """What the result page shows. Of the uploaded file, it contains the 500 x 500 pixels only.
 
     Attributes:
         status: "ok" or "cannot_judge".
         verdict: "benign", "malignant", or None.
         probability: calibrated p(malignant) in [0, 1], or None.
         threshold: probability at and above which the verdict is "malignant".
-        kind: "clinical" or "dermoscopic", what the model took the photo for; None: it does not say.
-        reasons: stable codes that say why the photo cannot be judged.
-        photo: JPEG made from the decoded pixels, so that no EXIF is in it.
+        kind: "clinical" or "dermoscopic", as the model classified the photo; None if unknown.
+        reasons: stable codes of why the photo cannot be judged.
+        photo: JPEG made from the decoded pixels, without EXIF.
         heat_map: PNG with transparency to lay over the photo, or None.
         created: seconds since the epoch.
-        model: name of the model that judged. It stands here, with what follows, since another
-            model may be served where the result is shown.
+        model: name of the model that judged the photo. This and the following are stored because
+            the model may have been replaced when the result is shown.
         sha256: of that model's file, in hexadecimal.
-        calibrated: whether ``probability`` is a chance; else it is only a score.
-        sensitivity: that model's, measured on test photos of this kind, in [0, 1]; None if it was
-            not.
+        calibrated: whether ``probability`` is calibrated; otherwise it is only a score.
+        sensitivity: of that model on test photos of this kind, in [0, 1]; None if not measured.
         specificity: the same.
-        melanomas_found: the share of melanomas that it found there; the same.
+        melanomas_found: share of melanomas found in these test photos; None if not measured.
     """
 
     status: str
@@ -60,14 +59,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two results of one spot, by their ids, and the days on which their photos were taken.
+    """Two results of one spot.
 
     Attributes:
-        earlier: id of the result of the earlier photo.
-        later: the same of the later one.
-        earlier_taken: the day of the earlier photo; None if it is not known.
-        later_taken: the same of the later one.
-        created: seconds since the epoch; that of the older result, with which it is gone.
+        earlier: id of the earlier photo's result.
+        later: id of the later photo's result.
+        earlier_taken: the day on which the earlier photo was taken; None if unknown.
+        later_taken: the same of the later photo.
+        created: of the older result, with which the comparison expires; seconds since the epoch.
     """
 
     earlier: str
@@ -77,14 +76,14 @@ class Comparison:
     created: float
 
 
-Kept = TypeVar("Kept", Result, Comparison)
+Entry = TypeVar("Entry", Result, Comparison)
 
 
 class Results:
-    """Results by unguessable id, over any cachelib cache; ``app.stores`` has two."""
+    """Keeps results under unguessable ids in a cachelib cache; ``app.stores`` has two kinds."""
 
     failures: ClassVar[tuple[type[Exception], ...]] = (OSError,)
-    """What the cache raises where it is full or cannot be reached."""
+    """Exceptions of the cache when it is full or cannot be reached."""
 
     def __init__(self, cache: BaseCache, lifetime: int) -> None:
         self._cache = cache
@@ -107,23 +106,23 @@ class Results:
         return key
 
     def get(self, key: str) -> Result | None:
-        """The result, or None when it is deleted, expired or never was."""
+        """The result; None if it was deleted, expired or never existed."""
         return self._get(key, Result)
 
     def get_comparison(self, key: str) -> Comparison | None:
-        """The comparison, or None as above."""
+        """The comparison; None if it was deleted, expired or never existed."""
         return self._get(key, Comparison)
 
-    def _get(self, key: str, kind: type[Kept]) -> Kept | None:
+    def _get(self, key: str, entry_type: type[Entry]) -> Entry | None:
         try:
-            found = self._cache.get(key)
+            stored = self._cache.get(key)
         except self.failures as error:
             raise StoreUnavailable(str(error)) from error
         try:
-            result = kind(**found)
-        except TypeError:  # None; or an entry of another version, or damaged: as good as none.
+            entry = entry_type(**stored)
+        except TypeError:  # It is None, damaged, or of another type or version.
             return None
-        return result if self.seconds_left(result) > 0 else None
+        return entry if self.seconds_left(entry) > 0 else None
 
     def delete(self, key: str) -> None:
         try:
@@ -137,36 +136,20 @@ class Results:
         return result.created + self.lifetime - time.time()
 
     def check(self) -> None:
-        """Raise StoreUnavailable unless something can be kept, read and deleted now."""
-        probe = Result(
-            status="cannot_judge",
-            verdict=None,
-            probability=None,
-            threshold=0.5,
-            kind=None,
-            reasons=(),
-            photo=bytes(LARGE),
-            heat_map=None,
-            created=time.time(),
-            model="",
-            sha256="",
-            calibrated=False,
-            sensitivity=None,
-            specificity=None,
-            melanomas_found=None,
-        )
+        """Raise StoreUnavailable unless an entry can be stored, read and deleted now."""
+        probe = Comparison("x" * LARGE_RESULT_BYTES, "", None, None, time.time())
         key = self.put(probe)
-        if self.get(key) != probe:
-            raise StoreUnavailable("the store of results does not give back what was put")
+        if self.get_comparison(key) != probe:
+            raise StoreUnavailable("the store of results does not return what was put in")
         self.delete(key)
 
     def _make_room(self) -> None:
-        pass
+        """Prepare the cache for one more entry."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where results live, and what the workers share beside them."""
+    """The results, and what else the workers share."""
 
     results: Results
     secret_key: str

@@ -1,4 +1,4 @@
-"""What one process serves with: the model, loaded once, the store, and who may come in."""
+"""The parts that a process serves with, created once: the model, the store, the queue."""
 
 from dataclasses import dataclass
 
@@ -31,10 +31,10 @@ class Service:
 
 
 def start(settings: Settings) -> Service:
-    """Load the model, see it answer the golden image, open the store.
+    """Load the model, test it with the golden image and open the store.
 
     Raises:
-        StartError: any of these cannot be done; no verdict is ever given without them.
+        StartError: one of these failed.
     """
     try:
         card = artifact.read_card(settings.model)
@@ -52,7 +52,7 @@ def start(settings: Settings) -> Service:
     readiness = Readiness(engine)
     store = open_store(settings)
     admission = Admission(settings.at_once, settings.waiting)
-    # Last: a worker whose store is away serves no model.
+    # Set last, because a worker that cannot open its store does not serve the model.
     metrics.MODEL.labels(card.name, sha256, engine.name).set(1)
     return Service(settings, engine, card, sha256, store, admission, readiness)
 

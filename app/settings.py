@@ -1,6 +1,6 @@
-"""Every setting of the web side: one table, read from MOLELENS_* variables.
+"""All settings of the web app, read from MOLELENS_* environment variables.
 
-``table()`` is the table of docs/settings.md; a test holds the two equal.
+``table()`` makes the table in docs/settings.md; a test compares the two.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from typing import Any
 PREFIX = "MOLELENS_"
 _PACKAGE = Path(__file__).resolve().parent
 FILES = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
-"""Holds templates, static files and the model: in a wheel the package itself (pyproject.toml)."""
+"""The folder of templates, static files and the model; in a wheel, the package itself."""
 
 
 class StartError(Exception):
@@ -22,7 +22,7 @@ class StartError(Exception):
 
 
 class SettingsError(StartError):
-    """A setting is unknown or its value is not acceptable."""
+    """A setting is unknown, or its value is not valid."""
 
 
 def _path(text: str) -> Path:
@@ -79,152 +79,125 @@ def _hosts(text: str) -> tuple[str, ...]:
     return names
 
 
-def _about(unit: str, does: str, parse: Callable[[str], Any], shown: str = "") -> dict[str, Any]:
-    """For the table: ``shown`` stands for a default that its value does not tell."""
-    return {"unit": unit, "does": does, "parse": parse, "shown": shown}
+def _setting(
+    default: Any, unit: str, does: str, parse: Callable[[str], Any], shown: str = ""
+) -> Any:
+    """Declare a setting.
+
+    Args:
+        default: its value if the variable is not set.
+        unit: of the value, for the table.
+        does: what it does, for the table.
+        parse: reads the variable; raises ValueError with what was expected.
+        shown: the default in the table, where ``default`` itself would not explain it.
+    """
+    return field(
+        default=default, metadata={"unit": unit, "does": does, "parse": parse, "shown": shown}
+    )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The values in force. A field ``rate_limit`` is read from ``MOLELENS_RATE_LIMIT``."""
+    """The values in use. The field ``rate_limit`` is read from ``MOLELENS_RATE_LIMIT``, and so on."""
 
-    model: Path = field(
-        default=FILES / "models" / "melanoma.h5",
-        metadata=_about("path", "The Keras .h5 file to serve.", _path, shown="models/melanoma.h5"),
+    model: Path = _setting(
+        FILES / "models" / "melanoma.h5",
+        "path",
+        "The Keras .h5 file to serve.",
+        _path,
+        shown="models/melanoma.h5",
     )
-    model_sha256: str = field(
-        default="",
-        metadata=_about(
-            "hex",
-            "If set, a model file with any other SHA-256 stops the start.",
-            _sha256,
-            shown="not checked",
-        ),
+    model_sha256: str = _setting(
+        "",
+        "hex",
+        "If set, a model file with any other SHA-256 stops the start.",
+        _sha256,
+        shown="not checked",
     )
-    engine: str = field(
-        default="auto",
-        metadata=_about(
-            "",
-            "What runs the network: openvino, keras, or auto (OpenVINO when installed).",
-            _one_of("auto", "openvino", "keras"),
-        ),
+    engine: str = _setting(
+        "auto",
+        "",
+        "What runs the network: openvino, keras, or auto (OpenVINO when installed).",
+        _one_of("auto", "openvino", "keras"),
     )
-    output: str = field(
-        default="probability",
-        metadata=_about(
-            "",
-            "What the network's output is: a probability (a sigmoid or softmax is at its end), or a "
-            "logit, which the app turns into one; whichever is not so stops the start.",
-            _one_of("probability", "logit"),
-        ),
+    output: str = _setting(
+        "probability",
+        "",
+        "What the network's output is: a probability (a sigmoid or softmax is at the end), or a logit, which the app converts to one. A network with the other output stops the start.",
+        _one_of("probability", "logit"),
     )
-    cache: Path | None = field(
-        default=None,
-        metadata=_about(
-            "path",
-            "Folder for the converted model. It holds nothing of any visitor's.",
-            _path,
-            shown="the engine's own folder",
-        ),
+    cache: Path | None = _setting(
+        None,
+        "path",
+        "Folder for converted models. It never contains user data.",
+        _path,
+        shown="molelens in the user's cache folder",
     )
-    workers: int | None = field(
-        default=None,
-        metadata=_about(
-            "processes",
-            "Worker processes of gunicorn (gunicorn.conf.py reads it).",
-            _whole(1, 256),
-            shown="one for each core, where memory allows",
-        ),
+    workers: int | None = _setting(
+        None,
+        "processes",
+        "Worker processes of gunicorn (gunicorn.conf.py reads it).",
+        _whole(1, 256),
+        shown="one for each core, if memory allows",
     )
-    threads: int | None = field(
-        default=None,
-        metadata=_about(
-            "threads",
-            "Threads of each worker (gunicorn.conf.py reads it). Must exceed MOLELENS_AT_ONCE + "
-            "MOLELENS_WAITING, or the surplus waits unseen in the socket instead of getting a 503.",
-            _whole(1, 256),
-            shown="64",
-        ),
+    threads: int | None = _setting(
+        None,
+        "threads",
+        "Threads of each worker (gunicorn.conf.py reads it). Must be greater than MOLELENS_AT_ONCE + MOLELENS_WAITING; otherwise further requests wait in the socket instead of getting a 503.",
+        _whole(1, 256),
+        shown="64",
     )
-    results: str = field(
-        default=f"file:///dev/shm/molelens-{os.getuid()}",
-        metadata=_about(
-            "URL",
-            "Where results live for their few minutes: a folder in memory (tmpfs; any other file "
-            "system is refused, since photos are never written to disk), or Redis as "
-            "redis://host:port/db or unix:///socket, which also carries rate limits and lets several "
-            "machines share the work. The default folder is emptied when gunicorn ends.",
-            _store_url,
-            shown="file:///dev/shm/molelens-UID",
-        ),
+    results: str = _setting(
+        f"file:///dev/shm/molelens-{os.getuid()}",
+        "URL",
+        "Where results are kept for a few minutes: a folder in memory (tmpfs), or Redis as redis://host:port/db or unix:///socket. Other file systems are refused, since photos are never written to disk. With Redis, several machines can share the work and the rate limits. The default folder is emptied when gunicorn ends.",
+        _store_url,
+        shown="file:///dev/shm/molelens-UID",
     )
-    results_seconds: int = field(
-        default=900, metadata=_about("seconds", "How long a result lives.", _whole(1, 86400))
+    results_seconds: int = _setting(900, "seconds", "How long a result is kept.", _whole(1, 86400))
+    results_max: int = _setting(
+        5000,
+        "results",
+        "Results kept at once in the folder, about 60 kB each. When it is full, new photos are answered 503; no result is dropped early. Redis has its own maxmemory.",
+        _whole(1, 1_000_000),
     )
-    results_max: int = field(
-        default=5000,
-        metadata=_about(
-            "results",
-            "Results kept at once in the folder, about 60 kB each; beyond it new photos are "
-            "answered 503, and none is dropped early. Redis has its own maxmemory.",
-            _whole(1, 1_000_000),
-        ),
+    secret_key: str = _setting(
+        "",
+        "text",
+        "Signs the form's cookie (CSRF). Set it only if forms must stay valid over a restart.",
+        _secret,
+        shown="random, shared by workers through the store of results",
     )
-    secret_key: str = field(
-        default="",
-        metadata=_about(
-            "text",
-            "Signs the cookie of the form (CSRF). Needed only to keep forms valid over a restart.",
-            _secret,
-            shown="random, shared by workers through the store of results",
-        ),
+    max_upload: int = _setting(
+        20, "MB", "Largest request accepted; larger ones are answered 413.", _whole(1, 1000)
     )
-    max_upload: int = field(
-        default=20,
-        metadata=_about("MB", "Largest request accepted; larger is answered 413.", _whole(1, 1000)),
+    rate_limit: str = _setting(
+        "30/minute",
+        "photos per client",
+        "Photos accepted from one client; further ones are answered 429. off turns the limit off. A client is an IPv4 address or an IPv6 /64, as a household or a server has it. Each worker process counts by itself unless MOLELENS_RESULTS is Redis.",
+        _rate,
     )
-    rate_limit: str = field(
-        default="30/minute",
-        metadata=_about(
-            "photos per client",
-            "Photos accepted from one client; beyond it 429. off turns it off. A client is an IPv4 "
-            "address or an IPv6 /64, as a household or a server has it. Counted in each worker "
-            "process unless MOLELENS_RESULTS is Redis.",
-            _rate,
-        ),
+    at_once: int = _setting(
+        2, "photos", "Photos decoded and judged at once in each worker.", _whole(1, 256)
     )
-    at_once: int = field(
-        default=2,
-        metadata=_about(
-            "photos", "Photos decoded and judged at the same time in each worker.", _whole(1, 256)
-        ),
+    waiting: int = _setting(
+        12,
+        "photos",
+        "Photos that may wait in each worker; further ones are answered 503 with Retry-After.",
+        _whole(0, 10_000),
     )
-    waiting: int = field(
-        default=12,
-        metadata=_about(
-            "photos",
-            "Photos that may wait for their turn in each worker; beyond it 503 with Retry-After.",
-            _whole(0, 10_000),
-        ),
+    proxies: int = _setting(
+        0,
+        "proxies",
+        "Exact number of reverse proxies whose X-Forwarded-* headers are trusted.",
+        _whole(0, 10),
     )
-    proxies: int = field(
-        default=0,
-        metadata=_about(
-            "proxies",
-            "Exact number of reverse proxies in front whose X-Forwarded-* headers are believed.",
-            _whole(0, 10),
-        ),
-    )
-    hosts: tuple[str, ...] = field(
-        default=(),
-        metadata=_about(
-            "names",
-            "Host names answered, separated by commas (a leading dot takes subdomains; [::1] is an "
-            "IPv6 address; letters' case, ports and a dot at the end do not matter); others are "
-            "answered 400. Health checks must then send one of them.",
-            _hosts,
-            shown="any",
-        ),
+    hosts: tuple[str, ...] = _setting(
+        (),
+        "names",
+        "Host names answered, separated by commas. A leading dot includes subdomains; [::1] is an IPv6 address. Case, ports and a dot at the end do not matter. Other hosts are answered 400. Health checks must then send one of these names.",
+        _hosts,
+        shown="any",
     )
 
 
@@ -233,12 +206,12 @@ def variable(name: str) -> str:
 
 
 def read(environ: Mapping[str, str]) -> Settings:
-    """The settings in ``environ``; variables that do not begin with MOLELENS_ are not looked at.
+    """Read the settings from the MOLELENS_* variables of ``environ``.
 
-    An empty value means the default, as compose files and systemd units leave it.
+    An empty value means the default: compose files and systemd units pass unset variables as empty.
 
     Raises:
-        SettingsError: a MOLELENS_* variable is unknown, or its value is not acceptable.
+        SettingsError: a MOLELENS_* variable is unknown, or its value is not valid.
     """
     known = {variable(item.name): item for item in fields(Settings)}
     values: dict[str, Any] = {}

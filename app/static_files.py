@@ -1,4 +1,4 @@
-"""Addresses of static files carry the content's hash, so that browsers may keep them for ever."""
+"""Put a hash of the content into addresses of static files, so that browsers can cache them."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ def install(app: Flask) -> None:
     def add_version(endpoint: str, values: dict[str, Any]) -> None:
         if endpoint != "static":
             return
-        # The name may be a visitor's: the 404 page links to itself in each language.
+        # The name may come from the request: a 404 page links to itself in each language.
         path = safe_join(folder, values["filename"])
         if path is not None and os.path.isfile(path):
             values["v"] = _version(path)

@@ -1,4 +1,4 @@
-"""The photos of a request: each admitted, decoded, judged, counted. Pages and API share it."""
+"""Admit, decode, judge and count the photos of a request, for the pages and the API."""
 
 import time
 from collections.abc import Iterator
@@ -19,24 +19,22 @@ from lens import images
 from lens.verdict import Verdict, judge
 
 ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
-"""Where photos are sent to."""
+"""Endpoints that accept photos."""
 
 _API_PHOTOS = {"api.predict": 1, "api.compare": 2}
+"""Photos in one request."""
 
 MAX_PHOTOS = 10
-"""Photos judged at once, each with a result of its own."""
-
-_LIMIT_SCOPE = "photos"
-"""The form and the API share one budget."""
+"""Most photos in one form, each with its own result."""
 
 
 def install(app: Flask) -> None:
-    """Call it before anything that reads forms."""
-    app.before_request(_expect)
-    app.teardown_request(_leave)
+    """Reserve a place before the form is read. Call it before anything that reads forms."""
+    app.before_request(_reserve_place)
+    app.teardown_request(_leave_place)
 
 
-def _expect() -> None:
+def _reserve_place() -> None:
     if request.endpoint in ROUTES:
         try:
             g.place = current().admission.expect()
@@ -52,25 +50,26 @@ def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
         client,
         app=app,
         storage_uri=storage_url,
-        # Should Redis go away, each process counts by itself until it is back.
+        # While Redis cannot be reached, each process counts by itself.
         in_memory_fallback_enabled=not storage_url.startswith("memory"),
         headers_enabled=True,
         key_prefix="molelens",
     )
-    limit = limiter.shared_limit(rate, scope=_LIMIT_SCOPE, cost=_photos)
+    # The form and the API share one limit.
+    limit = limiter.shared_limit(rate, scope="photos", cost=_count_photos)
     for endpoint in ROUTES:
         app.view_functions[endpoint] = limit(app.view_functions[endpoint])  # type: ignore[assignment]
 
 
-def _photos() -> int:
-    """Several photos in one request count as many. The API's body is not read yet: it is known."""
+def _count_photos() -> int:
+    """The number of photos in this request, without reading the body of an API request."""
     if request.endpoint in _API_PHOTOS:
         return _API_PHOTOS[request.endpoint]
     sent = [file for files in request.files.listvalues() for file in files if file.filename]
-    return len(sent) if 1 <= len(sent) <= MAX_PHOTOS else 1  # None of too many is judged.
+    return len(sent) if 1 <= len(sent) <= MAX_PHOTOS else 1  # Of too many, none is judged.
 
 
-def _leave(_error: BaseException | None) -> None:
+def _leave_place(_error: BaseException | None) -> None:
     if "place" in g:
         current().admission.leave(g.place)
 
@@ -81,7 +80,7 @@ def _refused(busy: Busy) -> Refused:
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """Time one stage of the request, for the metrics and the log."""
+    """Measure the time of one stage of the request, for the metrics and the log."""
     start = time.perf_counter()
     try:
         yield
@@ -93,12 +92,12 @@ def stage(name: str) -> Iterator[None]:
 
 
 def sent_photos(field: str = "photo") -> list[bytes]:
-    """The bytes of each form field ``field``. A file's name and stated type are never looked at.
+    """The bytes of each file in form field ``field``. File names and stated types are ignored.
 
     Raises:
         Refused: no file was sent.
     """
-    # A form without JavaScript has a camera input and a file input; the unused one comes empty.
+    # Without JavaScript the form sends its camera input and its file input, one of them empty.
     sent = [file for file in request.files.getlist(field) if file.filename]
     if not sent:
         others = ", ".join(repr(name) for name in sorted(request.files))
@@ -120,7 +119,7 @@ def sent_photo(field: str = "photo") -> bytes:
 
 
 def _contents(upload: BytesIO) -> bytes:
-    """All its bytes, without the copy that reading makes: many photos may wait for their turn."""
+    """The bytes of an upload, without the copy that ``read`` would make."""
     with upload:
         return upload.getvalue()
 
@@ -129,7 +128,7 @@ def judge_photo(service: Service, data: bytes) -> tuple[np.ndarray, Verdict]:
     """The decoded photo (uint8 500 x 500 x 3) and its verdict.
 
     Raises:
-        Refused: the file is not a usable photo, or there is no room for it now.
+        Refused: the file is not a usable photo, or all places are taken.
     """
     start = time.perf_counter()
 
@@ -155,7 +154,7 @@ def _count(pixels: np.ndarray, verdict: Verdict) -> None:
     metrics.VERDICTS.labels(g.verdict).inc()
     for reason in verdict.reasons:
         metrics.CANNOT_JUDGE.labels(str(reason)).inc()
-    # Of every fifth row: the mean of all pixels takes 0.4 ms.
+    # The mean of all pixels would take 0.4 ms, so only every fifth row is used.
     metrics.BRIGHTNESS.observe(float(pixels[::5].mean()))
     if verdict.probability is not None:
         metrics.PROBABILITY.observe(verdict.probability)

@@ -23,7 +23,7 @@ from bench.machine import processor
 from bench.server import AFTER, ROOT, Server, gunicorn
 from lens import artifact, images
 from lens.engine import open_engine
-from lens.model_cache import precisions
+from lens.openvino_runtime import precisions
 from lens.verdict import judge
 
 HERE = Path(__file__).resolve().parent
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE, help="folder for serve.json, serve.png")
     arguments = parser.parse_args()
 
-    workers = machine.number_set("MOLELENS_WORKERS", machine.default_workers())
+    workers = machine.positive_integer("MOLELENS_WORKERS", machine.default_workers())
     jpegs = photos.jpegs(arguments.photo)
     report: dict[str, Any] = {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),

@@ -5,6 +5,7 @@ Nothing here loads Keras.
 
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,23 +88,27 @@ class Cnn7(nn.Module):
 
     def __init__(self, diagnoses: int) -> None:
         super().__init__()
-        shapes = [(3, 32), (32, 64), (64, 96), (96, 128), (128, 192), (192, 192), (192, 512)]
+        widths = (3, 32, 64, 128, 128, 256, 256, 768)
         self.convolutions = nn.ModuleList(
-            nn.Conv2d(*shape, 8, 4) if index == 0 else nn.Conv2d(*shape, 3, padding="same")
-            for index, shape in enumerate(shapes)
+            nn.Conv2d(before, after, 5, 2)
+            if place == 0
+            else nn.Conv2d(before, after, 3, padding="same")
+            for place, (before, after) in enumerate(pairwise(widths))
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(n, 1e-3, 0.01) for n in (64, 128, 192, 192, 512))
-        self.excite = nn.ModuleList([Excite(128), Excite(192)])
-        self.heat_map = nn.Linear(512, 1)
-        self.lesion = nn.Linear(512, 1)
-        self.diagnosis = nn.Linear(512, diagnoses)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(n, 1e-3, 0.01) for n in (64, 128, 256, 256, 768))
+        self.excite = nn.ModuleList([Excite(128), Excite(256)])
+        self.clinical_map = nn.Linear(768, 1)
+        self.dermoscopic_map = nn.Linear(768, 1)
+        self.lesion = nn.Linear(768, 1)
+        self.kind = nn.Linear(768, 1)
+        self.diagnosis = nn.Linear(768, diagnoses)
         self.drop = nn.Dropout2d(0.3)
 
     def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         x = functional.avg_pool2d(pixels / 127.5 - 1, 2)
-        x = functional.pad(x, _same(x.shape[3], 8, 4) + _same(x.shape[2], 8, 4))
-        x = self._convolve(1, self._convolve(0, x))
-        x = self.norms[0](functional.max_pool2d(x, 2))
+        x = functional.pad(x, _same(x.shape[3], 5, 2) + _same(x.shape[2], 5, 2))
+        x = functional.max_pool2d(self._convolve(0, x), 2)
+        x = self.norms[0](functional.max_pool2d(self._convolve(1, x), 2))
         x = self._convolve(3, self._convolve(2, x))
         x = self.excite[0](self.norms[1](functional.max_pool2d(x, 2)))
         x = self.norms[2](self._convolve(4, x))
@@ -111,9 +116,14 @@ class Cnn7(nn.Module):
         x = self.excite[1](self.norms[3](x))
         x = self.norms[4](self._convolve(6, x))
         embedding = x.mean((2, 3))
+        kept = self.drop(x).permute(0, 2, 3, 1)
+        kind = self.kind(embedding)
+        clinical, dermoscopic = self.clinical_map(kept), self.dermoscopic_map(kept)
+        heat_map = dermoscopic + (clinical - dermoscopic) * torch.sigmoid(kind)[:, :, None, None]
         return {
-            "malignant": self.heat_map(self.drop(x).permute(0, 2, 3, 1)).mean((1, 2)),
+            "malignant": heat_map.mean((1, 2)),
             "lesion": self.lesion(embedding),
+            "kind": kind,
             "diagnosis": self.diagnosis(embedding),
         }
 

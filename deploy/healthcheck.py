@@ -1,11 +1,11 @@
-"""The container's health: exit 0 when /readyz, which asks the model, answers 200."""
+"""Health check of the container: exit 0 if /readyz, which tests the model, answers 200."""
 
 import os
 import sys
 import urllib.error
 import urllib.request
 
-# With MOLELENS_HOSTS, any other name is answered 400.
+# If MOLELENS_HOSTS is set, other host names are answered 400.
 host = os.environ.get("MOLELENS_HOSTS", "").split(",")[0].strip().lstrip(".") or "127.0.0.1"
 url = f"http://127.0.0.1:8000{os.environ.get('SCRIPT_NAME', '').rstrip('/')}/readyz"
 request = urllib.request.Request(url, headers={"Host": host})

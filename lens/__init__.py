@@ -1,7 +1,7 @@
-"""The core that serving and training share: decode, the model file, the engine, the verdict."""
+"""The code that serving and training share: decoding, the model file, the engine, the verdict."""
 
 import os
 
-# Model files are only read, or written by one process and moved to their place when whole: no lock
-# is needed, and NFS, Lustre or SMB may have none. HDF5 looks at this once, when it is loaded.
+# HDF5 locks files by default, which fails on network file systems without locks. Model files need
+# none: one process writes a file and renames it when it is complete. HDF5 reads this when imported.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")

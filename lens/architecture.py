@@ -1,28 +1,29 @@
-"""What a model file asks Keras to build: checked, and mended, before any of it is built.
+"""Check and adapt the network's configuration in a model file before Keras builds anything.
 
-A Keras ``.h5`` holds the network as JSON: layers by class name, each with its settings, models
-within models. Nothing here imports Keras.
+A Keras ``.h5`` holds the network as JSON: nested layers with their class names and settings.
+Nothing here imports Keras.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 Config = dict[str, Any]
+"""A layer, an operation or a model, as Keras serializes it."""
 
 CODE_LAYERS = frozenset(
     {
-        # They hold Python code of the file's author, or name a file or a function to run.
+        # These hold Python code, or name a file or a function to run.
         *("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"),
-        # TensorFlow operations and methods by name, in files of TensorFlow 2.0 to 2.15.
+        # TensorFlow 2.0 to 2.15 stored operations and methods by name in these.
         *("TensorFlowOpLayer", "ClassMethod", "InstanceMethod", "InstanceProperty"),
     }
 )
 
-# Where a file may ask Keras to find its classes; Keras says "builtins" of its own functions.
-_OWN_MODULES = ("keras", "tf_keras", "builtins")
+# Packages whose classes a file may name. Keras files its own functions under "builtins".
+_ALLOWED_MODULES = ("keras", "tf_keras", "builtins")
 
-# Keras 2 keeps ``preprocess_input`` and arithmetic as TensorFlow functions by name. Any function
-# of TensorFlow may stand there, those that read and write files too, so that only these may.
+# Keras 2 stores ``preprocess_input`` and arithmetic as names of TensorFlow functions. A file could
+# name any function there, even one that writes files, so only functions without side effects pass.
 _FUNCTION_LAYERS = ("TFOpLambda", "SlicingOpLambda")
 _PURE_NAMESPACES = ("math.", "nn.", "linalg.", "__operators__.", "compat.v1.nn.")
 _PURE_FUNCTIONS = frozenset(
@@ -48,62 +49,64 @@ _SCALING_FUNCTIONS = frozenset(
 )
 
 
-class UnfitNetwork(ValueError):
-    """A network that is not built or not served; ``str(error)`` says why, in one line."""
+class UnsupportedNetwork(ValueError):
+    """A network that cannot be served; ``str(error)`` gives the reason in one line."""
 
 
 def layers(config: Config) -> Iterator[Config]:
-    """Every layer from the input on; a model within a model gives its own layers instead."""
-    inside = config.get("config")
-    inner = inside.get("layers") if isinstance(inside, dict) else inside
-    if not isinstance(inner, list):  # The first versions of Keras 2 kept a bare list here.
+    """All layers in order, with nested models replaced by their layers."""
+    settings = config.get("config")
+    # The first versions of Keras 2 stored a bare list of layers.
+    nested = settings.get("layers") if isinstance(settings, dict) else settings
+    if not isinstance(nested, list):
         yield config
         return
-    for layer in inner:
+    for layer in nested:
         yield from layers(layer)
 
 
-def name_of(layer: Config) -> str:
-    """A layer's name and class, for people."""
+def describe(layer: Config) -> str:
+    """A layer's name and class, for error messages."""
     settings = layer.get("config")
     name = settings.get("name") if isinstance(settings, dict) else None
     return f"{name or layer.get('name') or '?'!s} ({layer.get('class_name')})"
 
 
 def refuse_code(config: Config) -> None:
-    """Refuse a network that runs anything but Keras's own code (CVE-2025-9905).
+    """Refuse a network that runs any code but Keras's own.
 
-    Older Keras ran a Lambda in an ``.h5`` whatever ``safe_mode`` said.
+    Older versions of Keras run Lambda layers of an ``.h5`` even with ``safe_mode`` (CVE-2025-9905).
 
     Raises:
-        UnfitNetwork: it does, in the layer that the message names.
+        UnsupportedNetwork: a layer would run other code; the message names the layer.
     """
-    for part in _dicts(config):
-        kind, module = part.get("class_name"), part.get("module")
-        if kind in CODE_LAYERS:
-            raise UnfitNetwork(f"refused, its layer {name_of(part)} carries code of its own")
-        if isinstance(module, str) and module.split(".")[0] not in _OWN_MODULES:
-            raise UnfitNetwork(
-                f"refused, its part {name_of(part)} asks for code outside Keras ({module})"
+    for part in _all_dicts(config):
+        class_name, module = part.get("class_name"), part.get("module")
+        if class_name in CODE_LAYERS:
+            raise UnsupportedNetwork(f"refused, its layer {describe(part)} carries code of its own")
+        if isinstance(module, str) and module.split(".")[0] not in _ALLOWED_MODULES:
+            raise UnsupportedNetwork(
+                f"refused, its part {describe(part)} asks for code outside Keras ({module})"
             )
-        if kind in _FUNCTION_LAYERS and not _is_pure(part["config"].get("function")):
-            raise UnfitNetwork(
-                f"refused, its layer {name_of(part)} calls the TensorFlow function "
+        if class_name in _FUNCTION_LAYERS and not _is_pure(part["config"].get("function")):
+            raise UnsupportedNetwork(
+                f"refused, its layer {describe(part)} calls the TensorFlow function "
                 f"{part['config'].get('function')}, which is not among those allowed"
             )
 
 
 def _is_pure(function: object) -> bool:
+    """Whether this TensorFlow function is allowed because it has no side effects."""
     return isinstance(function, str) and (
         function in _PURE_FUNCTIONS or function.startswith(_PURE_NAMESPACES)
     )
 
 
 def in_float32(value: Any) -> Any:
-    """The same network computing in float32 whatever precision it was trained in.
+    """The same configuration, with layers of half precision set to float32.
 
-    Mixed precision keeps weights in float32. Its answers in half precision differ from one
-    processor to the next, and OpenVINO cannot convert bfloat16 from TensorFlow.
+    Mixed precision keeps its weights in float32, so nothing is lost. Results in half precision
+    differ between processors, and OpenVINO cannot convert bfloat16 from TensorFlow.
     """
     if isinstance(value, list):
         return [in_float32(item) for item in value]
@@ -122,14 +125,14 @@ def _is_half(dtype: object) -> bool:
 
 
 def scales_pixels(config: Config) -> bool:
-    """Whether the network scales pixels itself, before its first layer with a kernel."""
+    """Whether the network scales the pixels before its first layer with weights."""
     for layer in layers(config):
         settings = layer.get("config", {})
         if layer.get("class_name") in _SCALING_LAYERS:
             return True
         if settings.get("function") in _SCALING_FUNCTIONS:
             return True
-        # The operation x + constant; the layer of this name has a dtype, and joins two layers.
+        # Without a dtype, Add is the operation x + constant and not the layer that adds two inputs.
         if layer.get("class_name") == "Add" and "dtype" not in settings:
             return True
         if {"kernel_initializer", "depthwise_initializer"} & settings.keys():
@@ -137,11 +140,11 @@ def scales_pixels(config: Config) -> bool:
     return False
 
 
-def _dicts(value: Any) -> Iterator[Config]:
-    """Every dict in the configuration, however deep."""
+def _all_dicts(value: Any) -> Iterator[Config]:
+    """Every dict in the configuration, at any depth."""
     if isinstance(value, dict):
         yield value
-    children = value.values() if isinstance(value, dict) else value
-    if isinstance(value, dict | list):
-        for child in children:
-            yield from _dicts(child)
+        value = list(value.values())
+    if isinstance(value, list):
+        for child in value:
+            yield from _all_dicts(child)

@@ -1,12 +1,11 @@
-"""The model file: a Keras ``.h5`` with its card in an HDF5 attribute. Only this file knows HDF5.
+"""Read and write the model file: a Keras ``.h5`` with its card in an HDF5 attribute.
 
-Nothing here imports Keras or TensorFlow, so that a server which runs a converted model never pays
-for them; ``lens.loader`` does.
+This is the only module that uses HDF5. It never imports Keras or TensorFlow, which a server that
+runs a converted model does not need; ``lens.loader`` does.
 """
 
 import hashlib
 import json
-import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import h5py
 
-from lens.architecture import Config, UnfitNetwork, refuse_code
+from lens.architecture import Config, UnsupportedNetwork, refuse_code
 from lens.card import Card, from_json, to_json
 from lens.files import replacing
 
@@ -25,7 +24,7 @@ _CARD_ATTRIBUTE = "molelens_card"
 
 
 class InvalidModel(Exception):
-    """A model file that cannot be served; ``str(error)`` says why and what to do, in one line."""
+    """A model file cannot be served; ``str(error)`` says in one line why, and what to do."""
 
 
 def sha256(path: str | Path) -> str:
@@ -38,7 +37,8 @@ def read_card(path: str | Path) -> Card:
     """Read a model file's card without loading Keras.
 
     Returns:
-        The card; for a file without one, a card named after the file, threshold 0.5, uncalibrated.
+        The card. A file without one gets a default card: named after the file, uncalibrated,
+        threshold 0.5.
 
     Raises:
         InvalidModel: the file is missing, is not a Keras ``.h5``, or its card is damaged.
@@ -58,7 +58,7 @@ def read_card(path: str | Path) -> Card:
 
 
 def write_card(path: str | Path, card: Card) -> None:
-    """Replace the card in a model file; the weights stay as they are. The change is atomic."""
+    """Replace the card in a model file, atomically. The weights stay as they are."""
     path = Path(path)
     with replacing(path) as copy:
         shutil.copyfile(path, copy)
@@ -67,30 +67,25 @@ def write_card(path: str | Path, card: Card) -> None:
 
 
 def save(model: "keras.Model", path: str | Path, card: Card) -> None:
-    """Write a model and its card as one ``.h5``; an older file stays whole until the end."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.h5")
-    try:
-        model.save(temporary, include_optimizer=False)
-        with h5py.File(temporary, "r+") as file:
+    """Write a model and its card as one ``.h5``, which replaces an older file atomically."""
+    # Keras chooses the format by the suffix.
+    with replacing(Path(path), suffix=".h5") as partial:
+        model.save(partial, include_optimizer=False)
+        with h5py.File(partial, "r+") as file:
             file.attrs[_CARD_ATTRIBUTE] = to_json(card)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def has_card(path: str | Path) -> bool:
-    """Whether a model file is one of ours; others hold no card."""
+    """Whether this project made the model file; other files have no card."""
     with _open(Path(path)) as file:
         return _CARD_ATTRIBUTE in file.attrs
 
 
 def read_architecture(path: str | Path) -> tuple[Config, str]:
-    """What the file asks Keras to build, and the version of Keras that saved it ("" if not told).
+    """The network's configuration, and the version of Keras that saved it ("" if unknown).
 
     Raises:
-        InvalidModel: it is damaged, or asks for code that is not Keras's own.
+        InvalidModel: the configuration is damaged, or asks for code outside Keras.
     """
     path = Path(path)
     with _open(path) as file:
@@ -105,7 +100,7 @@ def read_architecture(path: str | Path) -> tuple[Config, str]:
         ) from error
     try:
         refuse_code(config)
-    except UnfitNetwork as error:
+    except UnsupportedNetwork as error:
         raise InvalidModel(f"{path}: {error}") from error
     return config, version.decode() if isinstance(version, bytes) else str(version)
 

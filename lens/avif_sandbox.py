@@ -1,55 +1,53 @@
-"""Decode a photo in a process of its own, whose memory and time the kernel bounds.
+"""Decode a photo in a child process, with limits on memory and CPU time set by the kernel.
 
-An AVIF may declare fewer pixels than its AV1 stream holds. libavif decodes up to 268 megapixels of
-those before it compares (a file of 3 kB took 560 MB), and Pillow has no setting for that limit;
-an allocation that fails may end the process (AOMediaCodec/libavif#611). A child process makes both
-harmless, and any other fault of that decoder too.
+An AVIF may declare fewer pixels than its AV1 stream holds. libavif decodes up to 268 megapixels
+before it compares the two (a file of 3 kB took 560 MB), and Pillow has no setting for that limit. A
+failed allocation may also crash the process (AOMediaCodec/libavif#611).
 """
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from lens import child_process
 
-OWN_BYTES = 120_000_000
-"""What the child may hold beside the picture; 60 to 80 MB were needed, 40 MB of them resident."""
+BASE_MEMORY_BYTES = 120_000_000
+"""Memory allowed besides the picture; Python and its libraries needed 60 to 80 MB."""
 
-CPU_S = 3
-"""Most processor seconds of the child; a photo of 16 megapixels takes one or two. An AV1
-stream may hold any number of frames that are decoded and never shown."""
+MAX_CPU_SECONDS = 3
+"""A photo of 16 megapixels takes 1 to 2 s. An AV1 stream may hold many frames that are decoded and
+never shown."""
 
 
 class FailedError(Exception):
-    """The child could not decode the photo within its bounds."""
+    """The child process could not decode the photo within its limits."""
 
 
 def decode(data: bytes, needed: int) -> bytes:
-    """What ``lens.pixels.decode_here`` makes of the file ``data``, in ``needed`` bytes at most.
+    """Run ``lens.pixels.decode_here`` in a child process.
+
+    Args:
+        data: the whole file.
+        needed: memory for the picture, in bytes.
 
     Raises:
-        FailedError: the file is damaged, or takes more than its pixels may.
+        FailedError: the file is damaged, or exceeds the limits.
     """
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-        # Every thread has a stack and a heap that count as memory.
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "1",
-    }
-    command = [sys.executable, "-m", "lens.avif_sandbox", str(needed)]
-    child = subprocess.run(  # noqa: S603 - ourselves, no shell
-        command, input=data, env=environment, capture_output=True, check=False
+    child = subprocess.run(  # noqa: S603 - our own module, no shell
+        [sys.executable, "-m", "lens.avif_sandbox", str(needed)],
+        input=data,
+        # Each thread reserves memory for its stack and its heap.
+        env=child_process.environment(OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="1"),
+        capture_output=True,
+        check=False,
     )
     if child.returncode != 0:
-        said = child.stderr.decode(errors="replace").strip().splitlines()
-        raise FailedError(f"exit status {child.returncode}: {said[-1] if said else 'no word'}")
+        lines = child.stderr.decode(errors="replace").strip().splitlines()
+        raise FailedError(f"exit status {child.returncode}: {lines[-1] if lines else 'no message'}")
     return child.stdout
 
 
 def main() -> None:
-    """The child: a file on stdin, pixels on stdout."""
+    """Run in the child: read a file from stdin, write its pixels to stdout."""
     import resource
 
     from PIL import AvifImagePlugin
@@ -57,10 +55,14 @@ def main() -> None:
     from lens import pixels
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-    most = int(sys.argv[1]) + OWN_BYTES
-    bounds = [(resource.RLIMIT_DATA, most), (resource.RLIMIT_CPU, CPU_S), (resource.RLIMIT_CORE, 0)]
-    for kind, bound in bounds:
-        resource.setrlimit(kind, (bound, bound))
+    memory = int(sys.argv[1]) + BASE_MEMORY_BYTES
+    limits = {
+        resource.RLIMIT_DATA: memory,
+        resource.RLIMIT_CPU: MAX_CPU_SECONDS,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, limit in limits.items():
+        resource.setrlimit(kind, (limit, limit))
     sys.stdout.buffer.write(pixels.decode_here(sys.stdin.buffer.read()).tobytes())
 
 

@@ -1,4 +1,4 @@
-"""The card of a model file: what the file says of itself, as JSON inside it."""
+"""The model card: metadata that a model file carries inside it, as JSON."""
 
 import dataclasses
 import json
@@ -10,20 +10,20 @@ from lens.images import SIZE
 
 LABELS = ("benign", "malignant")
 
-KINDS = ("clinical", "dermoscopic")
-"""Kinds of photo: a close-up by a phone or camera, and one through a dermatoscope."""
+PHOTO_KINDS = ("clinical", "dermoscopic")
+"""Kinds of photo: a close-up by a phone or camera, or one taken through a dermatoscope."""
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """How the network's answers to one kind of photo become probabilities and verdicts.
+    """How the network's output for one kind of photo becomes a probability and a verdict.
 
     Attributes:
-        threshold: calibrated p(malignant) at and above which the verdict is "malignant", 0-1.
+        threshold: the verdict is "malignant" from this calibrated p(malignant) on, 0-1.
         threshold_rule: how the threshold was chosen, in words.
-        temperature: the logits are divided by it before the sigmoid (Guo et al. 2017).
-        offset: added to the logits first (Platt 1999), beside the network's own bias.
-        lesion_threshold: p(lesion) under which the verdict is "cannot judge"; None: not checked.
+        temperature: divides the logits before the sigmoid (Guo et al. 2017).
+        offset: is added to the logits before that (Platt 1999).
+        lesion_threshold: below this p(lesion) the photo cannot be judged; None: not checked.
     """
 
     threshold: float = 0.5
@@ -33,39 +33,40 @@ class OperatingPoint:
     lesion_threshold: float | None = None
 
     def probability(self, logit: float) -> float:
-        """Calibrated p(malignant) of the network's log-odds."""
+        """Calibrated p(malignant) for a logit of the network."""
         scaled = (logit + self.offset) / self.temperature
-        return (1 + math.tanh(scaled / 2)) / 2  # The sigmoid, without its overflow.
+        return (1 + math.tanh(scaled / 2)) / 2  # A sigmoid that cannot overflow.
 
     @property
     def threshold_logit(self) -> float:
-        """The network's log-odds whose probability is the threshold."""
+        """The logit of the network that gives exactly the threshold."""
         odds = self.threshold / (1 - self.threshold)
         return self.temperature * math.log(odds) - self.offset
 
 
 def for_all_kinds(point: OperatingPoint) -> dict[str, OperatingPoint]:
     """One operating point for photos of every kind."""
-    return dict.fromkeys(KINDS, point)
+    return dict.fromkeys(PHOTO_KINDS, point)
 
 
 @dataclass(frozen=True)
 class Card:
-    """What a model file says of itself.
+    """Metadata of a model file.
 
     Attributes:
-        name: the network's name, ``cnn7`` for ours.
-        labels: words for probability 0 and 1.
+        name: the network's name, such as ``cnn7``.
+        labels: the verdicts for probability 0 and 1.
         input_size: side of the square input in pixels.
-        operating_points: one for each of ``KINDS``.
-        views: 1, or 8 for the mean logit over the eight flips and quarter turns.
-        margins: logits; a photo whose mean after two of eight views is further than the first from
-            the threshold, or after four than the second, is looked at no more. Empty: all are.
+        operating_points: one for each of ``PHOTO_KINDS``.
+        views: 1, or 8 for the mean logit over all flips and quarter turns.
+        margins: two distances from the threshold, in logits. If the mean after two of eight views
+            is further away than the first, or after four than the second, the other views are
+            skipped. Empty: no views are skipped.
         calibrated: whether the operating points were fitted on a validation split.
-        training_data: images and malignant images per source and split.
+        training_data: counts of images and malignant images per source and split.
         split_hashes: SHA-256 of each split's sorted image names.
-        metrics: test figures with 95 % intervals, as ``training.evaluate`` wrote them.
-        versions: of Python and the libraries that made the file.
+        metrics: test results with 95 % intervals, as ``training.evaluate`` writes them.
+        versions: versions of Python and the libraries that made the file.
         command: the command that made the file.
         created: ISO date.
     """
@@ -87,41 +88,41 @@ class Card:
     created: str = ""
 
     def point(self, kind: str | None) -> OperatingPoint:
-        """The operating point for a kind of photo; None, not known, counts as clinical.
+        """The operating point for a kind of photo.
 
-        Clinical photos are what visitors of the site send.
+        None (unknown) counts as clinical, the kind that users of the site send.
         """
         return self.operating_points[kind or "clinical"]
 
     @property
     def by_kind(self) -> bool:
-        """Whether the kind of a photo matters to its verdict."""
+        """Whether the verdict depends on the kind of the photo."""
         return len(self.distinct_points()) > 1
 
     def distinct_points(self) -> dict[str, OperatingPoint]:
-        """The operating points to show to people: by kind, or a single one, for ``any``."""
+        """The operating points by kind; or a single one, named "any", if they are equal."""
         first, *others = self.operating_points.values()
         return {"any": first} if all(o == first for o in others) else self.operating_points
 
 
 def to_json(card: Card) -> str:
-    """The card as a model file holds it."""
+    """The card as it is stored in a model file."""
     return json.dumps(dataclasses.asdict(card))
 
 
 def from_json(text: str) -> Card:
-    """The card in a model file.
+    """Read the card of a model file.
 
     Raises:
-        ValueError: it is damaged, or a verdict by it would be wrong; the message says why.
+        ValueError: the card is damaged, or would lead to wrong verdicts; the message says why.
     """
     try:
         fields = json.loads(text)
         points = fields.pop("operating_points", None)
-        if points is None:  # Files of version 0.1 have one operating point, not told by kind.
+        if points is None:  # Version 0.1 stored one operating point for all kinds of photo.
             names = [item.name for item in dataclasses.fields(OperatingPoint)]
             single = {name: fields.pop(name) for name in names if name in fields}
-            points = dict.fromkeys(KINDS, single)
+            points = dict.fromkeys(PHOTO_KINDS, single)
         card = Card(
             **{
                 **fields,
@@ -137,25 +138,26 @@ def from_json(text: str) -> Card:
 
 
 def _check(card: Card) -> None:
-    """Refuse what would turn any photo into a verdict: NaN is below every threshold."""
+    """Refuse values that would give wrong verdicts, such as a threshold of NaN."""
     if card.labels != LABELS:
         raise ValueError(
-            f"expected the labels {LABELS} in this order, got {card.labels}; a verdict would be "
-            "the other way round, or unknown to the page"
+            f"expected the labels {LABELS} in this order, got {card.labels}; verdicts would be "
+            "reversed, or unknown to the page"
         )
-    if sorted(card.operating_points) != sorted(KINDS):
+    if sorted(card.operating_points) != sorted(PHOTO_KINDS):
         raise ValueError(
-            f"expected an operating point for each of {KINDS}, got {tuple(card.operating_points)}"
+            f"expected an operating point for each of {PHOTO_KINDS}, "
+            f"got {tuple(card.operating_points)}"
         )
     for point in card.operating_points.values():
         _check_point(point)
-    fits = not card.margins or (len(card.margins) == 2 and card.views == 8)
     if card.views not in (1, 8):
         raise ValueError(f"expected 1 or 8 views, got {card.views}")
-    if not fits or not all(0 <= margin < math.inf for margin in card.margins):
+    count_fits = not card.margins or (len(card.margins) == 2 and card.views == 8)
+    if not count_fits or not all(0 <= margin < math.inf for margin in card.margins):
         raise ValueError(
-            f"expected no margins, or two positive ones beside 8 views, got {card.margins} beside "
-            f"{card.views}"
+            f"expected no margins, or 8 views and two margins of at least 0, got {card.views} "
+            f"views and the margins {card.margins}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Colours named by code points of ITU-T H.273: PNG's cICP, and nclx of HEIF and AVIF."""
+"""Colour spaces given by code points of ITU-T H.273, as in PNG's cICP and HEIF's nclx."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -7,7 +7,7 @@ import numpy as np
 
 from lens.icc import BT709, CURVE_POINTS, Chromaticities, matrix_profile
 
-_D65 = (0.3127, 0.329)
+_D65 = (0.3127, 0.329)  # Chromaticities of white points.
 _C = (0.31, 0.316)
 _PRIMARIES: dict[int, Chromaticities] = {
     1: BT709,
@@ -23,12 +23,12 @@ _PRIMARIES: dict[int, Chromaticities] = {
     22: (*_D65, 0.63, 0.34, 0.295, 0.605, 0.155, 0.077),  # EBU 3213
 }
 
-# HDR tells absolute light: the reference white of BT.2408, 203 cd/m2, becomes the white of sRGB.
 _HDR_WHITE = 203.0
+"""cd/m2 that become the white of sRGB: the reference white of BT.2408. HDR codes absolute light."""
 
 
 def srgb(v: np.ndarray) -> np.ndarray:
-    """Light, 0-1, of a signal in sRGB's curve."""
+    """The light, 0-1, that a signal in sRGB's transfer curve stands for."""
     return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
 
 
@@ -47,7 +47,7 @@ def _pq(v: np.ndarray) -> np.ndarray:
 
 
 def _hlg(v: np.ndarray) -> np.ndarray:
-    """BT.2100 with its display of 1,000 cd/m2, whose gamma of 1.2 is taken for each channel."""
+    """BT.2100 for a display of 1,000 cd/m2; its system gamma of 1.2 is applied to each channel."""
     scene = np.where(v <= 0.5, v**2 / 3, (np.exp((v - 0.55991073) / 0.17883277) + 0.28466892) / 12)
     return 1000 / _HDR_WHITE * scene**1.2
 
@@ -69,17 +69,17 @@ _TRANSFERS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 @lru_cache(maxsize=16)
 def profile(primaries: int, transfer: int, full_range: bool = True) -> bytes | None:
-    """The ICC profile of code points; one that is unspecified or unknown means sRGB's.
+    """Build an ICC profile from code points; unspecified and unknown ones count as sRGB's.
 
-    Light above the white of PQ and HLG is clipped.
+    In PQ and HLG, light above the reference white is clipped.
 
     Args:
         primaries: ColourPrimaries.
         transfer: TransferCharacteristics.
-        full_range: False where RGB itself goes from 16 to 235, as PNG allows.
+        full_range: False if RGB values go from 16 to 235, which PNG allows.
 
     Returns:
-        None where nothing but sRGB is named.
+        The profile; None if all of it is sRGB.
     """
     if primaries not in _PRIMARIES and transfer not in _TRANSFERS and full_range:
         return None

@@ -1,4 +1,4 @@
-"""Turn the colours of an ICC profile into sRGB, with LittleCMS."""
+"""Convert the colours of an ICC profile to sRGB with LittleCMS."""
 
 import hashlib
 import threading
@@ -9,40 +9,43 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms
 
-MAX_PROFILE = 4_000_000
-"""Largest profile read, in bytes; those of printing presses are the largest, with up to 3 MB."""
+MAX_PROFILE_BYTES = 4_000_000
+"""Larger profiles are ignored. The largest in use, of printing presses, have up to 3 MB."""
 
-KEPT = 16
-"""Conversions kept; one of a printing press takes 2 MB, one of a camera 20 kB."""
+MAX_CACHED_CONVERSIONS = 16
+"""One of a printing press takes 2 MB, one of a camera 20 kB."""
 
-# What a profile's colour space must be, for the pixels of each mode.
+# The colour space that a profile must have for pixels of each mode.
 _SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
-_CLASSES = ("mntr", "scnr", "prtr", "spac")  # Not links between devices, nor named colours.
-_SAME = 1
-"""A profile that moves no colour by more than this many levels is taken for sRGB."""
-_STEP = 16
-_STRAIGHT = 0.35
+_CLASSES = ("mntr", "scnr", "prtr", "spac")  # No device links and no named colours.
+
+_MAX_SRGB_DIFFERENCE = 1
+"""A profile that changes no colour by more levels than this counts as sRGB."""
+
+_CURVATURE_STEP = 16
+_MAX_CURVATURE = 0.35
+"""In levels; see ``_must_precede_resizing``."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """A profile's colours to sRGB.
+    """Converts pixels from a profile's colours to sRGB.
 
     Attributes:
-        transform: LittleCMS's; threads may share it.
-        mode: of the pixels it takes: ``L``, ``RGB`` or ``CMYK``.
-        bent: whether pixels must be averaged after it. For the curves of cameras and screens
-            (sRGB's, gamma 2.2, BT.709's) the order changes 99.9 % of a photo's pixels by 2 levels
-            at most, 0.1 on average, so that 500 x 500 pixels are converted and not megapixels.
-            Linear light and HDR are bent.
+        transform: of LittleCMS; threads may share it.
+        mode: of the pixels it accepts: ``L``, ``RGB`` or ``CMYK``.
+        before_resizing: whether pixels must be converted before they are averaged, as for linear
+            light, HDR and inks. For the curves of cameras and screens (sRGB, gamma 2.2, BT.709)
+            the order changes 99.9 % of a photo's pixels by at most 2 levels, 0.1 on average, so
+            converting 500 x 500 pixels instead of megapixels is enough.
     """
 
     transform: ImageCms.ImageCmsTransform
     mode: str
-    bent: bool
+    before_resizing: bool
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Convert an image of the mode, or RGB of grey pixels where the mode is ``L``, to RGB."""
+        """Convert an image to RGB. Where ``mode`` is ``L``, grey pixels stored as RGB are fine."""
         if image.mode != self.mode:
             image = image.getchannel(0)
         converted = ImageCms.applyTransform(image, self.transform)
@@ -52,73 +55,77 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Profile:
-    """Colours as a file tells them.
+    """The colour space that a file declares.
 
     Attributes:
-        icc: an ICC profile, embedded or made of numbers; empty for sRGB.
-        by_numbers: whether it holds for grey pixels too, whose profile must be grey otherwise.
+        icc: an ICC profile, embedded in the file or built from numbers in it; empty for sRGB.
+        from_numbers: whether it was built from numbers, which hold for grey pixels as well. An
+            embedded profile of grey pixels must itself be grey.
     """
 
     icc: bytes
-    by_numbers: bool = False
+    from_numbers: bool = False
 
     @property
     def is_grey(self) -> bool:
-        """Whether its colour space is grey, as its header says."""
+        """Whether the profile's header declares a grey colour space."""
         return self.icc[16:20] == b"GRAY"
 
 
-SRGB = Profile(b"", by_numbers=True)
+SRGB = Profile(b"", from_numbers=True)
 
-_AS_IT_IS = "is sRGB"
-_OF_NO_USE = "is of no use"
-_Made = Conversion | str
-_kept: OrderedDict[tuple[bytes, str], _Made] = OrderedDict()
+
+class _UnusableProfile:
+    """A profile is damaged, oversized or for another kind of pixels."""
+
+
+_Cached = Conversion | _UnusableProfile | None
+_cache: OrderedDict[tuple[bytes, str], _Cached] = OrderedDict()
 _lock = threading.Lock()
 
 
 def conversion(profiles: list[Profile], mode: str) -> Conversion | None:
-    """How a photo's pixels become sRGB; None if they are, or must count as such.
+    """How to convert a photo's pixels to sRGB; None if they are sRGB or must be taken for it.
 
-    Relative colorimetric with black point compensation. A profile that is damaged, oversized, or
-    not for this kind of pixels is of no use and never a fault of the photo.
+    Relative colorimetric, with black point compensation. Unusable profiles are skipped: they are no
+    reason to refuse a photo.
 
     Args:
-        profiles: the first that is of use decides.
+        profiles: the first usable one is applied.
         mode: of the pixels: ``L``, ``RGB`` or ``CMYK``.
     """
     for profile in profiles:
-        made = _made(profile.icc, "RGB" if profile.by_numbers and mode == "L" else mode)
-        if made != _OF_NO_USE:
-            return made if isinstance(made, Conversion) else None
+        result = _cached(profile.icc, "RGB" if profile.from_numbers and mode == "L" else mode)
+        if not isinstance(result, _UnusableProfile):
+            return result
     return None
 
 
-def _made(icc: bytes, mode: str) -> _Made:
+def _cached(icc: bytes, mode: str) -> _Cached:
     if not icc:
-        return _AS_IT_IS
-    if len(icc) > MAX_PROFILE:
-        return _OF_NO_USE
+        return None
+    if len(icc) > MAX_PROFILE_BYTES:
+        return _UnusableProfile()
     key = (hashlib.sha256(icc).digest(), mode)
     with _lock:
-        if key in _kept:
-            _kept.move_to_end(key)
-            return _kept[key]
-    made = _make(icc, mode)
+        if key in _cache:
+            _cache.move_to_end(key)
+            return _cache[key]
+    result = _build(icc, mode)
     with _lock:
-        _kept[key] = made
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
-    return made
+        _cache[key] = result
+        while len(_cache) > MAX_CACHED_CONVERSIONS:
+            _cache.popitem(last=False)
+    return result
 
 
-def _make(icc: bytes, mode: str) -> _Made:
+def _build(icc: bytes, mode: str) -> _Cached:
     try:
         profile = ImageCms.ImageCmsProfile(BytesIO(icc))
         if profile.profile.xcolor_space != _SPACES[mode]:
-            return _OF_NO_USE
+            return _UnusableProfile()
         if profile.profile.device_class not in _CLASSES:
-            return _OF_NO_USE
+            return _UnusableProfile()
         transform = ImageCms.buildTransform(
             profile,
             ImageCms.createProfile("sRGB"),
@@ -128,29 +135,32 @@ def _make(icc: bytes, mode: str) -> _Made:
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
         if mode == "CMYK":
-            return Conversion(transform, mode, bent=True)
-        if _changes_nothing(transform, mode):
-            return _AS_IT_IS
-        return Conversion(transform, mode, _is_bent(transform, mode))
-    except Exception:  # PyCMSError, OSError, ValueError: whatever a damaged profile makes it raise.
-        return _OF_NO_USE
+            return Conversion(transform, mode, before_resizing=True)
+        if _is_srgb(transform, mode):
+            return None
+        return Conversion(transform, mode, _must_precede_resizing(transform, mode))
+    except Exception:  # A damaged profile raises PyCMSError, OSError, ValueError and others.
+        return _UnusableProfile()
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     levels = np.linspace(0, 255, 17)
     red, green, blue = (side.ravel() for side in np.meshgrid(levels, levels, levels))
     colours = np.stack([red, green, blue] if mode == "RGB" else [levels], axis=-1).round()
-    return bool(np.abs(_converted(transform, mode, colours) - colours).max() <= _SAME)
+    difference = np.abs(_converted(transform, mode, colours) - colours).max()
+    return bool(difference <= _MAX_SRGB_DIFFERENCE)
 
 
-def _is_bent(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a grey is converted otherwise than its neighbours, 16 levels off, on average."""
+def _must_precede_resizing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether converting the mean of two greys differs from the mean of the converted greys."""
     greys = np.arange(40, 216, 4)[:, None].repeat(len(mode), axis=1)
-    below, at, above = (_converted(transform, mode, greys + step) for step in (-_STEP, 0, _STEP))
-    return bool(np.abs((below + above) / 2 - at).mean() > _STRAIGHT)
+    darker, middle, lighter = (
+        _converted(transform, mode, greys + step) for step in (-_CURVATURE_STEP, 0, _CURVATURE_STEP)
+    )
+    return bool(np.abs((darker + lighter) / 2 - middle).mean() > _MAX_CURVATURE)
 
 
 def _converted(transform: ImageCms.ImageCmsTransform, mode: str, colours: np.ndarray) -> np.ndarray:
-    """Float (n, 3) of the colours (n, channels)."""
+    """Convert colours (n, channels) to float (n, 3)."""
     pixels = Image.frombytes(mode, (len(colours), 1), colours.astype(np.uint8).tobytes())
     return np.asarray(ImageCms.applyTransform(pixels, transform), float)[0]

@@ -2,7 +2,7 @@
 
     python -m lens.convert MODEL.h5 FOLDER --precisions f32 [--output logit]
 
-A process of its own, started by ``lens.model_cache``: TensorFlow comes and goes with it.
+``lens.model_cache`` runs this in a child process, so that TensorFlow's memory is freed afterwards.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lens import artifact, model_cache
 from lens.images import SIZE
 from lens.loader import Network, load_network
+from lens.openvino_runtime import FLOAT32, load_openvino, run_options
 from lens.probability import NAMES, OUTPUTS
 
 if TYPE_CHECKING:
@@ -34,22 +35,22 @@ def main() -> int:
         network = load_network(arguments.model, arguments.output)
     except artifact.InvalidModel as error:
         print(error)
-        return model_cache.INVALID_MODEL
+        return model_cache.EXIT_INVALID_MODEL
     write(network, arguments.folder, arguments.precisions)
     return 0
 
 
 def write(network: Network, folder: Path, precisions: list[str]) -> None:
-    """Write the network and its record to a new folder."""
-    openvino = model_cache.load_openvino()
+    """Write the converted network and its record to a new folder."""
+    openvino = load_openvino()
     folder.mkdir()
     xml = folder / model_cache.FILES[0]
     keras_function = _traced(network)
-    # Weights stay float32 on disk: half precision would cost exactness to save a few MB.
+    # Weights stay in float32 on disk; half precision would save a few MB and lose accuracy.
     openvino.save_model(to_openvino(keras_function), xml, compress_to_fp16=False)
-    # Nobody has measured what bf16 does to the figures of a network that is not ours.
-    tried = precisions if network.own else model_cache.FLOAT32
-    precision, difference = choose_precision(keras_function, xml, tried)
+    # The accuracy of foreign networks in bf16 is unknown.
+    allowed = precisions if network.own else FLOAT32
+    precision, difference = choose_precision(keras_function, xml, allowed)
     record = {
         "precision": precision,
         "difference": difference,
@@ -59,7 +60,7 @@ def write(network: Network, folder: Path, precisions: list[str]) -> None:
 
 
 def _traced(network: Network) -> Any:
-    """The network as a TensorFlow function of one photo, float32 (1, 500, 500, 3)."""
+    """Trace the network to a TensorFlow function of one photo, float32 (1, 500, 500, 3)."""
     import tensorflow as tf
 
     pixels = tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32, name="pixels")
@@ -67,9 +68,9 @@ def _traced(network: Network) -> Any:
 
 
 def to_openvino(keras_function: Any) -> "openvino.Model":
-    """The network for one uint8 image (1, 500, 500, 3), outputs named as Keras names them."""
-    openvino = model_cache.load_openvino()
-    # The converter reports each use to an analytics service; without this package, it does not
+    """Convert to an OpenVINO model of one uint8 image (1, 500, 500, 3), keeping output names."""
+    openvino = load_openvino()
+    # Without this package the converter reports nothing to its analytics service
     # (openvino/tools/ovc/telemetry_utils.py).
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     from openvino.frontend.tensorflow import ConversionExtension
@@ -78,17 +79,17 @@ def to_openvino(keras_function: Any) -> "openvino.Model":
     converted = convert_model(
         keras_function, extension=[ConversionExtension("ScaleAndTranslate", _resize)]
     )
-    # Bytes go in as they are: the cast runs inside the graph, and Python copies nothing.
+    # The cast to float runs inside the graph, so Python need not copy the image.
     steps = openvino.preprocess.PrePostProcessor(converted)
     steps.input().tensor().set_element_type(openvino.Type.u8)
     return steps.build()
 
 
 def _resize(node: Any) -> Any:
-    """ScaleAndTranslate, which is how TensorFlow resizes with antialiasing, for OpenVINO.
+    """Convert ScaleAndTranslate, TensorFlow's resize with antialiasing, to two matrix products.
 
-    OpenVINO has no rule for it, and its own resizing (bilinear_pillow) differs by up to 0.008 grey
-    levels; two products with matrices of weights take as long and differ by 0.00005.
+    OpenVINO does not support it. Its own resize (bilinear_pillow) takes as long but differs by up
+    to 0.008 grey levels; the products differ by 0.00005.
     """
     from openvino import opset8
 
@@ -101,7 +102,7 @@ def _resize(node: Any) -> Any:
 
 
 def _resizing_weights(old: int, new: int) -> NDArray[np.float32]:
-    """Share of each old row in each new one, (new, old), as TensorFlow has them."""
+    """TensorFlow's weight of each old row in each new row, (new, old)."""
     import tensorflow as tf
 
     rows = np.eye(old, dtype=np.float32)[np.newaxis, :, :, np.newaxis]
@@ -110,27 +111,27 @@ def _resizing_weights(old: int, new: int) -> NDArray[np.float32]:
 
 
 def choose_precision(keras_function: Any, xml: Path, precisions: list[str]) -> tuple[str, float]:
-    """The first precision whose answers are close enough to Keras's; else the closest.
+    """Choose the first precision that is close enough to Keras; if none is, the closest.
 
     Returns:
-        "bf16" or "f32", and its largest difference of a probability (0-1).
+        "bf16" or "f32", and the largest difference of its probabilities from Keras's.
     """
-    openvino = model_cache.load_openvino()
+    openvino = load_openvino()
     images = parity_images()[:, np.newaxis]
     expected = [_probabilities(keras_function(i.astype(np.float32))) for i in images]
     differences = {}
     for precision in precisions:
-        compiled = openvino.Core().compile_model(xml, "CPU", model_cache.run_options(precision))
-        found = [_probabilities(_named(compiled(i))) for i in images]
-        difference = float(np.abs(np.array(found) - np.array(expected)).max())
-        if difference <= model_cache.MAX_DIFFERENCE:  # Never true of NaN.
+        compiled = openvino.Core().compile_model(xml, "CPU", run_options(precision))
+        actual = [_probabilities(_named(compiled(i))) for i in images]
+        difference = float(np.abs(np.array(actual) - np.array(expected)).max())
+        if difference <= model_cache.MAX_DIFFERENCE:  # False for NaN.
             return precision, difference
         differences[precision] = difference
     return min(differences.items(), key=lambda item: item[1])
 
 
 def parity_images() -> NDArray[np.uint8]:
-    """Eight seeded images, uint8 (8, 500, 500, 3): spots on skin, noise, black, white."""
+    """Eight reproducible images, uint8 (8, 500, 500, 3): spots on skin, noise, black, white."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:SIZE, :SIZE] / SIZE - 0.5
     images = []
@@ -146,7 +147,7 @@ def parity_images() -> NDArray[np.uint8]:
 
 
 def _probabilities(outputs: Any) -> list[float]:
-    """Of one image: malignant, and lesion and kind where the network has them."""
+    """The network's probabilities for one image, in the order of ``NAMES``."""
     names = [name for name in NAMES if name in outputs]
     return [float(outputs[name][0, 0]) for name in names]
 

@@ -1,7 +1,7 @@
-"""Run the network: OpenVINO when it is installed, Keras otherwise; both give the same numbers.
+"""Run the network with OpenVINO if it is installed, otherwise with Keras; the results are the same.
 
-OpenVINO runs a copy of the model that ``lens.model_cache`` made in a child process, so that a web
-worker never imports TensorFlow (120 MB of memory instead of 870, ready in 1 s instead of 10).
+OpenVINO runs a copy of the model that ``lens.model_cache`` converts in a child process, so a web
+worker never imports TensorFlow: it takes 120 MB instead of 870 and starts in 1 s instead of 10.
 """
 
 import importlib.util
@@ -16,28 +16,28 @@ import numpy as np
 
 from lens import loader, model_cache
 from lens.images import SIZE
+from lens.openvino_runtime import load_openvino, run_options
 from lens.probability import is_probability
 
 log = logging.getLogger(__name__)
 
-KINDS = ("auto", "openvino", "keras")
+ENGINES = ("auto", "openvino", "keras")
 
 
 class EngineError(Exception):
-    """The network cannot be run; ``str(error)`` says what was expected, what came, what to do."""
+    """The network cannot run; ``str(error)`` says why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the network says of n images.
+    """The network's outputs for n images; None for those that the network does not have.
 
     Attributes:
-        malignant: float32 (n,), probability 0-1 as the network gives it, not calibrated.
-        heat_map: float32 (n, h, w), raw class activation map (positive speaks for malignant), or
-            None for a network without one.
-        lesion: float32 (n,), probability 0-1 that the image shows a lesion at all, or None.
-        clinical: float32 (n,), probability 0-1 that the photo is a clinical close-up and not taken
-            through a dermatoscope (the network's output ``kind``), or None.
+        malignant: float32 (n,), uncalibrated probability.
+        heat_map: float32 (n, h, w), class activation map; positive values speak for malignant.
+        lesion: float32 (n,), probability that the image shows a lesion.
+        clinical: float32 (n,), probability that the photo is a clinical close-up, not taken
+            through a dermatoscope (the network's output ``kind``).
     """
 
     malignant: np.ndarray
@@ -47,7 +47,7 @@ class Outputs:
 
 
 class Engine(Protocol):
-    """A loaded network. ``run`` may be called from any number of threads at once."""
+    """A loaded network. Any number of threads may call ``run`` at once."""
 
     name: str
 
@@ -55,8 +55,7 @@ class Engine(Protocol):
         """Run the network on uint8 images of shape (n, 500, 500, 3), RGB, n at least 1.
 
         Raises:
-            EngineError: the array has another shape or dtype, or the network's answer is not
-                finite.
+            EngineError: the array has another shape or dtype, or an output is no probability.
         """
         ...
 
@@ -73,38 +72,38 @@ def open_engine(
     Args:
         path: a Keras ``.h5`` file.
         kind: "openvino", "keras", or "auto": OpenVINO when installed, else Keras.
-        cache_dir: where converted models are kept; by default ``molelens`` in the user's cache
+        cache_dir: folder for converted models; by default ``molelens`` in the user's cache
             folder (XDG).
-        threads: processor threads for one run; by default OMP_NUM_THREADS, else every core. With
-            several processes, give each its share.
-        output: what a network that is not ours gives: "probability", or "logit" (log-odds).
+        threads: CPU threads for one run; by default OMP_NUM_THREADS, else one for each core. If
+            several processes run, give each its share.
+        output: what a foreign network returns: "probability", or "logit" (log-odds).
 
     Returns:
-        An engine of the kind asked for; or the Keras engine, with a warning in the log, where
-        OpenVINO's answers differ too much from Keras's, or where "auto" cannot convert the file.
+        The engine asked for. The Keras engine stands in, with a warning in the log, if OpenVINO's
+        results differ too much from Keras's, or if "auto" cannot convert the file.
 
     Raises:
         artifact.InvalidModel: the file is missing, corrupt, carries code, or gives no probability.
         EngineError: ``kind`` is unknown, "openvino" was asked for and cannot run, or a signal
             ended the process that converts the file.
     """
-    if kind not in KINDS:
-        raise EngineError(f"Expected an engine of {', '.join(KINDS)}, got {kind!r}.")
+    if kind not in ENGINES:
+        raise EngineError(f"Expected an engine of {', '.join(ENGINES)}, got {kind!r}.")
     installed = importlib.util.find_spec("openvino") is not None
     if kind == "openvino" and not installed:
         raise EngineError(
             "The OpenVINO engine was asked for, but the package openvino is not installed; "
             "install it (pip install openvino), or choose the engine keras or auto."
         )
-    path, threads = Path(path), threads or _share_of_cores()
+    path, threads = Path(path), threads or _omp_threads()
     if kind == "keras" or not installed:
         return KerasEngine(path, threads, output)
     try:
         return OpenVinoEngine(model_cache.converted(path, cache_dir, output), threads)
     except model_cache.NotConvertedError as error:
         killed = isinstance(error, model_cache.ConverterKilledError)
-        wanted = kind == "openvino" and not error.differs
-        if killed or wanted or not _keras_installed():
+        required = kind == "openvino" and not error.differs
+        if killed or required or not _keras_installed():
             raise EngineError(f"OpenVINO cannot run the model: {error}") from error
         log.warning("THE SLOW KERAS ENGINE SERVES %s, since %s", path, error)
         return KerasEngine(path, threads, output)
@@ -114,47 +113,46 @@ def _keras_installed() -> bool:
     return importlib.util.find_spec("keras") is not None
 
 
-def _share_of_cores() -> int | None:
-    """What OMP_NUM_THREADS grants, the variable NumPy and PyTorch obey too; None if unset."""
-    granted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return int(granted) if granted.isdecimal() and int(granted) > 0 else None
+def _omp_threads() -> int | None:
+    """OMP_NUM_THREADS, which NumPy and PyTorch obey too; None if unset."""
+    number = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(number) if number.isdecimal() and int(number) > 0 else None
 
 
 class OpenVinoEngine:
-    """The converted model on OpenVINO's CPU plugin; holds no TensorFlow.
+    """The converted model on OpenVINO's CPU plugin, without TensorFlow.
 
-    Images of a batch are run one after another: on the cores of one worker a batch of 8 views
-    takes as long either way (62 ms as one batch, 61 ms one by one), but one batch needs 8 times
-    the memory for activations (161 against 102 MB for the whole process).
+    Images of a batch run one after another. For 8 views this takes as long as one batch (61 against
+    62 ms on the cores of one worker) and saves memory (102 against 161 MB for the process).
     """
 
     name = "openvino"
 
     def __init__(self, model: "model_cache.Converted", threads: int | None = None) -> None:
-        openvino = model_cache.load_openvino()
+        openvino = load_openvino()
         self._tensor = openvino.Tensor
         network = openvino.Core().compile_model(
-            model.xml, "CPU", model_cache.run_options(model.precision, threads)
+            model.xml, "CPU", run_options(model.precision, threads)
         )
         self._outputs = {name for output in network.outputs for name in output.names}
         self._request = network.create_infer_request()
-        # One request per process: it already uses every thread this process may use.
-        self._turn = threading.Lock()
+        # One request at a time is enough: it uses all threads that this process may use.
+        self._lock = threading.Lock()
 
     def run(self, images: np.ndarray) -> Outputs:
         images = np.ascontiguousarray(_checked(images))
-        with self._turn:
-            answers = [self._one(images[i : i + 1]) for i in range(len(images))]
+        with self._lock:
+            answers = [self._run_one(images[i : i + 1]) for i in range(len(images))]
         return _outputs({name: np.concatenate([a[name] for a in answers]) for name in answers[0]})
 
-    def _one(self, image: np.ndarray) -> dict[str, np.ndarray]:
-        # The tensor is a view of the image's own memory; infer() releases the GIL while it runs.
+    def _run_one(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        # The tensor shares the image's memory; infer() releases the GIL while it runs.
         self._request.infer([self._tensor(image, shared_memory=True)])
         return {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
 
 
 class KerasEngine:
-    """The ``.h5`` itself, run by Keras; never in a process that forks afterwards."""
+    """The ``.h5`` itself, run by Keras. A process that uses it must not fork afterwards."""
 
     name = "keras"
 
@@ -169,14 +167,15 @@ class KerasEngine:
         if keras.backend.backend() == "tensorflow":
             _limit_tensorflow(threads)
         self._call = _compiled(loader.load_network(path, output))
-        self._call(np.zeros((1, SIZE, SIZE, 3), np.uint8))  # Traces now, not in a request.
+        # The first call traces the function, which would delay a request.
+        self._call(np.zeros((1, SIZE, SIZE, 3), np.uint8))
 
     def run(self, images: np.ndarray) -> Outputs:
         return _outputs(self._call(_checked(images)))
 
 
 def _compiled(network: loader.Network) -> Any:
-    """The network as a function of uint8 images to a dict of arrays (model.predict costs 25 ms)."""
+    """Compile the network to a function of uint8 images; it saves 25 ms over model.predict."""
     import keras
 
     def call(images: Any) -> Any:
@@ -185,7 +184,7 @@ def _compiled(network: loader.Network) -> Any:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # One trace for every batch size; a finished trace may be called from many threads.
+        # One trace serves all batch sizes. Many threads may call it.
         call = tf.function(call, input_signature=[tf.TensorSpec((None, SIZE, SIZE, 3), tf.uint8)])
     to_numpy = keras.ops.convert_to_numpy
     return lambda images: {name: to_numpy(value) for name, value in call(images).items()}
@@ -219,7 +218,7 @@ def _outputs(answer: dict[str, np.ndarray]) -> Outputs:
         lesion=None if lesion is None else lesion[:, 0].astype(np.float32),
         clinical=None if kind is None else kind[:, 0].astype(np.float32),
     )
-    # A NaN is below every threshold, and so are most logits: left alone, they read as "benign".
+    # NaN and most logits are below the threshold, so they would give the verdict "benign".
     for values in (outputs.malignant, outputs.lesion, outputs.clinical):
         if values is not None and not is_probability(values):
             raise EngineError(

@@ -1,22 +1,55 @@
-"""Files that are replaced whole: neither a reader nor a kill in between meets half of one."""
+"""Write files that several processes share: atomic replacement and locks."""
 
+import errno
+import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+log = logging.getLogger(__name__)
+
+_NO_LOCK_ERRORS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What flock() reports on NFS, Lustre and SMB without a lock service."""
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write to; it takes the place of ``path`` at the end.
+def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Yield a temporary path beside ``path``, which replaces ``path`` when the block ends.
 
     If the block raises, ``path`` stays as it was.
+
+    Args:
+        path: the file to replace; its folder is created.
+        suffix: appended to the temporary name, which otherwise ends like the name of ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Keras and NumPy choose the format by the end of the name, so it stays.
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    partial = path.with_name(f".{os.getpid()}.{path.name}{suffix}")
     try:
         yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive_lock(lock: Path) -> Iterator[bool]:
+    """Hold a lock file for the length of a ``with`` block; wait while another process holds it.
+
+    The system releases the lock when the process ends, so a file left behind blocks nobody.
+
+    Yields:
+        True; or False, with a warning in the log, if the file system has no locks. Then other
+        processes may enter the block at the same time.
+    """
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            locked = True
+        except OSError as error:
+            if error.errno not in _NO_LOCK_ERRORS:
+                raise
+            log.warning("%s is on a file system without locks (%s)", lock.parent, error.strerror)
+            locked = False
+        yield locked

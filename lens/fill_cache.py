@@ -1,18 +1,17 @@
 """``molelens-convert MODEL.h5... --cache FOLDER``: convert models before they are served.
 
-For servers without TensorFlow. They find the copies by MOLELENS_CACHE=FOLDER and need no right to
-write there.
+For servers without TensorFlow, which read the copies with MOLELENS_CACHE=FOLDER.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from lens import artifact, model_cache
+from lens import artifact, model_cache, openvino_runtime
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="molelens-convert",
         description="Convert models for OpenVINO, for servers that hold no TensorFlow.",
@@ -32,10 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def fill(model: Path, cache: Path) -> None:
-    """Convert a model for this CPU, and for every CPU."""
+    """Convert a model twice: for any CPU, and for the precisions of this CPU."""
     artifact.read_card(model)
-    for allowed in (model_cache.FLOAT32, model_cache.precisions()):
-        entry = model_cache.converted_into(model, cache, allowed)
+    for allowed in (openvino_runtime.FLOAT32, openvino_runtime.precisions()):
+        entry = model_cache.convert_into(model, cache, allowed)
         print(f"{model}: {entry.precision} for {'/'.join(allowed)} in {entry.xml.parent}")
 
 

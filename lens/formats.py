@@ -1,16 +1,17 @@
-"""Which files are read as photos, which other kinds are known, and the errors for the rest."""
+"""Recognise file types by their content: accepted photos, and other types to name in errors."""
 
 import re
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
 
-# An allowlist: Pillow's rarely used decoders (FPX, SGI, PSD ...) are where its CVEs are found.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
+"""Accepted formats. Most of Pillow's CVEs are in its rarely used decoders (FPX, SGI, PSD ...)."""
 
 BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-"""Of AVIF and HEIF, those that name the coding first."""
-_READ = (
+"""Of AVIF and HEIF; specific brands come before the general mif1 and msf1."""
+
+_ACCEPTED = (
     (0, b"\xff\xd8\xff"),
     (0, b"\x89PNG\r\n\x1a\n"),
     (8, b"WEBP"),
@@ -18,8 +19,8 @@ _READ = (
 )
 
 
-class Family(StrEnum):
-    """What to do with a file of a known kind that is not read."""
+class Advice(StrEnum):
+    """What a person can do with a file that is not accepted."""
 
     PICTURE = "Please open it in an image program and save it as a JPEG or PNG."
     RAW = "Please send the JPEG that the camera saved too, or export one."
@@ -28,46 +29,43 @@ class Family(StrEnum):
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of file that is known and not read: its name, and what to do with it."""
+class FileType:
+    """A known type of file that is not accepted."""
 
     name: str
-    family: Family
+    advice: Advice
 
 
 _OTHERS = tuple(
-    (offset, re.compile(pattern, re.DOTALL), Kind(name, family))
-    for offset, pattern, name, family in (
-        (0, rb"II\*\x00.{4}CR|IIR[OS]|MMOR|IIU\x00|FUJIFILMCCD-RAW", "RAW", Family.RAW),
-        (0, rb"II[*+]\x00|MM\x00[*+]", "TIFF", Family.PICTURE),
-        (0, rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "JPEG XL", Family.PICTURE),
-        (0, rb"\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  ", "JPEG 2000", Family.PICTURE),
-        (4, rb"ftypcrx ", "RAW", Family.RAW),
-        (0, rb"BM.{12}[\x0c-\x7c]\x00\x00\x00", "BMP", Family.PICTURE),
-        (0, rb"GIF8", "GIF", Family.PICTURE),
-        (0, rb"8BPS", "PSD", Family.PICTURE),
-        (128, rb"DICM", "DICOM", Family.PICTURE),
-        (0, rb"(\xef\xbb\xbf)?\s*(<[?!][^<]{,2000}>\s*){,9}<svg", "SVG", Family.DOCUMENT),
-        (0, rb"%PDF-", "PDF", Family.DOCUMENT),
-        (0, rb"PK\x03\x04", "ZIP", Family.DOCUMENT),
-        (4, rb"ftypqt  |moov|mdat|wide", "MOV", Family.VIDEO),
-        (4, rb"ftyp(iso|mp4|avc|M4|3g|dash|MSNV|mmp4|f4v)", "MP4", Family.VIDEO),
-        (0, rb"\x1a\x45\xdf\xa3", "WebM", Family.VIDEO),
-        (8, rb"AVI ", "AVI", Family.VIDEO),
+    (offset, re.compile(pattern, re.DOTALL), FileType(name, advice))
+    for offset, pattern, name, advice in (
+        (0, rb"II\*\x00.{4}CR|IIR[OS]|MMOR|IIU\x00|FUJIFILMCCD-RAW", "RAW", Advice.RAW),
+        (0, rb"II[*+]\x00|MM\x00[*+]", "TIFF", Advice.PICTURE),
+        (0, rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "JPEG XL", Advice.PICTURE),
+        (0, rb"\xff\x4f\xff\x51|\x00\x00\x00\x0cjP  ", "JPEG 2000", Advice.PICTURE),
+        (4, rb"ftypcrx ", "RAW", Advice.RAW),
+        (0, rb"BM.{12}[\x0c-\x7c]\x00\x00\x00", "BMP", Advice.PICTURE),
+        (0, rb"GIF8", "GIF", Advice.PICTURE),
+        (0, rb"8BPS", "PSD", Advice.PICTURE),
+        (128, rb"DICM", "DICOM", Advice.PICTURE),
+        (0, rb"(\xef\xbb\xbf)?\s*(<[?!][^<]{,2000}>\s*){,9}<svg", "SVG", Advice.DOCUMENT),
+        (0, rb"%PDF-", "PDF", Advice.DOCUMENT),
+        (0, rb"PK\x03\x04", "ZIP", Advice.DOCUMENT),
+        (4, rb"ftypqt  |moov|mdat|wide", "MOV", Advice.VIDEO),
+        (4, rb"ftyp(iso|mp4|avc|M4|3g|dash|MSNV|mmp4|f4v)", "MP4", Advice.VIDEO),
+        (0, rb"\x1a\x45\xdf\xa3", "WebM", Advice.VIDEO),
+        (8, rb"AVI ", "AVI", Advice.VIDEO),
     )
 )
 
-# Frames of JPEG that the decoder does not know; 0xF7 is JPEG-LS.
+# Types of JPEG that the decoder does not support, by frame marker.
 _JPEGS = {0xC3: "lossless", 0xCB: "lossless", 0xF7: "JPEG-LS"} | dict.fromkeys(
     (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"
 )
 
 
 class InvalidImage(Exception):
-    """A file that cannot be judged as a photo.
-
-    ``str(error)`` is a sentence fit for a person; ``reason`` is a stable code for programs.
-    """
+    """A file cannot be judged; ``str(error)`` tells a person why, ``reason`` is a stable code."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -75,13 +73,15 @@ class InvalidImage(Exception):
 
 
 class UnsupportedImage(InvalidImage):
-    """The file is not in one of the accepted formats; ``kind`` is its own, where it is known."""
+    """The file is not in an accepted format; ``file_type`` is None if its type is unknown."""
 
-    def __init__(self, kind: Kind | None) -> None:
-        named = f"of type {kind.name}, which we cannot read" if kind else "not a photo we can read"
-        advice = kind.family if kind else "Please send a JPEG, PNG, WebP, AVIF or HEIC photo."
-        super().__init__("unsupported_format", f"This file is {named}. {advice}")
-        self.kind = kind
+    def __init__(self, file_type: FileType | None) -> None:
+        if file_type:
+            message = f"of type {file_type.name}, which we cannot read. {file_type.advice}"
+        else:
+            message = "not a photo we can read. Please send a JPEG, PNG, WebP, AVIF or HEIC photo."
+        super().__init__("unsupported_format", f"This file is {message}")
+        self.file_type = file_type
 
 
 class UnusableImage(InvalidImage):
@@ -89,7 +89,7 @@ class UnusableImage(InvalidImage):
 
 
 def with_known_brand(data: bytes) -> bytes:
-    """An AVIF or HEIF whose brand another one precedes, with it in front: Pillow reads one only."""
+    """Put a known brand of an AVIF or HEIF first, which is the only brand that Pillow reads."""
     if data[4:8] != b"ftyp" or data[8:12] in BRANDS:
         return data
     compatible = data[16 : min(int.from_bytes(data[:4], "big"), 400)]
@@ -98,29 +98,29 @@ def with_known_brand(data: bytes) -> bytes:
     return data[:8] + known + data[12:]
 
 
-def is_read(data: bytes) -> bool:
-    """Whether a file begins as one of the accepted formats."""
-    return any(data[at : at + len(mark)] == mark for at, mark in _READ)
+def is_accepted(data: bytes) -> bool:
+    """Whether a file starts like one of the accepted formats."""
+    return any(data[at : at + len(mark)] == mark for at, mark in _ACCEPTED)
 
 
-def kind_of(data: bytes) -> Kind | None:
-    """The kind of a file that is not read; None where it is not known."""
-    kind = next((kind for at, mark, kind in _OTHERS if mark.match(data, at)), None)
-    if kind and kind.name == "TIFF" and _is_raw(data):
-        return Kind("RAW", Family.RAW)
-    return kind
+def known_type(data: bytes) -> FileType | None:
+    """The type of a file that is not accepted; None if it is unknown."""
+    found = next((each for at, mark, each in _OTHERS if mark.match(data, at)), None)
+    if found and found.name == "TIFF" and _is_raw(data):
+        return FileType("RAW", Advice.RAW)
+    return found
 
 
-def kind_of_jpeg(frame: int, bits: int) -> Kind | None:
-    """The kind of a JPEG that is not read, by its frame's marker and the bits of a sample."""
+def unsupported_jpeg(frame: int, bits: int) -> FileType | None:
+    """The type of a JPEG that is not accepted, by its frame marker and the bits of a sample."""
     name = _JPEGS.get(frame) or (f"{bits}-bit" if bits not in (0, 8) else None)
     if name is None:
         return None
-    return Kind(name if name.startswith("JPEG") else f"{name} JPEG", Family.PICTURE)
+    return FileType(name if name.startswith("JPEG") else f"{name} JPEG", Advice.PICTURE)
 
 
 def _is_raw(data: bytes) -> bool:
-    """Whether a TIFF is a camera's: a DNG, or a maker's name and directories inside directories."""
+    """Whether a TIFF is a raw file: a DNG, or one with a camera maker and sub-directories."""
     order = "<" if data.startswith(b"II") else ">"
     try:
         (at,) = struct.unpack_from(order + "I", data, 4)

@@ -1,17 +1,17 @@
-"""Write an ICC profile of colours that a file describes by numbers, for LittleCMS."""
+"""Write an ICC profile, for LittleCMS, from primaries and a tone curve."""
 
 import struct
 
 import numpy as np
 
 Chromaticities = tuple[float, float, float, float, float, float, float, float]
-"""x and y of white, red, green and blue, the order of PNG's cHRM."""
+"""x and y of white, red, green and blue, in the order of PNG's cHRM."""
 
 BT709: Chromaticities = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
-"""Those of sRGB, too."""
+"""sRGB has the same."""
 
 CURVE_POINTS = 4096
-"""Samples of a tone curve; LittleCMS interpolates between them."""
+"""Samples of a tone curve, between which LittleCMS interpolates."""
 
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array(
@@ -20,32 +20,33 @@ _BRADFORD = np.array(
 
 
 def matrix_profile(chromaticities: Chromaticities, curve: np.ndarray) -> bytes:
-    """An ICC profile (version 2.4, monitor class) of three primaries and one tone curve.
+    """Build an ICC profile (version 2.4, monitor class) of three primaries and one tone curve.
 
     Args:
         chromaticities: of white and the primaries.
-        curve: float (CURVE_POINTS,), the light, 0-1, of signals from 0 to 1.
+        curve: float (CURVE_POINTS,), the light, 0-1, for signals from 0 to 1.
 
     Raises:
-        ValueError: no colours can be made of these chromaticities.
+        ValueError: the chromaticities are not those of three primaries and a white.
     """
     try:
         primaries = _primaries(np.array(chromaticities).reshape(4, 2))
     except np.linalg.LinAlgError as error:
         raise ValueError(f"expected three primaries and a white, got {chromaticities}") from error
     if not np.isfinite(primaries).all() or np.abs(primaries).max() > 8:
-        raise ValueError(f"expected chromaticities of lights, got {chromaticities}")
+        raise ValueError(f"expected chromaticities of real lights, got {chromaticities}")
     light = np.round(np.clip(curve, 0, 1) * 65535).astype(">u2").tobytes()
     tone = b"curv" + struct.pack(">II", 0, len(curve)) + light
-    bodies = [_xyz(_D50), *(_xyz(primary) for primary in primaries.T), tone]
-    names = [(b"wtpt", 0), (b"rXYZ", 1), (b"gXYZ", 2), (b"bXYZ", 3)]
-    names += [(b"rTRC", 4), (b"gTRC", 4), (b"bTRC", 4)]
-    start = 128 + 4 + 12 * len(names)
-    places = [start + sum(map(len, bodies[:number])) for number in range(len(bodies))]
-    table = struct.pack(">I", len(names)) + b"".join(
-        name + struct.pack(">II", places[body], len(bodies[body])) for name, body in names
+    contents = [_xyz(_D50), *(_xyz(primary) for primary in primaries.T), tone]
+    # The three channels share one curve.
+    tags = [(b"wtpt", 0), (b"rXYZ", 1), (b"gXYZ", 2), (b"bXYZ", 3)]
+    tags += [(b"rTRC", 4), (b"gTRC", 4), (b"bTRC", 4)]
+    start = 128 + 4 + 12 * len(tags)
+    offsets = [start + sum(map(len, contents[:number])) for number in range(len(contents))]
+    table = struct.pack(">I", len(tags)) + b"".join(
+        tag + struct.pack(">II", offsets[number], len(contents[number])) for tag, number in tags
     )
-    return _header(start + sum(map(len, bodies))) + table + b"".join(bodies)
+    return _header(start + sum(map(len, contents))) + table + b"".join(contents)
 
 
 def _primaries(xy: np.ndarray) -> np.ndarray:

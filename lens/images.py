@@ -1,5 +1,8 @@
-"""Bytes of a photo in, the network's input out: the one decode that training and serving share."""
+"""Decode a photo to the network's input; training and serving share this function."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -7,11 +10,10 @@ import numpy as np
 
 from lens import avif_sandbox, pixels, resize
 from lens.formats import InvalidImage, UnsupportedImage, UnusableImage
-from lens.memory import Memory
 from lens.resize import SIZE
 
 __all__ = [
-    "MEMORY",
+    "MAX_DECODING_BYTES",
     "SIZE",
     "InvalidImage",
     "UnsupportedImage",
@@ -20,32 +22,43 @@ __all__ = [
     "decoder",
 ]
 
-MEMORY = 250_000_000
-"""Bytes that all photos in decoding may take together: with the 120 MB of a worker at rest, it
-stays under 400 MB. A photo that would take more alone is refused."""
+MAX_DECODING_BYTES = 250_000_000
+"""Memory for all photos that are decoded at once. With the 120 MB of an idle worker, it stays below
+400 MB. A photo that needs more by itself is refused."""
 
-SOURCES = (
-    "images",
-    "pixels",
-    "colour",
-    "icc",
-    "cicp",
-    "jpeg",
-    "png",
-    "isobmff",
-    "resize",
-)
-"""Modules that determine the pixels."""
+_DECODER_MODULES = ["images", "pixels", "colour", "icc", "cicp", "jpeg", "png", "isobmff", "resize"]
 
-_memory = Memory(MEMORY)
+
+class _MemoryBudget:
+    """Memory that threads share by agreement; a thread that needs more than is free waits."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def reserve(self, size: int) -> Iterator[None]:
+        """Hold ``size`` bytes for the length of a ``with`` block."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
+_memory = _MemoryBudget(MAX_DECODING_BYTES)
 
 
 def decode(data: bytes) -> np.ndarray:
     """Decode a photo to the network's input.
 
-    The format is told by content alone. The first frame is taken, turned upright by its EXIF
-    orientation, composited on white where transparent, 16-bit greys scaled, and resized to a
-    square with antialiasing (the aspect ratio is not kept: the paper resizes the same way).
+    The content determines the format. The first frame is decoded, turned upright by its EXIF
+    orientation, converted to sRGB and composited on white. It is resized to a square with
+    antialiasing, without keeping the aspect ratio, as the paper does.
 
     Args:
         data: the whole file, JPEG, PNG, WebP, AVIF or HEIC.
@@ -60,9 +73,9 @@ def decode(data: bytes) -> np.ndarray:
     """
     photo = pixels.open_photo(data)
     needed = pixels.bytes_needed(photo)
-    if needed > MEMORY:
+    if needed > MAX_DECODING_BYTES:
         raise pixels.too_many_pixels(photo.size)
-    with _memory.lend(needed):
+    with _memory.reserve(needed):
         if photo.image.format == "AVIF":
             return _in_sandbox(data, needed)
         return pixels.to_input(photo)
@@ -77,9 +90,9 @@ def _in_sandbox(data: bytes, needed: int) -> np.ndarray:
 
 
 def decoder() -> str:
-    """The code and library versions that determine the pixels, as a key for caches of them."""
+    """The code and library versions that the pixels depend on, as a key for caches of pixels."""
     resizer = resize.Resizer  # type: ignore[attr-defined]
     libraries = ["pillow", "pillow-heif", *(["cykooz-resizer"] if resizer else [])]
     versions = [f"{name} {version(name)}" for name in libraries]
-    sources = [Path(__file__).with_name(f"{name}.py").read_text() for name in SOURCES]
+    sources = [Path(__file__).with_name(f"{name}.py").read_text() for name in _DECODER_MODULES]
     return "\n".join([*versions, *sources])

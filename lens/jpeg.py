@@ -1,4 +1,4 @@
-"""Read a JPEG's markers: its kind, its colours, where it ends, and the picture without the rest."""
+"""Read a JPEG's markers: its coding, its colour profile, and the parts that Pillow must decode."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,32 +8,32 @@ import numpy as np
 SIGNATURE = b"\xff\xd8"
 _END, _SCAN = 0xD9, 0xDA
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
-"""Every kind of frame; 0xF7 is JPEG-LS."""
+"""Markers of all frame types; 0xF7 is JPEG-LS."""
 
-# FF, but no stuffed zero, no padding, no restart of the coder, and nothing that has no length.
+# A marker with a length: no stuffed zero, no padding, no restart marker.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
-_MOST_SEGMENTS = 10_000
-"""A photo has some hundred; a file of nothing else would be walked through for ten seconds."""
-_PADDING = 1000
+_MAX_SEGMENTS = 10_000
+"""A photo has a few hundred; reading a file full of them would take ten seconds."""
+_PADDING_BYTES = 1000
 _ICC = b"ICC_PROFILE\0"
 
 
 @dataclass
 class Jpeg:
-    """What the markers of a JPEG say, up to its end or its first damage.
+    """A JPEG's markers, up to the end marker or the first damage.
 
     Attributes:
-        frame: the marker of its frame (0xC0 is baseline), 0 where it has none.
-        bits: of a sample.
-        components: 1 grey, 3 colours, 4 inks.
+        frame: the frame marker (0xC0 is baseline), 0 if there is none.
+        bits: per sample.
+        components: 1 for grey, 3 for colour, 4 for inks.
         scans: of each scan: its components, its first and last coefficient, and how many of their
             low bits are left to later scans.
         icc: pieces of the ICC profile by their number.
-        icc_pieces: how many there must be.
-        picture: parts of the file that decode to the picture; metadata, and all that is behind its
-            end (a film, a gain map, further pictures), is left out.
-        ended: whether it has an end marker.
-        segments: how many there are.
+        icc_pieces: the number of pieces in the whole profile.
+        picture: the parts of the file that hold the picture, without metadata and without what
+            follows the end marker (a video, a gain map, more pictures).
+        ended: whether there is an end marker.
+        segments: the number of segments.
     """
 
     frame: int = 0
@@ -48,66 +48,68 @@ class Jpeg:
 
     @property
     def profile(self) -> bytes | None:
-        """The ICC profile; None where there is none, or a piece is missing."""
+        """The ICC profile; None if there is none, or a piece is missing."""
         if not self.icc or len(self.icc) != self.icc_pieces:
             return None
         return b"".join(piece for _, piece in sorted(self.icc.items()))
 
     @property
     def is_covered(self) -> bool:
-        """Whether the scans bring every coefficient of every component to its last bit."""
-        left = {(component, k) for scan in self.scans for component in scan[0] for k in range(64)}
-        whole = len(left) == 64 * self.components
+        """Whether the scans contain all bits of all coefficients of all components."""
+        missing = {
+            (component, k) for scan in self.scans for component in scan[0] for k in range(64)
+        }
+        has_all_components = len(missing) == 64 * self.components
         for components, first, last, low_bits in self.scans:
             if low_bits == 0:
-                left -= {(c, k) for c in components for k in range(first, last + 1)}
-        return whole and not left
+                missing -= {(c, k) for c in components for k in range(first, last + 1)}
+        return has_all_components and not missing
 
     def files(self) -> list[bytes]:
         """The picture as a file; without an end marker, as two files with different ends.
 
-        Where a JPEG stops, a decoder makes up the blocks that are missing, and says nothing. Out of
-        different bytes it makes different blocks, so that the two show whether any is missing.
+        If a JPEG is cut off, a decoder silently invents the missing blocks. It decodes different
+        blocks from different padding, so comparing the two files shows whether blocks are missing.
         """
         whole = b"".join(self.picture)
         if self.ended:
             return [whole]
-        # An unfinished transfer may be filled with zeros; behind FF one belongs to the data.
+        # An unfinished transfer may end in zeros. The first zero after FF is data.
         stem = whole.rstrip(b"\0")
         stem += b"\0" * stem.endswith(b"\xff")
-        ends = np.random.default_rng(0).integers(0, 0xFF, (2, _PADDING), np.uint8)
+        ends = np.random.default_rng(0).integers(0, 0xFF, (2, _PADDING_BYTES), np.uint8)
         return [stem + end.tobytes() + bytes((0xFF, _END)) for end in ends]
 
 
 def read(data: bytes) -> Jpeg:
-    """Read the markers of a file, which may be damaged at any place.
+    """Read the markers of a file, which may be damaged anywhere.
 
     Raises:
-        ValueError: they are too many to be a photo's.
+        ValueError: there are more segments than in any photo.
     """
     jpeg, view = Jpeg(), memoryview(data)
-    at, kept = len(SIGNATURE), 0
-    while found := _MARKER.search(data, at):
-        start, marker = found.start(), data[found.start() + 1]
+    at, picture_start = len(SIGNATURE), 0
+    while match := _MARKER.search(data, at):
+        start, marker = match.start(), data[match.start() + 1]
         jpeg.segments += 1
-        if jpeg.segments > _MOST_SEGMENTS:
-            raise ValueError(f"expected at most {_MOST_SEGMENTS:,} segments in a JPEG")
+        if jpeg.segments > _MAX_SEGMENTS:
+            raise ValueError(f"expected at most {_MAX_SEGMENTS:,} segments in a JPEG")
         if marker == _END:
             at, jpeg.ended = start + 2, True
             break
         at = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-        if at < start + 4 or at > len(data):  # Cut, or damaged: the decoder shall say so.
+        if at < start + 4 or at > len(data):  # The file is cut or damaged; the decoder reports it.
             break
         body = data[start + 4 : at]
-        _note(jpeg, marker, body)
+        _read_segment(jpeg, marker, body)
         if _is_metadata(marker, body):
-            jpeg.picture.append(view[kept:start])
-            kept = at
-    jpeg.picture.append(view[kept : at if jpeg.ended else len(data)])
+            jpeg.picture.append(view[picture_start:start])
+            picture_start = at
+    jpeg.picture.append(view[picture_start : at if jpeg.ended else len(data)])
     return jpeg
 
 
-def _note(jpeg: Jpeg, marker: int, body: bytes) -> None:
+def _read_segment(jpeg: Jpeg, marker: int, body: bytes) -> None:
     if marker in _FRAMES and len(body) > 5:
         jpeg.frame, jpeg.bits, jpeg.components = marker, body[0], body[5]
     elif marker == _SCAN and body and len(body) == 4 + 2 * body[0]:
@@ -122,7 +124,7 @@ def _note(jpeg: Jpeg, marker: int, body: bytes) -> None:
 
 
 def _is_metadata(marker: int, body: bytes) -> bool:
-    """Anything but what decoding needs: JFIF, EXIF (orientation), Adobe (kind of colours)."""
+    """Whether decoding does not need the segment; it needs JFIF, EXIF (orientation) and Adobe."""
     if marker == 0xE1:
         return not body.startswith(b"Exif\0\0")
     return marker == 0xFE or (0xE0 <= marker <= 0xEF and marker not in (0xE0, 0xEE))

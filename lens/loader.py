@@ -1,7 +1,7 @@
-"""Load the network of a Keras ``.h5``, with the Keras that saved it, as a function of pixels.
+"""Load the network of a Keras ``.h5`` with the version of Keras that saved it.
 
-Keras 3 builds what Keras 3 saved, and ``tf_keras``, which is Keras 2 kept alive, the rest: Keras 3
-reads many files of Keras 2 not at all, and some wrongly.
+Files of Keras 2 are built by ``tf_keras``, the maintained Keras 2, because Keras 3 cannot read many
+of them and reads some wrongly.
 """
 
 import copy
@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lens import artifact, probability
-from lens.architecture import Config, UnfitNetwork, in_float32, layers, name_of, scales_pixels
+from lens.architecture import (
+    Config,
+    UnsupportedNetwork,
+    describe,
+    in_float32,
+    layers,
+    scales_pixels,
+)
 from lens.artifact import InvalidModel
 from lens.card import Card
 from lens.images import SIZE
@@ -25,20 +32,20 @@ if TYPE_CHECKING:
 
 KERAS_2 = "tf_keras"
 
-MAX_REASON = 160
-"""Characters of an error of Keras that are repeated; it may hold a whole configuration."""
+MAX_REASON_CHARACTERS = 160
+"""Length to which an error message of Keras is cut; some contain a whole configuration."""
 
 
 def load(path: str | Path) -> tuple["keras.Model", Card]:
-    """Load a model that this project made, to go on with its training, and its card.
+    """Load a model of this project and its card, to continue its training.
 
     Returns:
-        The Keras model, raw pixels 0-255 (n, 500, 500, 3) to a dict with ``malignant`` (n, 1), a
-        probability, and perhaps ``lesion`` (n, 1), ``kind`` (n, 1) and ``heat_map`` (n, h, w, 1);
-        and the card.
+        The card and the Keras model. Its input is raw pixels 0-255 (n, 500, 500, 3). Its output is
+        a dict with the probability ``malignant`` (n, 1), and optionally ``lesion`` (n, 1),
+        ``kind`` (n, 1) and ``heat_map`` (n, h, w, 1).
 
     Raises:
-        InvalidModel: missing, corrupt, made by somebody else, or carrying code.
+        InvalidModel: missing, corrupt, carrying code, or not made by this project.
     """
     path = Path(path)
     card = artifact.read_card(path)
@@ -50,15 +57,16 @@ def load(path: str | Path) -> tuple["keras.Model", Card]:
 
 @dataclass(frozen=True)
 class Network:
-    """A loaded network as a function of pixels, computing in float32.
+    """A loaded network as a float32 function of pixels.
 
     Attributes:
         model: the Keras model.
-        own: whether this project made it: it takes raw pixels, and all its outputs are used.
+        own: whether this project made it. Such a model takes raw pixels, and all its outputs are
+            used; of a foreign model, only the output for "malignant".
         size: height and width of its input in pixels.
-        scale: factor of the pixels before they go in.
+        scale: factor to multiply pixels with.
         dtype: of its input.
-        output: what its output is, one of ``probability.OUTPUTS``.
+        output: the meaning of its output, one of ``probability.OUTPUTS``.
     """
 
     model: Any
@@ -69,25 +77,25 @@ class Network:
     output: str
 
     def __call__(self, pixels: Any) -> dict[str, Any]:
-        """Float32 (n, 500, 500, 3), 0-255, to ``malignant`` (n, 1) and further named outputs."""
+        """Map pixels, float32 (n, 500, 500, 3), 0-255, to the named outputs."""
         answers = self.answers(pixels)
         malignant = probability.of_malignant(answers.pop("malignant"), self.output)
         return {"malignant": malignant, **answers}
 
     def answers(self, pixels: Any) -> dict[str, Any]:
-        """The same, with ``malignant`` as the network gives it: (n, 1), or two classes (n, 2)."""
+        """The same with the raw output as ``malignant``: (n, 1), or (n, 2) for two classes."""
         from keras import ops
 
         if self.size != (SIZE, SIZE):
             pixels = ops.image.resize(pixels, self.size, antialias=True)
         if self.dtype.startswith(("int", "uint")):
-            # Keras cuts fractions off; a thousandth more keeps 254.9999 white.
+            # Keras cuts off fractions; 254.9999 must become 255.
             pixels = ops.floor(pixels + 1e-3)
         answer = self.model(ops.cast(pixels * self.scale, self.dtype), training=False)
         answers = probability.by_name(answer, self.model)
         name = "malignant" if "malignant" in answers else next(iter(answers))
         if len(answers) > 1 and name != "malignant":
-            raise UnfitNetwork(
+            raise UnsupportedNetwork(
                 "expected one output, or one that is named 'malignant', got "
                 + ", ".join(map(str, answers))
             )
@@ -98,17 +106,17 @@ class Network:
 def load_network(path: str | Path, output: str = "probability") -> Network:
     """Load any Keras ``.h5`` for inference.
 
-    A file that holds no card is adapted: photos are resized to its own input size, scaled to 0-1
-    as the paper does unless it scales by itself, and its output is read as p(malignant).
+    Photos for a foreign network (a file without a card) are resized to its input size, and scaled
+    to 0-1 as in the paper unless it scales them itself.
 
     Args:
-        path: the file, whatever its suffix.
-        output: what its output is: "probability", or "logit" for a network without a sigmoid or
-            softmax at its end.
+        path: the file, with any suffix.
+        output: the meaning of a foreign network's output: "probability", or "logit" if no sigmoid
+            or softmax is at the end.
 
     Raises:
-        InvalidModel: missing, corrupt, no classifier of photos into benign and malignant, carrying
-            code, or giving no probability.
+        InvalidModel: missing, corrupt, carrying code, no binary classifier of photos, or giving no
+            probability.
     """
     path = Path(path)
     card, own = artifact.read_card(path), artifact.has_card(path)
@@ -121,20 +129,20 @@ def load_network(path: str | Path, output: str = "probability") -> Network:
         network = Network(model, own, size, scale, dtype, output)
         answers = probability.check(network.answers, output)
         if card.by_kind and "kind" not in answers:
-            raise UnfitNetwork(
+            raise UnsupportedNetwork(
                 "its card has an operating point for each kind of photo, but its network has no "
                 "output 'kind' that tells them apart"
             )
-    except UnfitNetwork as error:
+    except UnsupportedNetwork as error:
         raise InvalidModel(f"{path}: {error}") from error
     return network
 
 
 def _input(model: Any) -> tuple[tuple[int, int], str]:
-    """Height and width, and the data type, of a network's only input, a colour photo."""
+    """Size (height, width) and data type of the network's input, which must be one colour photo."""
     shapes = [tuple(tensor.shape) for tensor in model.inputs or ()]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3:
-        raise UnfitNetwork(
+        raise UnsupportedNetwork(
             "expected one input, a colour photo (n, height, width, 3), got "
             + (", ".join(map(str, shapes)) or "an unknown input size")
         )
@@ -148,15 +156,15 @@ def _is_keras_2(version: str) -> bool:
 
 
 def _build(path: Path, config: Config, version: str) -> Any:
-    """The Keras model of a file, with ``config`` in place of the file's own."""
-    # Keras takes two seconds to import and brings TensorFlow; only the loader pays for it.
+    """Build the network of ``config`` with the weights of the file."""
+    # Importing Keras takes two seconds and imports TensorFlow, so it happens only when needed.
     if _is_keras_2(version):
         library = _keras_2(path, version)
     else:
         library = importlib.import_module("keras")
         config = _with_modules(config)
     with tempfile.TemporaryDirectory() as folder:
-        # Keras knows the format of weights by the suffix, in small letters.
+        # Keras chooses the format of weights by the suffix, which must be lower case.
         weights = Path(folder) / "model.h5"
         weights.symlink_to(path.absolute())
         what = "cannot be built"
@@ -164,18 +172,18 @@ def _build(path: Path, config: Config, version: str) -> Any:
             model = _from_config(library, config)
             what = "its weights do not fit its layers"
             model.load_weights(weights)
-        except Exception as error:  # Keras raises anything at all on a file it does not understand.
-            if culprit := _culprit(library, config):
-                what = f"the layer {name_of(culprit)} cannot be built"
+        except Exception as error:  # Keras raises exceptions of many types here.
+            if layer := _broken_layer(library, config):
+                what = f"the layer {describe(layer)} cannot be built"
             raise InvalidModel(f"{path}: {what}: {_reason(error)}") from error
     return model
 
 
 def _from_config(library: Any, config: Config) -> Any:
-    """A layer or a model, without its weights."""
+    """Build a layer or a model, without weights."""
     if library.__name__ == KERAS_2:
         return library.models.model_from_json(json.dumps(config))
-    # Keras takes the list of layers out of the configuration that it is given.
+    # Keras modifies the configuration that it is given.
     return library.saving.deserialize_keras_object(copy.deepcopy(config))
 
 
@@ -197,10 +205,10 @@ def _keras_2(path: Path, version: str) -> Any:
 
 
 def _with_modules(config: Config) -> Config:
-    """Name the module of each layer and operation, as Keras's newer format does.
+    """Add the module of each layer and operation, as in the .keras format.
 
-    An ``.h5`` of Keras 3 has class names alone, by which Keras takes the operation Add (``x + 1``)
-    for the layer of this name, and finds most others not at all.
+    An ``.h5`` of Keras 3 has only class names. By these, Keras takes the operation Add (``x + 1``)
+    for the layer of the same name and does not find most other operations.
     """
     settings = config.get("config")
     if not isinstance(settings, dict) or "module" in config:
@@ -216,28 +224,30 @@ def _module(class_name: str, settings: Config) -> str:
     if "layers" in settings:
         return "keras" if class_name == "Sequential" else "keras.src.models.functional"
     layers = importlib.import_module("keras.layers")
-    # Every layer has these settings; the one operation that has a dtype, Cast, is no layer's name.
+    # Layers have both settings. One operation has a dtype, Cast; no layer has that name.
     if not hasattr(layers, class_name) or not {"dtype", "trainable"} & settings.keys():
-        for room in ("numpy", "nn", "math", "image", "core"):
-            if hasattr(importlib.import_module(f"keras.src.ops.{room}"), class_name):
-                return f"keras.src.ops.{room}"
+        for name in ("numpy", "nn", "math", "image", "core"):
+            if hasattr(importlib.import_module(f"keras.src.ops.{name}"), class_name):
+                return f"keras.src.ops.{name}"
     return "keras.layers"
 
 
-def _culprit(library: Any, config: Config) -> Config | None:
-    """The first layer that cannot be built by itself, or None if each can."""
+def _broken_layer(library: Any, config: Config) -> Config | None:
+    """The first layer that cannot be built by itself; None if all can."""
     for layer in layers(config):
         try:
             built = _from_config(library, layer)
         except Exception:
             return layer
-        if isinstance(built, str):  # What Keras 2 gives for a class that it does not know.
+        if isinstance(built, str):  # Keras 2 returns a string for an unknown class.
             return layer
     return None
 
 
 def _reason(error: Exception) -> str:
-    """What Keras says, on one line, without the configuration that it may repeat."""
+    """Keras's error message on one line, without the configuration that it may contain."""
     text = " ".join(str(error).split()).rpartition("Exception encountered: ")[2]
     text = re.split(r" ?[\w ]*config=| Please ensure| Full object| See https", text)[0]
-    return (text[: MAX_REASON - 1] + "…" if len(text) > MAX_REASON else text) or repr(type(error))
+    if len(text) > MAX_REASON_CHARACTERS:
+        text = text[: MAX_REASON_CHARACTERS - 1] + "…"
+    return text or repr(type(error))

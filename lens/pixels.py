@@ -14,26 +14,26 @@ from lens.formats import (
     FORMATS,
     UnsupportedImage,
     UnusableImage,
-    is_read,
-    kind_of,
-    kind_of_jpeg,
+    is_accepted,
+    known_type,
+    unsupported_jpeg,
     with_known_brand,
 )
 from lens.resize import SIZE, to_input_size, to_rgb
 
 MAX_PIXELS = 40_000_000
-"""Largest photo decoded. Phones save 12 to 24 megapixels; Pillow holds 40 MP in 160 MB."""
+"""Phones save 12 to 24 megapixels; Pillow holds 40 MP in 160 MB."""
 
 MIN_SIDE = 64
-"""Shortest side accepted, in pixels; below it a lesion has too few pixels to show any structure."""
+"""Pixels; in a smaller photo a lesion shows no structure."""
 
-# Bytes a pixel at the worst, of the decoder and Pillow together: libwebp keeps two canvases of RGBA
-# and hands out a third (a 38-byte file of 40 MP took 950 MB); libavif may hold 16-bit planes.
-_BYTES_A_PIXEL = {"PNG": 4, "WEBP": 16, "AVIF": 16, "HEIF": 10}
+_BYTES_PER_PIXEL = {"PNG": 4, "WEBP": 16, "AVIF": 16, "HEIF": 10}
+"""Worst case of the decoder and Pillow together. libwebp keeps three RGBA canvases (a 38-byte file
+of 40 MP took 950 MB), and libavif may keep 16-bit planes."""
 
-MAX_SCANNED = 5_000_000_000
-"""Most pixels times scans of a JPEG: a few bytes make one more scan, and the decoder visits every
-block of the picture for it. A progressive photo has about ten scans."""
+MAX_SCANNED_PIXELS = 5_000_000_000
+"""Pixels times scans of a JPEG. A few bytes add a scan, for which the decoder visits every block of
+the picture. A progressive photo has about ten scans."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,24 +48,24 @@ _UPRIGHT = {
 _ADOBE_RGB = b"R03"
 _ADOBE_LIGHTS = (*icc.BT709[:4], 0.21, 0.71, *icc.BT709[6:])
 _GAMMA = np.linspace(0, 1, icc.CURVE_POINTS) ** (563 / 256)
-ADOBE_RGB = Profile(icc.matrix_profile(_ADOBE_LIGHTS, _GAMMA), by_numbers=True)
+ADOBE_RGB = Profile(icc.matrix_profile(_ADOBE_LIGHTS, _GAMMA), from_numbers=True)
 
-# A preview in the file may show anything: only the picture itself is looked at.
+# An embedded preview may show something else than the picture itself, so it is ignored.
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-# Photos over Pillow's own limit are refused below, in words; its warning would only fill the log.
+# ``open_photo`` refuses photos over Pillow's own limit; Pillow's warning would only fill the log.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo whose header was read.
+    """A photo whose header was read and whose pixels were not decoded yet.
 
     Attributes:
-        image: not decoded yet; of a JPEG, at the scale it will be decoded at.
+        image: of a JPEG, at the scale at which it will be decoded.
         size: width and height in the file.
-        profiles: its colours; the first that is of use decides.
-        twin: of a JPEG without its end marker, the image with another end; they differ if pixels
-            are missing.
+        profiles: its colour space; the first usable one applies.
+        twin: of a JPEG without an end marker, the same image with another end. If the pixels of
+            the two differ, pixels are missing.
     """
 
     image: Image.Image
@@ -75,17 +75,17 @@ class Photo:
 
 
 def decode_here(data: bytes) -> np.ndarray:
-    """``decode`` an AVIF in this process: for the child that lens/avif_sandbox.py bounds."""
+    """Decode an AVIF in this process, which must be the child process of ``lens.avif_sandbox``."""
     return to_input(open_photo(data))
 
 
 def to_input(photo: Photo) -> np.ndarray:
-    """The network's input of an opened photo: uint8 (500, 500, 3)."""
+    """Decode an opened photo to the network's input, uint8 (500, 500, 3)."""
     twin = photo.twin and _decoded(photo.twin, photo.profiles)
     small = _decoded(photo.image, photo.profiles)
     if twin and twin.tobytes() != small.tobytes():
         raise damaged()
-    # A square turns as well after resizing as before, and 500 px turn faster than 12 megapixels.
+    # The result is a square, so it can be turned after resizing, which is faster.
     turn = _UPRIGHT.get(_orientation(photo.image))
     return np.array(small if turn is None else small.transpose(turn))
 
@@ -93,13 +93,13 @@ def to_input(photo: Photo) -> np.ndarray:
 def _decoded(image: Image.Image, profiles: list[Profile]) -> Image.Image:
     try:
         image.load()
-    except Exception as error:  # Decoders raise anything at all on a damaged file.
+    except Exception as error:  # Decoders raise exceptions of many types on damaged files.
         raise damaged() from error
     return to_input_size(image, colour.conversion(profiles, _mode(image, profiles)))
 
 
 def upright(photo: Photo) -> Image.Image:
-    """An opened photo as RGB in sRGB, upright, at the size it was opened with."""
+    """Decode an opened photo to upright sRGB, at the size it was opened with."""
     photo.image.load()
     to_srgb = colour.conversion(photo.profiles, _mode(photo.image, photo.profiles))
     turn = _UPRIGHT.get(_orientation(photo.image))
@@ -108,10 +108,10 @@ def upright(photo: Photo) -> Image.Image:
 
 
 def _mode(image: Image.Image, profiles: list[Profile]) -> str:
-    """Whether the pixels are grey (``L``), inks (``CMYK``) or else ``RGB``, for their profile."""
+    """The mode that a profile of these pixels must have: ``L``, ``CMYK`` or ``RGB``."""
     bands = image.getbands()
     mode = {"L": "L", "1": "L", "I": "L", "C": "CMYK"}.get(bands[0], "RGB")
-    # WebP knows no grey, and AVIF comes as RGB, but either keeps the profile of a grey picture.
+    # A grey WebP or AVIF is decoded to RGB but keeps its grey profile.
     if bands[0] == "R" and any(profile.is_grey for profile in profiles):
         red, green, blue = (image.getchannel(band) for band in "RGB")
         differ = any(ImageChops.difference(red, other).getbbox() for other in (green, blue))
@@ -120,11 +120,11 @@ def _mode(image: Image.Image, profiles: list[Profile]) -> str:
 
 
 def open_photo(data: bytes, side: int = SIZE) -> Photo:
-    """Read a photo's header, and refuse what cannot be judged; no pixel is decoded yet.
+    """Read a photo's header and refuse unusable files. No pixel is decoded yet.
 
     Args:
         data: the whole file.
-        side: a JPEG may be decoded at a reduced scale, but both its sides at least so long.
+        side: a JPEG is decoded at a reduced scale that leaves both sides at least this long.
     """
     if not data:
         raise UnusableImage("empty", "The file is empty. Please choose the photo again.")
@@ -135,9 +135,9 @@ def open_photo(data: bytes, side: int = SIZE) -> Photo:
     except UnsupportedImage:
         raise
     except Exception as error:  # Not only OSError: SyntaxError, struct.error, RuntimeError ...
-        if is_read(data):
+        if is_accepted(data):
             raise damaged() from error
-        raise UnsupportedImage(kind_of(data)) from error
+        raise UnsupportedImage(known_type(data)) from error
     width, height = photo.size
     if width * height > MAX_PIXELS:
         raise too_many_pixels((width, height))
@@ -151,7 +151,7 @@ def open_photo(data: bytes, side: int = SIZE) -> Photo:
 
 
 def _opened(data: bytes, side: int) -> Photo:
-    """Metadata that JPEG and PNG do not need is kept from Pillow, which may fail on it."""
+    """Open a photo. Pillow does not see unneeded metadata of JPEG and PNG, on which it may fail."""
     if data.startswith(png.SIGNATURE):
         chunks = png.read(data)
         image = _open(chunks.data)
@@ -161,30 +161,30 @@ def _opened(data: bytes, side: int) -> Photo:
     data = with_known_brand(data)
     try:
         image = _open(data)
-    except UnidentifiedImageError:  # libheif reads no file that names reserved numbers.
-        image = _open(isobmff.without_numbers(data))
+    except UnidentifiedImageError:  # libheif rejects files with reserved code points.
+        image = _open(isobmff.without_colour_space(data))
     if embedded := image.info.get("icc_profile"):
         return Photo(image, image.size, [Profile(embedded)])
     if image.format == "AVIF":
-        numbers = isobmff.nclx(data)
+        code_points = isobmff.nclx(data)
     else:
-        named = image.info.get("nclx_profile", {})
-        numbers = named and (named["color_primaries"], named["transfer_characteristics"])
-    profile = cicp.profile(*numbers) if numbers else None
-    return Photo(image, image.size, [Profile(profile, by_numbers=True)] if profile else [])
+        nclx = image.info.get("nclx_profile", {})
+        code_points = nclx and (nclx["color_primaries"], nclx["transfer_characteristics"])
+    profile = cicp.profile(*code_points) if code_points else None
+    return Photo(image, image.size, [Profile(profile, from_numbers=True)] if profile else [])
 
 
 def _opened_jpeg(markers: jpeg.Jpeg, side: int) -> Photo:
-    if kind := kind_of_jpeg(markers.frame, markers.bits):
-        raise UnsupportedImage(kind)
+    if file_type := unsupported_jpeg(markers.frame, markers.bits):
+        raise UnsupportedImage(file_type)
     if not markers.ended and not markers.is_covered:
         raise ValueError("expected further scans and an end marker")
     image, *twins = (_open(file) for file in markers.files())
     size = image.size
-    if len(markers.scans) * size[0] * size[1] > MAX_SCANNED:
+    if len(markers.scans) * size[0] * size[1] > MAX_SCANNED_PIXELS:
         raise ValueError(f"expected fewer than {len(markers.scans)} scans")
     for each in (image, *twins):
-        # The decoder halves or quarters the size while decoding: 20 ms for 12 MP, not 120.
+        # Decoding at a reduced scale takes 20 ms for 12 MP instead of 120.
         each.draft("RGB", (side, side))
     if markers.profile:
         profiles = [Profile(markers.profile)]
@@ -198,35 +198,35 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:
-    """Cameras set to Adobe RGB may embed no profile, and say it in EXIF (DCF 2.0) instead."""
-    if _ADOBE_RGB not in image.info.get("exif", b""):  # Reading all of it takes 0.3 ms.
+    """Whether EXIF declares Adobe RGB (DCF 2.0), as some cameras do instead of a profile."""
+    if _ADOBE_RGB not in image.info.get("exif", b""):  # Saves the 0.3 ms of parsing EXIF.
         return False
     try:
         index = image.getexif().get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
-    except Exception:  # Broken EXIF says nothing.
+    except Exception:  # Broken EXIF is ignored.
         return False
     return index == _ADOBE_RGB.decode()
 
 
 def bytes_needed(photo: Photo) -> int:
-    """What decoding will take at most."""
+    """The most memory that decoding can take, in bytes."""
     pixels = photo.size[0] * photo.size[1]
     image = photo.image
     if image.format == "JPEG":
-        # One of several scans is kept whole, as 16-bit coefficients; then the drafted picture.
+        # A progressive JPEG takes 16-bit coefficients at full size, then the reduced picture.
         return 2 * len(image.getbands()) * pixels + 4 * image.width * image.height
-    return _BYTES_A_PIXEL[str(image.format)] * pixels
+    return _BYTES_PER_PIXEL[str(image.format)] * pixels
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # Broken EXIF says nothing about the pixels, which decoded well.
+    except Exception:  # Broken EXIF is ignored; the pixels may be fine.
         return 1
 
 
 def damaged() -> UnusableImage:
-    """The error for a file whose pixels cannot all be decoded."""
+    """The error for a file of which some pixels cannot be decoded."""
     return UnusableImage(
         "damaged", "The photo is damaged or incomplete. Please send it again or take a new one."
     )
@@ -234,9 +234,9 @@ def damaged() -> UnusableImage:
 
 def too_many_pixels(size: tuple[int, int] | None = None) -> UnusableImage:
     """The error for a photo that would take too much memory."""
-    has = f"is {size[0]} by {size[1]} pixels" if size else "has very many pixels"
+    fault = f"is {size[0]} by {size[1]} pixels" if size else "has very many pixels"
     return UnusableImage(
         "too_many_pixels",
-        f"The photo {has}, more than can be read. Please send a smaller copy, best as a JPEG "
+        f"The photo {fault}, more than can be read. Please send a smaller copy, best as a JPEG "
         f"of at most {MAX_PIXELS // 1_000_000} megapixels.",
     )

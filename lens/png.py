@@ -1,4 +1,4 @@
-"""Read a PNG's chunks: the colours they name, and the file without what Pillow need not see."""
+"""Read a PNG's chunks: its colour space, and the file without chunks that Pillow does not need."""
 
 import struct
 import zlib
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 import numpy as np
 
 from lens import cicp, icc
-from lens.colour import MAX_PROFILE, SRGB, Profile
+from lens.colour import MAX_PROFILE_BYTES, SRGB, Profile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-_COLOURS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
-_KEPT = (b"tRNS", b"eXIf")
-"""Of the ancillary chunks. Animation is left out: what remains is the picture for all viewers."""
+_COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
+_PASSED_ON = (b"tRNS", b"eXIf")
+"""Ancillary chunks that Pillow gets. Animation is dropped, which leaves the default picture."""
 
-_MOST_CHUNKS = 50_000
-"""Most programs write one every 8 kB or more."""
+_MAX_CHUNKS = 50_000
+"""Most programs write a chunk for at least every 8 kB."""
 
 _LINEAR = np.linspace(0, 1, icc.CURVE_POINTS)
-_AS_SRGB = 45_455
-"""gAMA of sRGB photos, which the standard wants beside an sRGB chunk; alone it means the same."""
+_SRGB_GAMMA = 45_455
+"""gAMA that the standard recommends beside an sRGB chunk. Alone it means sRGB as well."""
 
 
 @dataclass(frozen=True)
 class Png:
-    """What a PNG holds.
+    """A PNG prepared for decoding.
 
     Attributes:
-        data: the file without ancillary chunks, but transparency and EXIF where these are sound. A
-            damaged text or an endless profile is no fault of the picture.
-        profiles: the first that is of use decides.
+        data: the file without ancillary chunks except undamaged transparency and EXIF. Damaged text
+            or an oversized profile is no reason to refuse a photo.
+        profiles: the first usable one applies.
     """
 
     data: bytes
@@ -38,10 +38,10 @@ class Png:
 
 
 def read(data: bytes) -> Png:
-    """Split a PNG into what Pillow decodes and the colours; it may be damaged at any place.
+    """Separate a PNG's picture from its colour space. The file may be damaged anywhere.
 
     Raises:
-        ValueError: its chunks are too many to be a photo's.
+        ValueError: there are more chunks than in any photo.
     """
     view = memoryview(data)
     critical: list[memoryview] = []
@@ -49,66 +49,67 @@ def read(data: bytes) -> Png:
     at, kind = len(SIGNATURE), b""
     while kind != b"IEND" and at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
-        whole = view[at : at + 12 + length]
+        chunk = view[at : at + 12 + length]
         at += 12 + length
-        if len(critical) > _MOST_CHUNKS:
-            raise ValueError(f"expected at most {_MOST_CHUNKS:,} chunks in a PNG")
+        if len(critical) > _MAX_CHUNKS:
+            raise ValueError(f"expected at most {_MAX_CHUNKS:,} chunks in a PNG")
         if not kind[0] & 0x20:
-            critical.append(whole)
-        elif kind in _COLOURS + _KEPT and _is_sound(whole):
-            ancillary.setdefault(kind, whole)
-    kept = [ancillary[kind] for kind in _KEPT if kind in ancillary]
-    # Transparency belongs behind the palette and before the pixels.
-    first = next(
+            critical.append(chunk)
+        elif kind in _COLOUR_CHUNKS + _PASSED_ON and _has_valid_checksum(chunk):
+            ancillary.setdefault(kind, chunk)
+    passed_on = [ancillary[kind] for kind in _PASSED_ON if kind in ancillary]
+    # Transparency must come after the palette and before the pixels.
+    first_pixels = next(
         (n for n, chunk in enumerate(critical) if bytes(chunk[4:8]) == b"IDAT"), len(critical)
     )
-    parts: list[bytes | memoryview] = [SIGNATURE, *critical[:first], *kept, *critical[first:]]
-    colours = {kind: bytes(chunk[8:-4]) for kind, chunk in ancillary.items()}
-    return Png(b"".join(parts), _profiles(colours))
+    before, after = critical[:first_pixels], critical[first_pixels:]
+    contents = {kind: bytes(chunk[8:-4]) for kind, chunk in ancillary.items()}
+    return Png(b"".join([SIGNATURE, *before, *passed_on, *after]), _profiles(contents))
 
 
-def _is_sound(chunk: memoryview) -> bool:
+def _has_valid_checksum(chunk: memoryview) -> bool:
     return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
 
 
-def _profiles(colours: dict[bytes, bytes]) -> list[Profile]:
-    """In the standard's order: cICP, iCCP, sRGB, then gAMA with cHRM."""
-    found = [_by_numbers(colours.get(b"cICP", b"")), _embedded(colours.get(b"iCCP", b""))]
-    if b"sRGB" in colours:
+def _profiles(contents: dict[bytes, bytes]) -> list[Profile]:
+    """The colour spaces in the standard's order: cICP, iCCP, sRGB, then gAMA with cHRM."""
+    found = [_from_cicp(contents.get(b"cICP", b"")), _from_iccp(contents.get(b"iCCP", b""))]
+    if b"sRGB" in contents:
         found.append(SRGB)
     else:
-        found.append(_by_gamma(colours.get(b"gAMA", b""), colours.get(b"cHRM", b"")))
+        found.append(_from_gamma(contents.get(b"gAMA", b""), contents.get(b"cHRM", b"")))
     return [profile for profile in found if profile is not None]
 
 
-def _by_numbers(chunk: bytes) -> Profile | None:
+def _from_cicp(chunk: bytes) -> Profile | None:
     if len(chunk) != 4:
         return None
     primaries, transfer, _matrix, full_range = chunk
-    numbered = cicp.profile(primaries, transfer, full_range != 0)
-    return Profile(numbered, by_numbers=True) if numbered else None
+    profile = cicp.profile(primaries, transfer, full_range != 0)
+    return Profile(profile, from_numbers=True) if profile else None
 
 
-def _embedded(chunk: bytes) -> Profile | None:
+def _from_iccp(chunk: bytes) -> Profile | None:
     _name, _, packed = chunk.partition(b"\0")
-    if packed[:1] != b"\0":  # Deflate is the only method.
+    if packed[:1] != b"\0":  # The standard defines one compression method, 0.
         return None
     try:
-        # One byte over the limit is enough to be refused; the rest is never unpacked.
-        return Profile(zlib.decompressobj().decompress(packed[1:], MAX_PROFILE + 1))
+        # One byte over the limit makes a profile unusable, so no more is unpacked.
+        return Profile(zlib.decompressobj().decompress(packed[1:], MAX_PROFILE_BYTES + 1))
     except zlib.error:
         return None
 
 
-def _by_gamma(gama: bytes, chrm: bytes) -> Profile | None:
+def _from_gamma(gama: bytes, chrm: bytes) -> Profile | None:
     gamma = int.from_bytes(gama, "big") if len(gama) == 4 else 0
     numbers = struct.unpack(">8I", chrm) if len(chrm) == 32 else None
     if not gamma and not numbers:
         return None
-    lights = icc.BT709 if numbers is None else [number / 100_000 for number in numbers]
-    is_srgb = not gamma or (gamma == _AS_SRGB and np.allclose(lights, icc.BT709, atol=0.002))
+    chromaticities = icc.BT709 if numbers is None else [n / 100_000 for n in numbers]
+    is_bt709 = np.allclose(chromaticities, icc.BT709, atol=0.002)
+    is_srgb = not gamma or (gamma == _SRGB_GAMMA and is_bt709)
     curve = cicp.srgb(_LINEAR) if is_srgb else _LINEAR ** (100_000 / gamma)
     try:
-        return Profile(icc.matrix_profile(tuple(lights), curve), by_numbers=True)
+        return Profile(icc.matrix_profile(tuple(chromaticities), curve), from_numbers=True)
     except ValueError:
         return None

@@ -1,6 +1,6 @@
-"""Is a network's output a probability? By its graph, and by its answers to extreme photos.
+"""Check that a network's outputs are probabilities, by its graph and by its results.
 
-A logit looks like a probability on many photos, and each below the threshold reads as "benign".
+A logit can pass for a probability on many photos, and most logits would give the verdict "benign".
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lens.architecture import UnfitNetwork
+from lens.architecture import UnsupportedNetwork
 from lens.images import SIZE
 
 Bounds: TypeAlias = tuple[float, float]
@@ -20,13 +20,13 @@ Calculation: TypeAlias = Callable[[float, float], float]
 OUTPUTS = ("probability", "logit")
 
 NAMES = ("malignant", "lesion", "kind")
-"""Outputs that are probabilities; a heat map is none."""
+"""Outputs that must be probabilities."""
 
-ROUNDING = 1e-3
-"""How far a probability may lie outside 0 to 1: bfloat16 has three digits."""
+TOLERANCE = 1e-3
+"""How far a probability may lie outside 0 to 1; bfloat16 has three digits."""
 
-# TensorFlow operations that keep a probability one: they reshape it, select it, average it, or
-# take it from one. Of these, those in the first row have one input that matters, the first.
+# TensorFlow operations that can follow a sigmoid or softmax: they reshape, select, average or
+# subtract from 1. For the first set, only the first input matters.
 _RESHAPING = frozenset(
     {
         *("Cast", "ExpandDims", "GatherV2", "Identity", "Max", "Mean", "Min", "Reshape", "Slice"),
@@ -43,28 +43,28 @@ _AVERAGING = frozenset({*_ARITHMETIC, "ConcatV2", "Pack"})
 
 
 def by_name(answer: Any, model: Any) -> dict[str, Any]:
-    """A network's outputs by name, whether it answers with a tensor, a list or a dict."""
+    """Name a network's outputs, which may come as a tensor, a list or a dict."""
     if isinstance(answer, dict):
         return dict(answer)
     values = answer if isinstance(answer, list | tuple) else [answer]
-    names = getattr(model, "output_names", ())  # A Keras 3 Sequential has none.
+    names = getattr(model, "output_names", ())  # A Sequential of Keras 3 has no names.
     if len(set(names)) != len(values):
         names = [f"output {number}" for number in range(1, len(values) + 1)]
     return dict(zip(names, values, strict=True))
 
 
 def flattened(value: Any) -> Any:
-    """One output as (n, 1), or (n, 2) for two classes.
+    """Reshape an output to (n, 1), or to (n, 2) for two classes.
 
     Raises:
-        UnfitNetwork: it holds more than that for each photo.
+        UnsupportedNetwork: the output has more values for each photo.
     """
     from keras import ops
 
     inner = tuple(getattr(value, "shape", (None, None)))[1:]
     width = None if None in inner else math.prod(inner)
     if width not in (1, 2):
-        raise UnfitNetwork(
+        raise UnsupportedNetwork(
             "expected as output p(malignant), (n, 1), or a softmax of two classes, benign and "
             f"malignant, (n, 2), got {('n', *inner)}".replace("'", "")
         )
@@ -72,7 +72,7 @@ def flattened(value: Any) -> Any:
 
 
 def of_malignant(value: Any, output: str) -> Any:
-    """(n, 1), or benign and malignant (n, 2), to p(malignant) (n, 1)."""
+    """Convert an output (n, 1), or (n, 2) for benign and malignant, to p(malignant) (n, 1)."""
     from keras import ops
 
     if output == "logit":
@@ -85,15 +85,15 @@ def check(answers: Callable[[Any], dict[str, Any]], output: str) -> dict[str, An
     """Refuse a network whose outputs are not what ``output`` says.
 
     Args:
-        answers: float32 pixels (n, 500, 500, 3) to named outputs, ``malignant`` not yet made a
-            probability.
+        answers: the network as a function of float32 pixels (n, 500, 500, 3). It returns named
+            outputs, with ``malignant`` still as the network gives it.
         output: one of ``OUTPUTS``.
 
     Returns:
-        The outputs for extreme photos.
+        The outputs for an extreme photo.
 
     Raises:
-        UnfitNetwork: they are not; the message says which, and what to do.
+        UnsupportedNetwork: the message says which output is wrong, and what to do.
     """
     import keras
 
@@ -102,61 +102,61 @@ def check(answers: Callable[[Any], dict[str, Any]], output: str) -> dict[str, An
         for name, tensor in answers.structured_outputs.items():  # type: ignore[attr-defined]
             if name in NAMES:
                 _check_graph(name, tensor, "probability" if name != "malignant" else output)
-    given = {}
+    outputs = {}
     for photo in extreme_photos():
-        given = answers(keras.ops.convert_to_tensor(photo[np.newaxis], "float32"))
-        for name in set(NAMES) & given.keys():
+        outputs = answers(keras.ops.convert_to_tensor(photo[np.newaxis], "float32"))
+        for name in set(NAMES) & outputs.keys():
             is_logit = name == "malignant" and output == "logit"
-            _check_range(name, np.asarray(given[name]), is_logit)
-    return given
+            _check_range(name, np.asarray(outputs[name]), is_logit)
+    return outputs
 
 
 def _traced(answers: Callable[[Any], dict[str, Any]]) -> Any:
     import tensorflow as tf
 
     pixels = tf.TensorSpec((None, SIZE, SIZE, 3), tf.float32)
-    # Without autograph, which would put its own words around an error.
+    # autograph would wrap error messages in text of its own.
     return tf.function(answers, autograph=False).get_concrete_function(pixels)
 
 
 def _check_graph(name: str, tensor: Any, output: str) -> None:
-    ends = {operation.type: operation for operation in _ends(tensor.op)}
-    is_probability = ends.keys() <= {"Sigmoid", "Softmax"}
+    sources = {operation.type: operation for operation in _sources(tensor.op)}
+    ends_in_probability = sources.keys() <= {"Sigmoid", "Softmax"}
     if output == "logit":
-        if is_probability:
-            raise UnfitNetwork(
-                f"{_shown(name)} ends in a {' and '.join(ends).lower()}, so that it is a "
+        if ends_in_probability:
+            raise UnsupportedNetwork(
+                f"{_described(name)} ends in a {' and '.join(sources).lower()}, so it is a "
                 "probability already; unset MOLELENS_OUTPUT"
             )
         return
-    if not is_probability:
-        others = sorted(ends[kind].name for kind in ends.keys() - {"Sigmoid", "Softmax"})
-        raise UnfitNetwork(
-            f"{_shown(name)} is no probability: it comes from {others[0]} without a sigmoid or "
+    if not ends_in_probability:
+        others = sorted(sources[kind].name for kind in sources.keys() - {"Sigmoid", "Softmax"})
+        raise UnsupportedNetwork(
+            f"{_described(name)} is no probability: it comes from {others[0]} without a sigmoid or "
             "softmax at the end; add one, or set MOLELENS_OUTPUT=logit if it is log-odds"
         )
     low, high = _bounds(tensor)
-    if low < -ROUNDING or high > 1 + ROUNDING:
-        raise UnfitNetwork(
-            f"{_shown(name)} is no probability: what follows its {' and '.join(ends).lower()} "
-            f"takes it to between {low:.3g} and {high:.3g}"
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise UnsupportedNetwork(
+            f"{_described(name)} is no probability: what follows its "
+            f"{' and '.join(sources).lower()} takes it to between {low:.3g} and {high:.3g}"
         )
-    if tensor.shape[-1] == 2 and "Sigmoid" in ends:
-        raise UnfitNetwork(
-            f"{_shown(name)} is two sigmoids, which need not add up to 1; expected one sigmoid, or "
-            "a softmax of benign and malignant"
+    if tensor.shape[-1] == 2 and "Sigmoid" in sources:
+        raise UnsupportedNetwork(
+            f"{_described(name)} is two sigmoids, which need not add up to 1; expected one "
+            "sigmoid, or a softmax of benign and malignant"
         )
-    if "Softmax" in ends and ends["Softmax"].inputs[0].shape[-1] == 1:
-        raise UnfitNetwork(f"{_shown(name)} is a softmax of one value, which is always 1")
+    if "Softmax" in sources and sources["Softmax"].inputs[0].shape[-1] == 1:
+        raise UnsupportedNetwork(f"{_described(name)} is a softmax of one value, which is always 1")
 
 
-def _shown(name: str) -> str:
-    """An output's name for people; a network with one output may call it anything."""
+def _described(name: str) -> str:
+    """The output's name in an error message; "malignant" may have another name in the file."""
     return "its output" if name == "malignant" else f"its output {name!r}"
 
 
-def _ends(operation: Any) -> Iterator[Any]:
-    """The operations that a value comes from, past those that leave a probability one."""
+def _sources(operation: Any) -> Iterator[Any]:
+    """The operations that produce a value, before those that reshape, select and average it."""
     seen, waiting = set(), [operation]
     while waiting:
         operation = waiting.pop()
@@ -204,21 +204,23 @@ def _combined(calculate: Calculation | None, one: Bounds, other: Bounds) -> Boun
 
 def _check_range(name: str, values: NDArray[np.float32], is_logit: bool) -> None:
     if not np.isfinite(values).all():
-        raise UnfitNetwork(f"{_shown(name)} is not finite for photos of one colour or noise")
+        raise UnsupportedNetwork(
+            f"{_described(name)} is not finite for photos of one colour or noise"
+        )
     if not is_logit and not is_probability(values):
-        raise UnfitNetwork(
-            f"{_shown(name)} is no probability, got {float(values.min()):.3g} to "
+        raise UnsupportedNetwork(
+            f"{_described(name)} is no probability, got {float(values.min()):.3g} to "
             f"{float(values.max()):.3g} for a photo of one colour or noise"
         )
 
 
 def is_probability(values: NDArray[np.float32]) -> bool:
-    """Whether all values lie between 0 and 1; NaN does not."""
-    return bool(((values >= -ROUNDING) & (values <= 1 + ROUNDING)).all())
+    """Whether all values lie between 0 and 1; False if one is NaN."""
+    return bool(((values >= -TOLERANCE) & (values <= 1 + TOLERANCE)).all())
 
 
 def extreme_photos() -> NDArray[np.uint8]:
-    """Black, white, the purest colours, a chessboard and noise, uint8 (10, 500, 500, 3)."""
+    """Black, white, six pure colours, a chessboard and noise, uint8 (10, 500, 500, 3)."""
     plain = [np.full((SIZE, SIZE, 3), np.array(c) * 255) for c in np.ndindex(2, 2, 2)]
     y, x = np.mgrid[:SIZE, :SIZE]
     chessboard = np.repeat(((x + y) % 2 * 255)[..., np.newaxis], 3, axis=-1)

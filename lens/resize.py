@@ -1,4 +1,4 @@
-"""From a decoded photo to the square that the network sees: RGB, 500 x 500."""
+"""Resize a decoded photo to the network's input: RGB, 500 x 500."""
 
 import math
 
@@ -13,23 +13,24 @@ except ImportError:  # Linux on ARM has no wheel (4.0.1).
     Resizer = None
 
 SIZE = 500
-"""Side of the square handed to the network, in pixels (the paper's input size)."""
+"""Side of the network's input in pixels, as in the paper."""
 
-_GAP = 3.0
-"""The picture is averaged in whole blocks down to this many times its final size, then resized."""
+_REDUCING_GAP = 3.0
+"""Blocks of pixels are averaged until the photo is this many times too large, as in Pillow."""
+
 _STRIP_PIXELS = 1_000_000
 
 
 def to_input_size(image: Image.Image, to_srgb: Conversion | None) -> Image.Image:
-    """RGB of 500 x 500, whose pixels do not depend on whether the image was cut in strips."""
-    # Colours are blended with white, or averaged in linear light, only once they are sRGB.
-    first = to_srgb if to_srgb and (to_srgb.bent or image.has_transparency_data) else None
-    blocks = tuple(int(side / SIZE / _GAP) or 1 for side in image.size)
-    across, down = blocks
+    """Convert an image of any mode and size to RGB, 500 x 500."""
+    # Blending with white and averaging in linear light are right in sRGB only.
+    needs_srgb = to_srgb and (to_srgb.before_resizing or image.has_transparency_data)
+    first = to_srgb if needs_srgb else None
+    across, down = (int(side / SIZE / _REDUCING_GAP) or 1 for side in image.size)
     if image.mode != "RGB" or image.has_transparency_data or first:
         reduced = _reduced_in_strips(image, across, down, first)
-    else:  # Most photos. Nothing to convert, and each copy spared is 3 MB less to touch.
-        reduced = image if blocks == (1, 1) else image.reduce((across, down))
+    else:  # Most photos need no conversion, so copies of 3 MB can be avoided.
+        reduced = image if (across, down) == (1, 1) else image.reduce((across, down))
     small = to_square(reduced, (image.width / across, image.height / down))
     return to_srgb(small) if to_srgb and not first else small
 
@@ -37,7 +38,7 @@ def to_input_size(image: Image.Image, to_srgb: Conversion | None) -> Image.Image
 def _reduced_in_strips(
     image: Image.Image, across: int, down: int, to_srgb: Conversion | None
 ) -> Image.Image:
-    """RGB, averaged in blocks. Converting the whole photo at once would take 160 MB a copy."""
+    """Convert to RGB and average blocks. Converting the whole photo at once takes 160 MB a copy."""
     width, height = image.size
     small = Image.new("RGB", (math.ceil(width / across), math.ceil(height / down)))
     rows = down * max(1, _STRIP_PIXELS // (width * down))
@@ -48,14 +49,14 @@ def _reduced_in_strips(
 
 
 def to_rgb(image: Image.Image, to_srgb: Conversion | None = None) -> Image.Image:
-    """An image of any mode as RGB: on white where transparent, 16-bit greys scaled to 0-255.
+    """Convert an image of any mode to RGB; transparent parts are blended with white.
 
     Args:
         image: any mode.
-        to_srgb: turns its colours into sRGB, before they are blended with white.
+        to_srgb: applied before blending.
     """
     if image.mode.startswith("I"):
-        # Pillow clips 16-bit greys at 255 when it converts them; 65535 / 257 is 255.
+        # Pillow would clip 16-bit greys at 255; 65535 / 257 is 255.
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     if image.mode == "CMYK" and to_srgb:
         return to_srgb(image)
@@ -70,23 +71,23 @@ def to_rgb(image: Image.Image, to_srgb: Conversion | None = None) -> Image.Image
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
-def to_square(image: Image.Image, shown: tuple[float, float]) -> Image.Image:
-    """Bicubic with antialiasing, in a tenth to a fifth of Pillow's time (bench/README.md).
+def to_square(image: Image.Image, part: tuple[float, float]) -> Image.Image:
+    """Resize with bicubic antialiasing, in a tenth to a fifth of Pillow's time (bench/README.md).
 
-    The result is the same to the last bit with AVX2, SSE 4.1 and neither. Pillow, where it stands
-    in, differs by at most 4 grey levels, 0.2 on average.
+    The result is bit-identical with AVX2, SSE 4.1 and neither. Without cykooz-resizer, Pillow
+    resizes; its result differs by at most 4 grey levels, 0.2 on average.
 
     Args:
         image: RGB of any size.
-        shown: width and height of the part to show, from the top left corner.
+        part: width and height of the part to resize, from the top left corner.
 
     Returns:
         RGB, 500 x 500; the aspect ratio is not kept.
     """
     if Resizer is None:
-        return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, (0, 0, *shown))
+        return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC, (0, 0, *part))
     small = Image.new("RGB", (SIZE, SIZE))
     bicubic = ResizeAlg.convolution(FilterType.catmull_rom)
-    # A resizer keeps buffers and serves one thread; making one takes 0.4 microseconds.
-    Resizer().resize_pil(image, small, ResizeOptions(bicubic, crop_box=CropBox(0, 0, *shown)))
+    # Threads cannot share a resizer; creating one takes 0.4 microseconds.
+    Resizer().resize_pil(image, small, ResizeOptions(bicubic, crop_box=CropBox(0, 0, *part)))
     return small

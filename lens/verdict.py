@@ -1,4 +1,4 @@
-"""Pixels and a network in, a verdict out, or the reasons why there is none."""
+"""Judge a decoded photo: run the network and decide on a verdict, or on why there is none."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,19 +9,20 @@ from PIL import Image, ImageChops, ImageFilter, ImageStat
 from lens.card import Card, OperatingPoint
 from lens.engine import Engine
 
-# Limits of the plain checks, in grey levels of the 500 px image. Among 2,041 lesions of the train
-# split (every phone photo, every fifth of the rest) the mean was 48-232, the deviation at least 5.2
-# and the edges at least 0.28 but for one phone photo at 0.17: one of them is refused.
-DARKEST_MEAN = 30.0
-BRIGHTEST_MEAN = 240.0
-FLATTEST_DEVIATION = 4.0
-SOFTEST_EDGES = 0.24
+# Limits for usable photos, in grey levels of the 500 px image. In 2,041 photos of the train split
+# (every phone photo, every fifth of the rest) the mean was 48-232, the deviation at least 5.2, and
+# the edge strength at least 0.28 except for one phone photo with 0.17, which is refused.
+MIN_MEAN = 30.0
+MAX_MEAN = 240.0
+MIN_DEVIATION = 4.0
+MIN_EDGE_STRENGTH = 0.24
 
-# Quarter turns, mirrored: opposite turns first, for two of these come nearest to the mean of all.
-_TURNS = tuple((quarter, mirror) for mirror in (False, True) for quarter in (0, 2, 1, 3))
+# Quarter turns, and whether mirrored. The mean of two opposite turns is the nearest to the mean of
+# all eight, so opposite turns come first.
+_TURNS = tuple((quarters, mirror) for mirror in (False, True) for quarters in (0, 2, 1, 3))
 
-PARTS = (2, 4)
-"""Of eight views, so many are looked at before the rest is left out where they leave no doubt."""
+EARLY_STOP_VIEWS = (2, 4)
+"""Of eight views, the numbers after which the rest is skipped if the result is clear."""
 
 
 class Reason(StrEnum):
@@ -43,12 +44,12 @@ class Verdict:
         verdict: ``benign`` or ``malignant``; None when the photo cannot be judged.
         probability: calibrated p(malignant), 0-1; None when the photo cannot be judged.
         threshold: the probability at and above which the verdict is ``malignant``.
-        kind: ``clinical`` or ``dermoscopic``, what the network took the photo for and chose the
-            threshold by; None when it does not tell, or was not asked.
+        kind: ``clinical`` or ``dermoscopic``, as the network classified the photo, which decides
+            the threshold; None if the network has no such output, or was not run.
         reasons: why the photo cannot be judged; empty otherwise.
-        heat_map: float32 (h, w), 0-1, where the network saw evidence for malignant, the strongest
-            place 1; None when there is no verdict or the network gives no map.
-        views: how many the network looked at; 0 when the plain checks refused the photo.
+        heat_map: float32 (h, w), evidence for malignant, with 1 as its maximum; None without a
+            verdict, or if the network has no such output.
+        views: how many views the network was run on; 0 if it was not run.
     """
 
     status: str
@@ -63,14 +64,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a network says of the n views of one photo that it looked at.
+    """The network's results for n views of one photo; None for outputs that it does not have.
 
     Attributes:
-        logits: float64 (n,), log-odds of malignant, before temperature.
-        lesions: float32 (n,), probability that it is a lesion; None if the network does not say.
-        heat_maps: float32 (n, h, w), logit of each place; None if the network gives none.
-        clinical: float32 (n,), probability that it is a clinical photo; None if the network does
-            not say.
+        logits: float64 (n,), log-odds of malignant, uncalibrated.
+        lesions: float32 (n,), probability that the photo shows a lesion.
+        heat_maps: float32 (n, h, w), logit at each place.
+        clinical: float32 (n,), probability that the photo is clinical.
     """
 
     logits: np.ndarray
@@ -80,7 +80,7 @@ class Measurement:
 
     @property
     def kind(self) -> str | None:
-        """The kind of photo that the network takes it for, by its mean probability."""
+        """The kind of the photo, by the mean probability."""
         if self.clinical is None:
             return None
         return "clinical" if self.clinical.mean() >= 0.5 else "dermoscopic"
@@ -97,12 +97,12 @@ class Measurement:
 
     @property
     def heat_map(self) -> np.ndarray | None:
-        """Mean logit of each place, float32 (h, w)."""
+        """Mean logit at each place, float32 (h, w)."""
         return None if self.heat_maps is None else self.heat_maps.mean(axis=0)
 
 
 def judge(image: np.ndarray, engine: Engine, card: Card) -> Verdict:
-    """Judge one photo; whatever stands in the way of a verdict is named, never passed over.
+    """Judge one photo. A photo that cannot be judged never gets a verdict.
 
     Args:
         image: uint8 (500, 500, 3), from ``lens.images.decode``.
@@ -128,26 +128,26 @@ def judge(image: np.ndarray, engine: Engine, card: Card) -> Verdict:
 
 
 def photo_faults(image: np.ndarray) -> tuple[Reason, ...]:
-    """Plain faults of a photo that need no network: uint8 (500, 500, 3) to reasons."""
+    """Faults of a photo, uint8 (500, 500, 3), that can be found without the network."""
     grey = Image.fromarray(image).convert("L")
     levels = ImageStat.Stat(grey)
-    if levels.mean[0] < DARKEST_MEAN:
+    if levels.mean[0] < MIN_MEAN:
         return (Reason.TOO_DARK,)
-    if levels.mean[0] > BRIGHTEST_MEAN:
+    if levels.mean[0] > MAX_MEAN:
         return (Reason.TOO_BRIGHT,)
-    if levels.stddev[0] < FLATTEST_DEVIATION:
+    if levels.stddev[0] < MIN_DEVIATION:
         return (Reason.FLAT,)
-    if edge_strength(grey) < SOFTEST_EDGES:
+    if edge_strength(grey) < MIN_EDGE_STRENGTH:
         return (Reason.BLURRED,)
     return ()
 
 
 def edge_strength(grey: Image.Image) -> float:
-    """Mean change, in grey levels, that blurring makes at half the size: low where blurred already.
+    """Mean difference, in grey levels, between the photo at half size and a blurred copy of it.
 
-    Of validation's photos blurred by a Gaussian of 3, 4 and 5 px it finds 75, 93 and 98 %, at one
-    false refusal in 1,947. A Gaussian of 2 px at full size found 77, 91 and 96 % in six times the
-    time (3.7 ms, not 0.6).
+    It is low if the photo is blurred. With this limit, 75, 93 and 98 % of validation photos blurred
+    by a Gaussian of 3, 4 and 5 px are refused, and 1 of 1,947 sharp ones. Comparing at full size
+    found no more (77, 91 and 96 %) and took 3.7 ms instead of 0.6.
     """
     half = grey.reduce(2)
     soft = half.filter(ImageFilter.BoxBlur(1))
@@ -155,33 +155,33 @@ def edge_strength(grey: Image.Image) -> float:
 
 
 def measure(image: np.ndarray, engine: Engine, card: Card) -> Measurement:
-    """Run a network on the views of one photo: as it is, or all flips and quarter turns.
+    """Run a network on one photo, or on all its flips and quarter turns.
 
-    Of eight views two are looked at first, then two more, then the rest: no more of them once their
-    mean is further from the threshold than the card's margin, each of them says lesion, and all
-    say the same kind of photo.
+    With margins in the card, the network is run on two of eight views, then on two more, then on
+    the rest. It stops as soon as the result is clear: the mean is further from the threshold than
+    the margin, every view shows a lesion, and all views are of the same kind.
 
     Args:
         image: uint8 (500, 500, 3).
         engine: runs the network.
         card: its views, margins and operating points.
     """
-    first, *later = (*PARTS, card.views) if card.margins else (card.views,)
-    measured = _look(image, engine, _TURNS[:first])
+    first, *later = (*EARLY_STOP_VIEWS, card.views) if card.margins else (card.views,)
+    measured = _run(image, engine, _TURNS[:first])
     for views, margin in zip(later, card.margins, strict=True):
-        if _leaves_no_doubt(measured, margin, card.point(measured.kind)):
+        if _is_clear(measured, margin, card.point(measured.kind)):
             break
-        measured = _join(measured, _look(image, engine, _TURNS[len(measured.logits) : views]))
+        measured = _join(measured, _run(image, engine, _TURNS[len(measured.logits) : views]))
     return measured
 
 
-def _look(image: np.ndarray, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> Measurement:
+def _run(image: np.ndarray, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> Measurement:
     views = np.empty((len(turns), *image.shape), np.uint8)
     for view, turn in zip(views, turns, strict=True):
         turned = _turn(image, *turn)
-        if turned.strides[1] == image.strides[1]:  # Whole rows: 0.02 ms of CPU.
+        if turned.strides[1] == image.strides[1]:  # Rows stay rows: 0.02 ms of CPU.
             view[...] = turned
-        else:  # A channel at a time: 0.2 ms, all three bytes together over 1.
+        else:  # One channel at a time takes 0.2 ms, all three at once more than 1 ms.
             for channel in range(image.shape[-1]):
                 view[..., channel] = turned[..., channel]
     outputs = engine.run(views)
@@ -205,7 +205,7 @@ def _join(one: Measurement, other: Measurement) -> Measurement:
     )
 
 
-def _leaves_no_doubt(measured: Measurement, margin: float, point: OperatingPoint) -> bool:
+def _is_clear(measured: Measurement, margin: float, point: OperatingPoint) -> bool:
     if abs(measured.logit - point.threshold_logit) <= margin:
         return False
     if measured.clinical is not None and len(set(measured.clinical >= 0.5)) > 1:
@@ -226,6 +226,7 @@ def _turn_back(image: np.ndarray, quarters: int, mirror: bool) -> np.ndarray:
 
 
 def _evidence(heat_map: np.ndarray | None) -> np.ndarray | None:
+    """Scale the positive part of a heat map to a maximum of 1."""
     if heat_map is None:
         return None
     positive = np.maximum(heat_map, 0).astype(np.float32)

@@ -1,20 +1,20 @@
-// Whether this browser gives back what was drawn. Browsers that resist fingerprinting (Tor Browser,
-// LibreWolf, Brave) put noise into what is read from a canvas, and some give nothing at all.
+// Test whether a canvas returns the pixels that were drawn on it. Browsers that resist
+// fingerprinting (Tor Browser, LibreWolf, Brave) add noise to them or return none.
 
-const SIDE = 16; // px of a stripe; JPEG stores colours in squares of 16
-const EDGE = 3;
+const STRIPE_SIDE = 16; // px; JPEG stores colours in squares of 16
+const EDGE = 3; // px
 const STRIPES = [[0, 0, 0], [255, 255, 255], [192, 128, 96], [48, 96, 160]];
-const JPEG_LEVELS = 6; // how far JPEG may move a flat colour
-const MOST_MS = 5000; // for any one step; the test takes 10 ms
-export const SRGB = { colorSpace: "srgb" }; // whatever the screen shows beyond it
+const JPEG_LEVELS = 6; // by which JPEG may change a uniform colour
+const TIMEOUT_MS = 5000; // of any one step; the whole test takes 10 ms
+export const SRGB = { colorSpace: "srgb" };
 
-// What the promise gives; null where it fails or does not end in time.
-export function orNull(promise, ms = MOST_MS) {
-  const late = new Promise((resolve) => setTimeout(resolve, ms, null));
-  return Promise.race([promise.catch(() => null), late]);
+// The promise's value; null if it fails or takes too long.
+export function orNull(promise, ms = TIMEOUT_MS) {
+  const timeout = new Promise((resolve) => setTimeout(resolve, ms, null));
+  return Promise.race([promise.catch(() => null), timeout]);
 }
 
-// The canvas as a JPEG; null where the browser gives none.
+// The canvas as a JPEG; null if the browser does not make one.
 export function toJpeg(canvas) {
   return orNull(new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95)));
 }
@@ -26,13 +26,13 @@ export function canBeRead() {
   return answer;
 }
 
-// Draws stripes, reads them, and reads them once more from the JPEG that would be sent.
+// Draws stripes, reads them back, and reads them again from a JPEG of the canvas.
 async function readsBack() {
   const { canvas, pen } = blank();
   if ((pen.getContextAttributes?.().colorSpace ?? "srgb") !== "srgb") return false;
   STRIPES.forEach((colour, i) => {
     pen.fillStyle = `rgb(${colour})`;
-    pen.fillRect(i * SIDE, 0, SIDE, SIDE);
+    pen.fillRect(i * STRIPE_SIDE, 0, STRIPE_SIDE, STRIPE_SIDE);
   });
   if (!hasStripes(pen, 0)) return false;
   const blob = await toJpeg(canvas);
@@ -44,17 +44,18 @@ async function readsBack() {
 
 function blank() {
   const canvas = document.createElement("canvas");
-  canvas.width = STRIPES.length * SIDE;
-  canvas.height = SIDE;
+  canvas.width = STRIPES.length * STRIPE_SIDE;
+  canvas.height = STRIPE_SIDE;
   return { canvas, pen: canvas.getContext("2d", SRGB) };
 }
 
-// Their edges are left out, where JPEG lets one colour run into the next.
-function hasStripes(pen, most) {
-  const { data } = pen.getImageData(0, 0, STRIPES.length * SIDE, SIDE);
+// Ignores the edges of the stripes, where JPEG mixes their colours.
+function hasStripes(pen, tolerance) {
+  const { data, width } = pen.getImageData(0, 0, STRIPES.length * STRIPE_SIDE, STRIPE_SIDE);
   return data.every((value, i) => {
-    const x = Math.floor(i / 4) % (STRIPES.length * SIDE);
-    const atEdge = x % SIDE < EDGE || x % SIDE >= SIDE - EDGE;
-    return atEdge || Math.abs(value - (STRIPES[Math.floor(x / SIDE)][i % 4] ?? 255)) <= most;
+    const x = Math.floor(i / 4) % width;
+    const atEdge = x % STRIPE_SIDE < EDGE || x % STRIPE_SIDE >= STRIPE_SIDE - EDGE;
+    const drawn = STRIPES[Math.floor(x / STRIPE_SIDE)][i % 4] ?? 255;
+    return atEdge || Math.abs(value - drawn) <= tolerance;
   });
 }

@@ -1,10 +1,10 @@
-// A square over a picture: moved by mouse, touch and sliders. It knows no file and no form.
+// A square over a picture, moved by mouse, touch and sliders, that crops the picture.
 
 import { SRGB, toJpeg } from "./canvas.js";
 
-const SMALLEST = 0.1; // of the picture's short side
-const SMALLEST_SIDE = 100; // px; the server refuses photos under 64
-const SENT_SIDE = 1536; // px; three times what the model sees, and a small upload
+const MIN_SHARE = 0.1; // of the picture's short side
+const MIN_SIDE = 100; // px; the server refuses photos under 64
+const MAX_SENT_SIDE = 1536; // px; three times the model's input, and a small upload
 
 export class Crop {
   // bitmap: the picture. parts: {canvas, box, corner, size, x, y} elements.
@@ -17,7 +17,7 @@ export class Crop {
     y.addEventListener("input", () => this.#slide());
   }
 
-  // Show a picture, the largest square in its middle.
+  // Show a picture with the largest possible square in the middle.
   show(bitmap) {
     this.bitmap = bitmap;
     const { canvas } = this.parts;
@@ -30,11 +30,10 @@ export class Crop {
     this.#place((bitmap.width - this.side) / 2, (bitmap.height - this.side) / 2);
   }
 
-  // The square as a JPEG, or null where the browser gives none. It is made from pixels alone, so
-  // place and time in the file stay behind.
+  // The square as a JPEG without the file's metadata; null if the browser does not make one.
   async toBlob() {
     const out = document.createElement("canvas");
-    out.width = out.height = Math.round(Math.min(this.side, SENT_SIDE));
+    out.width = out.height = Math.round(Math.min(this.side, MAX_SENT_SIDE));
     const pen = out.getContext("2d", SRGB);
     pen.imageSmoothingQuality = "high";
     pen.fillStyle = "#fff";
@@ -59,8 +58,8 @@ export class Crop {
 
   #resize(share, left = this.left, top = this.top, centred = true) {
     const before = this.side;
-    const least = Math.min(this.short, Math.max(SMALLEST * this.short, SMALLEST_SIDE));
-    this.side = Math.max(least, this.short * Math.min(1, share));
+    const minimum = Math.min(this.short, Math.max(MIN_SHARE * this.short, MIN_SIDE));
+    this.side = Math.max(minimum, this.short * Math.min(1, share));
     const shift = centred ? (before - this.side) / 2 : 0;
     this.#place(left + shift, top + shift);
   }
@@ -80,7 +79,7 @@ export class Crop {
     const at = (e) => [(e.clientX - frame.left) * pixels, (e.clientY - frame.top) * pixels];
     const [x0, y0] = at(event);
     if (event.target !== corner && event.target !== box) {
-      this.#place(x0 - this.side / 2, y0 - this.side / 2); // A tap beside it brings it there.
+      this.#place(x0 - this.side / 2, y0 - this.side / 2); // A tap outside moves the square there.
     }
     const { left, top, side } = this;
     const move = (e) => {

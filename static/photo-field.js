@@ -1,14 +1,14 @@
-// One photo of a form: chosen, shown, and cropped where the browser can. It sends nothing.
+// A field of a form for one photo, or for several: choosing, preview and cropping.
 
 import { canBeRead, orNull } from "./canvas.js";
 import { Crop } from "./crop.js";
 import { dayTaken } from "./taken.js";
 
-const DECODE_MS = 15_000; // 48 megapixels on an old phone; after it the photo is sent whole
+const DECODE_TIMEOUT_MS = 15_000; // enough for 48 megapixels on an old phone
 
 export class PhotoField {
-  // element: holds the parts, whose ids begin with its data-prefix. changed: called with this field
-  // once a choice has been looked at, or was taken back.
+  // element: contains the parts, whose ids start with its data-prefix. changed: called with this
+  // field when photos were chosen or removed.
   constructor(element, changed) {
     this.element = element;
     this.changed = changed;
@@ -26,7 +26,7 @@ export class PhotoField {
     });
     this.files = [];
     this.cropped = false; // whether the square is sent instead of the whole file
-    this.day = ""; // on which the photo was taken, if the file says so
+    this.day = ""; // the day in the photo's EXIF data
     for (const input of this.inputs) {
       input.addEventListener("change", () => input.files[0] && this.choose(input.files));
     }
@@ -44,8 +44,7 @@ export class PhotoField {
     this.at("preview").hidden = false;
     const single = picked.length === 1;
     const [bitmap, readable, day] = single ? await look(picked[0]) : [];
-    // Another photo was picked while this one was decoded: showing this one now would have it
-    // judged in the other's place.
+    // Another photo was picked while this one was decoded, so this one must not be shown.
     if (this.files !== picked) return;
     if (bitmap && readable) this.crop.show(bitmap);
     this.#show(Boolean(bitmap), Boolean(readable), single);
@@ -53,16 +52,16 @@ export class PhotoField {
     this.changed(this);
   }
 
-  // What is to be sent: the square; or all files as they are.
+  // The photos to send: the square, or all files as they are.
   async photos() {
     if (!this.cropped) return this.files;
     const square = await orNull(this.crop.toBlob());
     if (square) return [square];
-    this.#show(true, false, true); // It says that the photo goes whole.
+    this.#show(true, false, true); // Explains that the whole photo is sent.
     return this.files;
   }
 
-  // A page kept by the browser comes back with a file in its input.
+  // When the browser restores a page, its input may contain a file.
   restore() {
     const kept = this.inputs.find((input) => input.files[0]);
     if (kept) this.choose(kept.files);
@@ -77,7 +76,7 @@ export class PhotoField {
 
   #date(day) {
     const input = this.at("taken");
-    // A day that the person typed stays, unless the new file has one of its own.
+    // Keep a day that the person typed, unless the new file has one.
     if (input && (day || input.value === this.day)) input.value = day;
     this.day = day;
   }
@@ -93,9 +92,9 @@ export class PhotoField {
   }
 }
 
-// The picture (null: this browser cannot decode it), whether it can be read back, its day.
-// Not every browser reads HEIC; what is no photo at all, the server says in words.
+// The picture (null if this browser cannot decode it, as HEIC in many), whether a canvas of it can
+// be read, and the day on which it was taken. The server reports files that are no photos.
 function look(file) {
   const decoded = (async () => createImageBitmap(file))();
-  return Promise.all([orNull(decoded, DECODE_MS), canBeRead(), orNull(dayTaken(file))]);
+  return Promise.all([orNull(decoded, DECODE_TIMEOUT_MS), canBeRead(), orNull(dayTaken(file))]);
 }

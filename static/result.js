@@ -1,4 +1,4 @@
-// Counts the minutes down, clears the page when they are over, and offers to print.
+// Shows the minutes left, reloads the page when the result has expired, and offers to print.
 
 const left = document.getElementById("left");
 const end = Date.now() + 1000 * Number(left.dataset.seconds);
@@ -6,7 +6,7 @@ const end = Date.now() + 1000 * Number(left.dataset.seconds);
 function tick() {
   const seconds = (end - Date.now()) / 1000;
   if (seconds <= 0) {
-    location.reload(); // The server now says that the result is gone.
+    location.reload(); // The server answers that the result is gone.
     return;
   }
   const minutes = Math.floor(seconds / 60);

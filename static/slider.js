@@ -1,5 +1,5 @@
-// Lays two photos over each other with a line between them, moved by mouse, touch and keys. Without
-// it they stand side by side.
+// Lays two photos over each other, with a line between them that mouse, touch and keys move. Without
+// this script the photos are side by side.
 
 const pair = document.getElementById("pair");
 const slide = document.getElementById("slide");

@@ -1,16 +1,16 @@
-// The day on which a photo was taken, as its EXIF data has it: JPEG, HEIC, WebP, AVIF and PNG all
-// carry the same block, which begins as a TIFF file does. It never leaves the device by itself.
+// Read the day on which a photo was taken from its EXIF data. JPEG, HEIC, WebP, AVIF and PNG contain
+// the same block, which starts like a TIFF file. The day is sent only with the form.
 
 const EXIF = 0x8769; // tag of the block with the camera's data
 const TAKEN = 0x9003; // DateTimeOriginal: "2026:05:03 14:20:11"
-const MOST_BYTES = 50_000_000;
+const MAX_BYTES = 50_000_000;
 
-// "2026-05-03", or "" where the file has no such date.
+// "2026-05-03", or "" if the file has no date.
 export async function dayTaken(file) {
-  if (file.size > MOST_BYTES) return "";
+  if (file.size > MAX_BYTES) return "";
   const bytes = new Uint8Array(await file.arrayBuffer());
   const view = new DataView(bytes.buffer);
-  // It begins with "II*\0" or "MM\0*"; a star is found fast in 12 MB.
+  // The block starts with "II*\0" or "MM\0*". Searching for the star is fast, even in 12 MB.
   for (let star = bytes.indexOf(0x2a, 3); star > 0; star = bytes.indexOf(0x2a, star + 1)) {
     const little = bytes[star - 1] === 0x49;
     const start = star - (little ? 2 : 3);
@@ -21,7 +21,7 @@ export async function dayTaken(file) {
   return "";
 }
 
-// start: of the TIFF block. little: whether its numbers have their lowest byte first.
+// start: offset of the TIFF block. little: whether its numbers are little-endian.
 function dayAt(view, start, little) {
   try {
     const camera = value(view, start + view.getUint32(start + 4, little), EXIF, little);
@@ -31,12 +31,12 @@ function dayAt(view, start, little) {
     const day = String.fromCharCode(...bytes).match(/^(\d{4}):(\d\d):(\d\d)$/);
     return day ? day.slice(1).join("-") : "";
   } catch (error) {
-    if (error instanceof RangeError) return ""; // It leads beyond the file: no EXIF after all.
+    if (error instanceof RangeError) return ""; // An offset is outside the file, so this is no EXIF.
     throw error;
   }
 }
 
-// The number stored for a tag in the directory at `at`; 0 where it has none.
+// The number stored for a tag in the directory at `at`; 0 if there is none.
 function value(view, at, tag, little) {
   const entries = view.getUint16(at, little);
   for (let i = 0; i < entries; i++) {
@@ -46,8 +46,8 @@ function value(view, at, tag, little) {
   return 0;
 }
 
-// Keeps the day of a photo for when its result is compared with another one: on this device alone,
-// until this tab is closed. Browsers that allow no storage throw.
+// Remember the day of a photo in case its result is compared with another photo. It stays on this
+// device until the tab is closed. Browsers that allow no storage throw.
 export function rememberDay(address, day) {
   try {
     if (day) sessionStorage.setItem(address, day);

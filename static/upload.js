@@ -1,5 +1,5 @@
-// Makes a form of photos nicer: preview, crop, drop, paste, progress. Without it the form works as
-// it is.
+// Adds preview, cropping, drag and drop, pasting and progress to a form for photos. The form works
+// without this script.
 
 import { PhotoField } from "./photo-field.js";
 import { rememberDay, rememberedDay } from "./taken.js";
@@ -18,7 +18,7 @@ function chosen(field) {
   else say(field.cropped ? words.ready : words.readyWhole);
   if (fields.some((other) => !other.files.length)) return field.at("other").focus({ preventScroll: true });
   at("send").focus({ preventScroll: true });
-  // The least that brings the button into view: the photo above it stays there too.
+  // Scroll as little as possible, so that the photo above the button stays in view.
   at("send").scrollIntoView({ block: "nearest", behavior: "instant" });
 }
 
@@ -47,7 +47,7 @@ async function send(event) {
   event.preventDefault();
   if (fields.some((field) => !field.files.length)) return showProblem(words.none);
   hideProblem();
-  busy(true); // Before anything is waited for: a second tap must not send it twice.
+  busy(true); // Before the first await, so that a second tap does not send the form again.
   const body = new FormData();
   for (const { name, value, type } of form.elements) {
     if (name && type !== "file") body.append(name, value);
@@ -56,7 +56,7 @@ async function send(event) {
   for (const field of fields) {
     for (const photo of await field.photos()) {
       size += photo.size;
-      body.append(field.name, photo, "photo"); // Its name on the phone is nobody's business.
+      body.append(field.name, photo, "photo"); // Does not reveal the file's name on the device.
     }
   }
   if (size > form.dataset.most) return failed(words.tooLarge);
@@ -76,8 +76,8 @@ function sent(share) {
   say(share < 1 ? `${words.sending} ${percent.format(share)}` : words.judging);
 }
 
-// The server redirects to the result; its address is known before its page is here, and the browser
-// fetches that page itself.
+// The server redirects to the result. Its address is known before the page is loaded, so the browser
+// loads the page by itself.
 function opened(request) {
   if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED || request.status >= 400) return;
   rememberDay(new URL(request.responseURL).pathname, fields[0].day);
@@ -85,7 +85,7 @@ function opened(request) {
   request.abort();
 }
 
-// Or it answers with this page and the problem in words.
+// The server answers with this page and an error message.
 function refused(request) {
   const page = request.response;
   const problem = page?.getElementById("problem-words") ?? page?.getElementById("words");
@@ -99,7 +99,7 @@ function failed(text) {
   showProblem(text);
 }
 
-// The field that something was dropped on; else the first that has no photo yet.
+// The field on which a file was dropped; otherwise the first field without a photo.
 function fieldFor(target) {
   const empty = fields.find((field) => !field.files.length) ?? fields[0];
   return fields.find((field) => field.element.contains(target)) ?? empty;
@@ -122,7 +122,7 @@ document.addEventListener("paste", (event) => {
   if (files[0]) fieldFor(event.target).choose(files);
 });
 
-// A page kept by the browser may come back in the middle of sending, or with a file in its input.
+// The browser may restore a page that was sending, or one with a file in its input.
 addEventListener("pageshow", () => busy(false));
 for (const field of fields) field.restore();
 for (const input of form.querySelectorAll("[data-result]")) {

@@ -1,13 +1,17 @@
 """Shared fixtures: a real small model, the app on it, and gunicorn on loopback."""
 
+import fcntl
 import hashlib
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import coverage
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -16,6 +20,55 @@ from serving import ROOT, folder_in_memory, gunicorn, settings_for
 from app import create_app
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+TESTS = ROOT / "tests"
+QUICK = {TESTS, TESTS / "app", TESTS / "lens"}
+QUICK |= {TESTS / "training" / name for name in ("datasets", "evaluation", "test_prepare.py")}
+LOADS_TENSORFLOW = re.compile(
+    r"^ *(import|from) (keras|training\.(fit|networks))|import (fill_cache|networks)\b",
+    re.MULTILINE,
+)
+RUNS_GUNICORN = "served"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="unit tests alone: no server, browser or TensorFlow"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Under --quick, leave out files by their room and by what they import."""
+    if not config.getoption("quick") or not collection_path.is_file():
+        return None
+    if QUICK.isdisjoint({collection_path, collection_path.parent}):
+        return True
+    return bool(LOADS_TENSORFLOW.search(collection_path.read_text())) or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under --quick, leave out the few tests of quick rooms that need gunicorn."""
+    if config.getoption("quick"):
+        slow = [item for item in items if RUNS_GUNICORN in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """A line on coverage for each package; ``coverage report -m`` has every line afterwards."""
+    if not config.pluginmanager.hasplugin("_cov"):
+        return
+    measured = coverage.Coverage()
+    measured.load()
+    shares = {
+        package: measured.report(include=f"{package}/*", file=io.StringIO())
+        for package in ("app", "lens", "training")
+    }
+    terminalreporter.section("coverage of what ran in the tests' own processes")
+    for package, share in shares.items():
+        terminalreporter.line(f"{package:10}{share:.0f} %")
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +83,12 @@ def tiny_model(pytestconfig: pytest.Config) -> Path:
     sources = b"".join(path.read_bytes() for path in made_from)
     folder = pytestconfig.cache.mkdir(f"tiny-model-{hashlib.sha256(sources).hexdigest()[:12]}")
     path = folder / "tiny.h5"
-    if not path.exists():
-        fresh = folder / f"{os.getpid()}.h5"
-        subprocess.run([sys.executable, str(script), str(fresh)], check=True, cwd=ROOT)
-        fresh.replace(path)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Tests run in several processes; one of them builds it.
+        if not path.exists():
+            fresh = folder / "fresh.h5"
+            subprocess.run([sys.executable, str(script), str(fresh)], check=True, cwd=ROOT)
+            fresh.replace(path)
     return path
 
 

@@ -1,12 +1,12 @@
-"""The design's rules of imports: wsgi -> app -> lens <- training, and the floors of training."""
+"""The rules of imports: wsgi -> app -> lens <- training, the floors of training, and tests."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from serving import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 WEB = {"flask", "werkzeug", "gunicorn", "flask_wtf", "flask_limiter", "flask_babel"}
 FORBIDDEN = {
     "lens": {"app", "training"} | WEB,
@@ -126,3 +126,8 @@ def test_no_photo_is_committed() -> None:
     pictures = {".jpg", ".jpeg", ".heic", ".dcm"}
     ours = ("app", "docs", "lens", "models", "static", "templates", "tests", "training")
     assert not [p for name in ours for p in (ROOT / name).rglob("*") if p.suffix in pictures]
+
+
+def test_no_test_imports_another_test() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        assert not [name for name in imports(path) if name.startswith("test_")], path

@@ -55,12 +55,17 @@ def _expected() -> tuple[type[Exception], ...]:
     return CommandError, InvalidModel, EngineError, OSError
 
 
-def load_keras() -> None:
-    """Import Keras and its backend without their log lines.
+def load_keras(network: str = "") -> None:
+    """Import Keras and its backend without their log lines, with the network's fastest kernels.
 
     TensorFlow writes some lines to file descriptor 2 while it is imported, whatever its log level.
+    By itself it uses oneDNN's kernels only on processors with AVX-512.
+
+    Args:
+        network: the one to train; oneDNN's kernels slow down cnn_v3 alone (docs/experiments.md).
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0" if network == "cnn_v3" else "1")
     with _hidden_stderr():
         importlib.import_module("keras")
     from absl import logging

@@ -1,9 +1,9 @@
 """Run the paper's experiment on real images: ``python -m training.reproduce``.
 
 It trains the paper's three networks, its three optimizers, its staged run and the imbalanced run
-that fooled it, and one network our way on the same images; tests each on images held out; and
-writes the paper's tables beside its own. Each finished run leaves a file in --out: the same
-command, called again, goes on where it stopped.
+that fooled it; tests each on images held out, and the served models on the same; and writes the
+paper's tables beside its own. Each finished run leaves a file in --out: the same command, called
+again, goes on where it stopped.
 """
 
 import argparse
@@ -13,6 +13,11 @@ from pathlib import Path
 from training import cli
 from training.paper import published
 from training.paper.options import ReproduceOptions
+
+SERVED = [
+    Path("models/melanoma.h5"),
+    Path("models/efficientnet_lite0/efficientnet_lite0.h5"),
+]
 
 
 def parse(arguments: list[str] | None) -> ReproduceOptions:
@@ -36,12 +41,20 @@ def parse(arguments: list[str] | None) -> ReproduceOptions:
         help="written anew after each run, with its curves in FILE.png",
     )
     parser.add_argument(
+        "--compare",
+        type=Path,
+        nargs="*",
+        default=SERVED,
+        metavar="FILE.h5",
+        help="models to test on the same images (default the two that are shipped)",
+    )
+    parser.add_argument(
         "--epochs",
         type=cli.positive,
         default=published.EPOCHS[-1],
         metavar="N",
-        help="of the staged run's three stages together and of the network trained our way; every "
-        f"other run takes a third (default {published.EPOCHS[-1]}, the paper's)",
+        help="of the three stages together; other runs take a third, version 3.0 an eighteenth "
+        f"(default {published.EPOCHS[-1]}, the paper's)",
     )
     parser.add_argument(
         "--images",
@@ -63,8 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _reproduce(options: ReproduceOptions) -> None:
-    cli.load_keras()
-    from training.paper.runs import reproduce
+    from training.paper.experiment import reproduce
 
     reproduce(options)
     print(f"wrote {options.report} and its curves")

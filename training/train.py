@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options: TrainOptions) -> None:
-    cli.load_keras()
+    cli.load_keras(options.network)
     from training.fit.run import describe, train
 
     print(describe(train(options), options.out, options.manifest))

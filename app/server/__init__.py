@@ -1,6 +1,5 @@
-"""What gunicorn needs of us (gunicorn.conf.py names it).
+"""The parts that gunicorn.conf.py uses: worker class, hooks, limits of the machine.
 
-gunicorn imports this in the process that forks the workers, so nothing here may import what must
-not be loaded before a fork: TensorFlow and OpenVINO hand their children locks that nobody will
-release.
+gunicorn imports them in the process that forks the workers. They must not import TensorFlow or
+OpenVINO: after a fork, children would wait for locks that nobody releases.
 """

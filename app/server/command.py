@@ -1,6 +1,6 @@
-"""``molelens [OPTION OF GUNICORN...]``: serve from any folder.
+"""``molelens [OPTION OF GUNICORN...]``: run ``gunicorn wsgi:app`` from any folder.
 
-The same as ``gunicorn wsgi:app`` in a checkout, whose gunicorn.conf.py it brings along.
+It uses the gunicorn.conf.py of the installed package.
 """
 
 import sys
@@ -11,6 +11,6 @@ from app.settings import FILES
 
 
 def main() -> None:
-    """Run gunicorn; options on the command line override its configuration file."""
+    """Run gunicorn. Options on the command line override the configuration file."""
     sys.argv[1:] = ["--config", str(FILES / "gunicorn.conf.py"), *sys.argv[1:], "wsgi:app"]
     wsgiapp.run(prog="molelens")

@@ -1,8 +1,8 @@
-"""Discard what a client still sends after its answer, on the worker's event loop.
+"""Discard what a client still sends after the response, on the worker's event loop.
 
-A server that answers early and closes while the client still sends makes the kernel reset the
-connection: the browser then shows "connection reset" instead of the answer. A thread that reads the
-rest away would be held by whoever never stops sending, so the event loop does it.
+If a server responds early and closes the connection while the client still sends, the kernel resets
+the connection, and the browser shows "connection reset" instead of the response. The event loop
+reads the rest, because a client that never stops sending would block a thread for ever.
 """
 
 import contextlib
@@ -18,20 +18,27 @@ from gunicorn.workers.gthread import TConn
 from app.server.reading import READ_TIMEOUT_SECONDS, extended
 
 MAX_BYTES = 1_000_000_000
-"""Of one connection. A phone's video, chosen by mistake, is rarely larger."""
+"""Per connection. A phone's video, chosen by mistake, is rarely larger."""
 MAX_SECONDS = 180.0
-"""As long as Apache lets a body take (RequestReadTimeout in deploy/apache/molelens.conf)."""
+"""Per connection, as in Apache (RequestReadTimeout in deploy/apache/molelens.conf)."""
 MAX_CONNECTIONS = 200
-"""Of one worker; one more closes the oldest."""
+"""Per worker; a further connection closes the oldest."""
 STOP_SECONDS = 2.0
-"""How long a worker that stops still discards."""
+"""A stopping worker discards this long."""
 
 _READ_BYTES = 2**18
 
 
 @dataclass
 class _Rest:
-    """What may still come: so many bytes, until one of these times (time.monotonic)."""
+    """The rest of a request.
+
+    Attributes:
+        bytes_left: number of bytes to discard.
+        reusable: whether the connection can be reused afterwards.
+        pace_end: when a client that sends too slowly is dropped (time.monotonic).
+        end: when any client is dropped (time.monotonic).
+    """
 
     bytes_left: int
     reusable: bool
@@ -40,7 +47,7 @@ class _Rest:
 
 
 class Discarder:
-    """Reads away the rest of requests; tells ``done`` each connection and if it can be reused."""
+    """Discards the rest of requests, then calls ``done`` with the connection and ``reusable``."""
 
     def __init__(self, poller: selectors.BaseSelector, done: Callable[[TConn, bool], None]) -> None:
         self._poller = poller
@@ -48,7 +55,7 @@ class Discarder:
         self._rests: dict[TConn, _Rest] = {}
 
     def add(self, connection: TConn, unread: int | None) -> None:
-        """Discard ``unread`` bytes and keep the connection; None: all that comes, and close it."""
+        """Discard ``unread`` bytes and keep the connection; if None, discard all and close it."""
         if len(self._rests) >= MAX_CONNECTIONS:
             self._finish(next(iter(self._rests)), reusable=False)
         now = time.monotonic()
@@ -66,11 +73,11 @@ class Discarder:
             )
             if not reusable:
                 connection.sock.shutdown(socket.SHUT_WR)
-        except (OSError, ValueError):  # The client is gone, or gunicorn has closed it.
+        except (OSError, ValueError):  # The client or gunicorn has closed the connection.
             self._finish(connection, reusable=False)
 
     def close_overdue(self, stopping: bool) -> None:
-        """Close connections that have had their time; call it about once a second."""
+        """Close connections whose time is over. Call it about once a second."""
         now = time.monotonic()
         for connection, rest in list(self._rests.items()):
             if stopping:
@@ -93,6 +100,6 @@ class Discarder:
 
     def _finish(self, connection: TConn, reusable: bool) -> None:
         del self._rests[connection]
-        with contextlib.suppress(KeyError, OSError, ValueError):  # It was never registered.
+        with contextlib.suppress(KeyError, OSError, ValueError):  # It may not be registered.
             self._poller.unregister(connection.sock)
         self._done(connection, reusable)

@@ -7,31 +7,31 @@ import sys
 import time
 from typing import Any
 
-from app.server import dead_starts, metrics_dir
+from app.server import failed_starts, metrics_dir
 from app.server.worker import limit_heaps, trim_heap
 
 RELOAD_TRIAL_SECONDS = 660
-"""Longest trial of a new model before a reload; lens/model_cache.py may convert for 600."""
+"""Limit for a trial before a reload, in which lens/model_cache.py may convert for 600 s."""
 
 WORKER_RETRY_SECONDS = 2
 
 
 def on_starting(_server: Any) -> None:
-    """Before the first worker."""
+    """Create the metrics folder before gunicorn starts workers."""
     metrics_dir.make()
 
 
 def when_ready(server: Any) -> None:
-    """Before the first worker, in gunicorn's parent process."""
-    dead_starts.watch(server)
+    """Install our checks in gunicorn's parent process."""
+    failed_starts.watch(server)
     _try_before_reload(server)
 
 
 def _try_before_reload(server: Any) -> None:
-    """Let SIGHUP replace the workers only where new ones could start.
+    """Let SIGHUP replace the workers only if new ones can start.
 
-    gunicorn stops the old workers at once, and itself when a new one cannot start: a reload with a
-    damaged model would end the service.
+    gunicorn stops the old workers at once, and stops itself if a new one cannot start. A reload
+    with a damaged model would end the service.
     """
     reload = server.handle_hup
 
@@ -43,13 +43,13 @@ def _try_before_reload(server: Any) -> None:
 
 
 def _would_start(server: Any) -> bool:
-    """Ask a process of its own; it also converts a new model, and says on stderr what is wrong."""
+    """Load the app in a child process, which also converts a new model and reports errors."""
     command = [sys.executable, "-m", "gunicorn", "--check-config", *sys.argv[1:]]
-    # What it counts is nobody's.
+    # The metrics of the child process must not be counted.
     environment = {n: text for n, text in os.environ.items() if n != "PROMETHEUS_MULTIPROC_DIR"}
     server.log.info("Reload: trying the new configuration and model first")
     try:
-        subprocess.run(  # noqa: S603 - ourselves, no shell
+        subprocess.run(  # noqa: S603 - our own command, no shell
             command, env=environment, timeout=RELOAD_TRIAL_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -59,28 +59,28 @@ def _would_start(server: Any) -> bool:
 
 
 def post_fork(_server: Any, _worker: Any) -> None:
-    """In a new worker."""
+    """Limit the memory of a new worker."""
     limit_heaps()
 
 
 def post_worker_init(_worker: Any) -> None:
-    """In a worker that has loaded the app: return what only its start needed, 20 MB."""
+    """Free the 20 MB that only loading the app needed."""
     gc.collect()
     trim_heap()
     metrics_dir.SERVED.touch()
 
 
 def post_request(worker: Any, _request: Any, _environ: Any, _response: Any) -> None:
-    """In a worker that has answered."""
+    """Note that a request has used memory."""
     worker.answered = True
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """In a worker that ends. One that cannot start where others could is tried again.
+    """Let gunicorn retry a worker that could not start, if another one could before.
 
-    The app ends with gunicorn's code for "stop everything" (wsgi.py), which is right at the first
-    start alone: later, when Redis or the model is away while one worker is replaced, its siblings
-    must go on. They do so while this one waits, so that trying costs next to nothing.
+    wsgi.py exits with the code that makes gunicorn stop, which is right for the first workers only.
+    If Redis or the model cannot be reached while one worker is replaced, the others must go on. The
+    pause keeps retries cheap.
     """
     if not worker.booted and metrics_dir.SERVED.exists():
         time.sleep(WORKER_RETRY_SECONDS)
@@ -88,22 +88,18 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """In the parent: a worker has ended."""
+    """Remove the gauges of a worker that has ended."""
     metrics_dir.forget_worker(worker.pid)
 
 
 def on_exit(_server: Any) -> None:
-    """All workers have ended: photos and metrics end with them."""
+    """Delete results and metrics when gunicorn ends."""
     try:
-        # A folder that the operator named outlives a restart, and is theirs to empty.
+        # The operator's own folder is kept over a restart.
         if not os.environ.get("MOLELENS_RESULTS"):
-            _forget_results()
+            # Imported only here, because no process is forked any more.
+            from app.stores import files
+
+            files.forget()
     finally:
         metrics_dir.remove()
-
-
-def _forget_results() -> None:
-    # Imported only now that nothing will be forked any more.
-    from app.stores import files
-
-    files.forget()

@@ -1,21 +1,21 @@
-"""How many cores and how much memory this process may use, and the numbers an operator sets."""
+"""The cores and memory that this process may use, and the defaults that follow from them."""
 
 import math
 import os
 from pathlib import Path
 
 WORKER_BYTES = 256 * 2**20
-"""Memory to count for a worker: 120 MB resting, and a 40-megapixel photo while it is decoded."""
+"""Memory planned for a worker: 120 MB when idle, and a 40-megapixel photo while it is decoded."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
 
 
 def usable_cores(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
-    """Cores this process may use: CPU affinity, cut by quotas of its control groups; at least 1."""
+    """Cores that CPU affinity and the quotas of control groups allow; at least 1."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    # "150000 100000" is one and a half core; "max 100000" is no quota.
+    # "150000 100000" means one and a half cores, "max 100000" no quota.
     quotas = [text.split() for text in _limits("cpu.max", cgroups, own)]
     quotas.append([_read(cgroups / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period")])
     for quota, period in quotas:
@@ -25,7 +25,7 @@ def usable_cores(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
 
 
 def usable_bytes(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
-    """Memory this process may use: the machine's, cut by limits of its control groups."""
+    """Memory that the machine has and the limits of control groups allow."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [*_limits("memory.max", cgroups, own)]
     limits.append(_read(cgroups / "memory" / "memory.limit_in_bytes"))
@@ -33,29 +33,29 @@ def usable_bytes(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
 
 
 def default_workers() -> int:
-    """One process per core, fewer where memory is short.
+    """One process per core, or fewer if memory is short.
 
-    The Python part of a request then holds up nobody else's, and one crash in an image decoder
-    ends one process.
+    With a process per core, requests do not wait for each other's Python code (GIL), and a crash in
+    an image decoder ends one process only.
     """
     return max(1, min(usable_cores(), usable_bytes() // WORKER_BYTES))
 
 
 def engine_threads(workers: int) -> list[str]:
-    """OMP_NUM_THREADS=..., unless it is set: each worker's share of the cores for the network.
+    """OMP_NUM_THREADS=..., unless it is set: one worker's share of the cores for the network.
 
-    workers x engine threads = cores. More would only make them wait for each other.
+    With more than one engine thread per core, the threads would only wait for each other.
     """
     if "OMP_NUM_THREADS" in os.environ:
         return []
     return [f"OMP_NUM_THREADS={max(1, usable_cores() // workers)}"]
 
 
-def number_set(name: str, default: int) -> int:
-    """The whole number from 1 that the environment variable ``name`` holds.
+def positive_integer(name: str, default: int) -> int:
+    """Read a whole number from 1 from the environment variable ``name``.
 
     Raises:
-        SystemExit: it holds something else.
+        SystemExit: the variable contains something else.
     """
     text = os.environ.get(name) or str(default)
     if not text.isdecimal() or int(text) < 1:
@@ -64,7 +64,7 @@ def number_set(name: str, default: int) -> int:
 
 
 def _limits(name: str, cgroups: Path, own: Path) -> list[str]:
-    """What version 2 says in this process's own group and in every group around it."""
+    """The limits (cgroup v2) of this process's control group and its parent groups."""
     path = next((line[3:] for line in _read(own).splitlines() if line.startswith("0::")), "/")
     group = cgroups / path.lstrip("/")
     folders = [folder for folder in (group, *group.parents) if folder.is_relative_to(cgroups)]

@@ -1,6 +1,6 @@
-"""The folder in memory into which each worker counts, and whichever is asked adds them up.
+"""The folder in which workers keep their metrics, so that any worker can add them up.
 
-Heartbeats and metrics are writes to files; on a slow disk they would block the worker.
+It is in memory, because writing heartbeats and metrics to a slow disk would block the worker.
 """
 
 import fcntl
@@ -12,40 +12,40 @@ from pathlib import Path
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()  # noqa: S108
 
 FOLDER = Path(f"{MEMORY}/molelens-metrics-{os.getpid()}")
-"""Of the gunicorn that this process is, or was forked from."""
+"""Named after gunicorn's parent process, which imports this module before it forks."""
 
 SERVED = FOLDER / "served"
-"""Made by the first worker that could serve."""
+"""The first worker that can serve creates this file."""
 
 
 def make() -> None:
-    """Make the folder, for this user alone, and remove what killed gunicorns left."""
+    """Create the folder for this user only, and remove folders that killed gunicorns left."""
     for folder in Path(MEMORY).glob("molelens-metrics-*"):
-        _remove_if_left(folder)
-    # Locked, and only then found by others: the lock is this process's and its workers', and is
-    # gone with the last of them.
-    fresh = tempfile.mkdtemp(prefix=".molelens-metrics-", dir=MEMORY)
-    fcntl.flock(os.open(fresh, os.O_RDONLY), fcntl.LOCK_SH)
-    os.rename(fresh, FOLDER)
+        _remove_if_unused(folder)
+    # The folder is locked before it gets its name, so that no other gunicorn removes it. Workers
+    # inherit the lock, which ends with the last process.
+    new_folder = tempfile.mkdtemp(prefix=".molelens-metrics-", dir=MEMORY)
+    fcntl.flock(os.open(new_folder, os.O_RDONLY), fcntl.LOCK_SH)
+    os.rename(new_folder, FOLDER)
 
 
 def remove() -> None:
-    """Remove the folder: all workers have ended."""
+    """Remove the folder when all workers have ended."""
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def forget_worker(pid: int) -> None:
-    """Let a dead worker's gauges (photos in work, the model) end with it; its counts stay."""
+    """Remove an ended worker's gauges (photos in work, the model); its counters stay."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(pid, str(FOLDER))  # type: ignore[no-untyped-call]
 
 
-def _remove_if_left(folder: Path) -> None:
-    """What a killed gunicorn left; a living one's, also of another container, is locked."""
+def _remove_if_unused(folder: Path) -> None:
+    """Remove a folder unless a running gunicorn, perhaps in another container, has locked it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:  # Another user's, or gone.
+    except OSError:  # It belongs to another user, or is gone.
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

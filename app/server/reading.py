@@ -1,4 +1,4 @@
-"""How slowly a client may send: enough for a phone on a bad network, and no more."""
+"""Time limits for reading requests, generous enough for a phone on a bad network."""
 
 import select
 import time
@@ -6,25 +6,24 @@ import time
 from gunicorn.http.unreader import SocketUnreader
 
 READ_TIMEOUT_SECONDS = 30.0
-"""In which a request must have come, headers and body, and a second more for every"""
+"""Time for a whole request. It is extended by one second for every MIN_BYTES_PER_SECOND received,
+as in Apache (RequestReadTimeout in deploy/apache/molelens.conf), but never beyond
+READ_TIMEOUT_SECONDS from now, so a client cannot save up time for a pause."""
 MIN_BYTES_PER_SECOND = 20_000
-"""so many bytes, as with Apache's RequestReadTimeout (deploy/apache/molelens.conf). No client is
-ever waited for longer than READ_TIMEOUT_SECONDS from now: what it sent fast buys it no silence
-later."""
 
 
 class TimedReader(SocketUnreader):
-    """Reads a request while its client keeps up; then it is as if the client had hung up."""
+    """Reads a request. If the client is too slow, the request ends as if it had disconnected."""
 
-    max_body_chunk = 2**18  # Of a body, in bytes: as many as the app asks for (app/incoming.py).
-    ended = False  # Too late, or the client hung up: where a next request would begin is unknown.
+    max_body_chunk = 2**18  # Bytes; app.forms reads as many at once.
+    ended = False  # The client was too slow or has disconnected; there is no next request.
 
     def begin(self) -> None:
-        """From now on counts the time of the next request."""
+        """Start the time limit of the next request."""
         self._end = time.monotonic() + READ_TIMEOUT_SECONDS
 
     def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next piece, b"" when there is none or it is too late."""
+        """The next bytes; b"" at the end, or when the time is over."""
         arrival = select.poll()
         arrival.register(self.sock, select.POLLIN)
         left = self._end - time.monotonic()
@@ -37,5 +36,5 @@ class TimedReader(SocketUnreader):
 
 
 def extended(end: float, size: int) -> float:
-    """Until when (time.monotonic) a client is waited for that has just sent ``size`` bytes."""
+    """The new time limit (time.monotonic) of a client that has just sent ``size`` bytes."""
     return min(end + size / MIN_BYTES_PER_SECOND, time.monotonic() + READ_TIMEOUT_SECONDS)

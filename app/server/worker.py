@@ -1,4 +1,4 @@
-"""The worker class: gunicorn's threads, with time limits on reading and memory given back."""
+"""The worker class: gunicorn's threaded worker, with read timeouts and lower memory use."""
 
 import ctypes
 import signal
@@ -14,32 +14,32 @@ from app.server.discard import Discarder
 from app.server.reading import TimedReader
 
 _M_ARENA_MAX = -8
-"""From malloc.h of glibc."""
+"""From glibc's malloc.h."""
 
 
 @dataclass(frozen=True)
 class Unread:
-    """A request was answered, and so many bytes of its body were not read."""
+    """A request was answered while ``size`` bytes of its body were not read yet."""
 
     size: int
 
 
 class TimedWorker(ThreadWorker):
-    """gunicorn's threaded worker, hanging up on clients too slow to be people.
+    """gunicorn's threaded worker, which also disconnects slow clients and frees memory.
 
-    gunicorn itself would wait for ever on a client that sends a byte now and then, a thread each.
-    As many slow clients as there are threads can still hold up the others for
-    READ_TIMEOUT_SECONDS; behind Apache (deploy/) they cannot.
+    gunicorn waits without limit for a slow client, which blocks a thread. Here, as many slow
+    clients as there are threads can still block the others for READ_TIMEOUT_SECONDS, unless Apache
+    is in front (deploy/).
 
-    While it serves, it gives back once a second what past photos took: after 32 clients with
-    12 megapixels it holds 115 MB (PSS) so, and kept 175 without.
+    The worker returns freed memory to the system once a second. After 32 clients with 12-megapixel
+    photos it takes 115 MB (PSS) instead of 175.
     """
 
-    answered = False  # A request, since memory was given back.
-    _next = 0.0
+    answered = False  # Whether a request was answered since memory was last freed.
+    _next_housekeeping = 0.0
 
     def init_signals(self) -> None:
-        """Let an abort end the process as one, so that app.server.dead_starts can name it."""
+        """Let SIGABRT end the process, so that ``app.server.failed_starts`` can report it."""
         super().init_signals()
         signal.signal(signal.SIGABRT, signal.SIG_DFL)
 
@@ -49,20 +49,20 @@ class TimedWorker(ThreadWorker):
         super().run()
 
     def notify(self) -> None:
-        """The heartbeat: at every event, and every second where there is none."""
+        """Run after every event, and at least every second."""
         super().notify()
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next_housekeeping:
             return
-        self._next = now + 1
+        self._next_housekeeping = now + 1
         self._discarder.close_overdue(stopping=not self.alive)
         if self.answered:
             self.answered = False
             trim_heap()
 
     def handle(self, conn: TConn) -> Any:
-        """Handle a request of a connection, in a thread."""
-        # A client that has sent nothing yet goes back to the loop and costs no thread.
+        """Handle a request in a thread."""
+        # A connection on which nothing was sent yet goes back to the event loop.
         if conn.initialized or conn.data_ready or conn.wait_for_data(1.0):
             conn.data_ready = True
             conn.init()
@@ -72,16 +72,16 @@ class TimedWorker(ThreadWorker):
         return super().handle(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a malformed request; gunicorn would log the client's address."""
+        """Answer a malformed request without gunicorn's log of the client's address."""
         super().handle_error(req, client, ("", 0), exc)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool | Unread:
-        """In a thread, after an answer: whether the connection can be reused, and after what."""
+        """In a thread, after a response: whether the connection can be reused, now or later."""
         body, reader = conn.parser.mesg.body, conn.parser.unreader
         if not keepalive or reader.ended or body.failed:
             return False
         if isinstance(body.reader, ChunkedReader):
-            return body.reader.parser is None  # It has come to its end.
+            return body.reader.parser is None  # None at the end of the body.
         if not isinstance(body.reader, LengthReader):
             return False
         unread, ahead = body.reader.length, reader.take_buffered()
@@ -90,9 +90,9 @@ class TimedWorker(ThreadWorker):
         return Unread(unread - len(ahead)) if unread > len(ahead) else True
 
     def finish_request(self, conn: TConn, future: "Future[Any]") -> None:
-        """In the event loop, after an answer: reuse the connection, or end it.
+        """In the event loop, after a response: reuse the connection or close it.
 
-        gunicorn would wait here, for up to 2 s and with everybody else, until the client ends it.
+        gunicorn would block the event loop for up to 2 s, until the client closes the connection.
         """
         result = None if future.cancelled() or future.exception() else future.result()
         if result is not False and not isinstance(result, Unread):
@@ -111,17 +111,17 @@ class TimedWorker(ThreadWorker):
 
 
 def limit_heaps() -> None:
-    """Let the threads of this process share two heaps, where glibc would give each its own.
+    """Let the threads of this process share two heaps; glibc would give each thread its own.
 
-    After 32 clients with 12-megapixel photos, a worker held 160 MB (PSS) so, and 280 MB without.
+    After 32 clients with 12-megapixel photos, a worker took 160 MB (PSS) instead of 280.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # Not every C library has heaps to limit.
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # Only glibc has it.
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 2)
 
 
 def trim_heap() -> None:
     """Return freed memory to the system."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's own.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # Only glibc has it.
     if trim is not None:
         trim(0)

@@ -1,4 +1,4 @@
-"""Where results live: files in memory (the default), or Redis."""
+"""Stores for results: files in memory (the default), or Redis."""
 
 from app.results import Store
 from app.settings import Settings
@@ -6,10 +6,10 @@ from app.stores import files, redis
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that ``settings.results`` names.
+    """Open the store that ``settings.results`` names.
 
     Raises:
-        StartError: the folder is not in memory or not ours alone, or Redis does not answer.
+        StartError: the folder is not in memory or not private, or Redis does not answer.
     """
     if settings.results.startswith("file://"):
         return files.open_files(settings)

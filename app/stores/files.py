@@ -1,4 +1,4 @@
-"""Results as files in a folder that is memory (tmpfs), shared by the workers of one machine."""
+"""Keep results as files in memory (tmpfs), which the workers of one machine share."""
 
 import contextlib
 import fcntl
@@ -18,34 +18,34 @@ from cachelib import FileSystemCache
 from app.results import Results, Store, StoreUnavailable
 from app.settings import Settings, StartError
 
-_MEMORY = {"tmpfs", "ramfs"}
+_MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
 _RESULTS = "results"
-_DYING_SECONDS = 1.0
-"""How long a worker that was killed may still seem to serve."""
+_UNLOCK_SECONDS = 1.0
+"""A worker that was killed may hold its lock this long."""
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - the system's own, and memory
+MEMORY = Path("/dev/shm")  # noqa: S108 - provided by the system, and in memory
 _RAM_DISK = "on tmpfs (on macOS: sudo mount_tmpfs /a/folder)"
 
-SPARE_BYTES = 4_000_000
-"""Room to leave in the folder's file system: a result is 60 kB, noise at most 400, and several are
-written at once. cachelib leaves half a file behind where the room ends within it."""
+MIN_FREE_BYTES = 4_000_000
+"""Space to leave free. Results of 60 to 400 kB are written by several threads at once, and cachelib
+leaves an incomplete file behind when the space runs out."""
 
 
 class FileResults(Results):
     """Results as files in a folder of a memory file system."""
 
-    def __init__(self, folder: Path, lifetime: int, most: int) -> None:
-        # threshold=0: past its threshold cachelib drops the oldest entries, living ones too.
+    def __init__(self, folder: Path, lifetime: int, max_results: int) -> None:
+        # Above a threshold, cachelib would delete entries before they expire; 0 turns that off.
         super().__init__(FileSystemCache(str(folder), threshold=0, mode=0o600), lifetime)
         self._folder = folder
-        self._most = most
-        # Held as long as this process lives: see forget().
+        self._max_results = max_results
+        # This process holds the lock as long as it lives; see forget().
         fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
         self.sweep()
         threading.Thread(target=self._sweep_for_ever, daemon=True, name="results-sweep").start()
 
     def sweep(self) -> None:
-        """Remove expired files. cachelib only stops showing them; a photo must be gone."""
+        """Delete expired files, which cachelib only hides."""
         oldest = time.time() - self.lifetime
         for entry in os.scandir(self._folder):
             try:
@@ -57,22 +57,23 @@ class FileResults(Results):
     def _sweep_for_ever(self) -> None:
         while self._folder.exists():
             time.sleep(min(30.0, self.lifetime / 2))
-            # A folder that is gone or full of trouble is what put() and check() report.
+            # Problems with the folder are reported by put() and check().
             with contextlib.suppress(OSError):
                 self.sweep()
 
     def _make_room(self) -> None:
         try:
-            if shutil.disk_usage(self._folder).free < SPARE_BYTES:
+            if shutil.disk_usage(self._folder).free < MIN_FREE_BYTES:
                 raise StoreUnavailable("the file system of the results is full")
-            if len(os.listdir(self._folder)) < self._most:
-                return
-            self.sweep()
-            if len(os.listdir(self._folder)) < self._most:
-                return
+            if self._is_full():
+                self.sweep()
+                if self._is_full():
+                    raise StoreUnavailable(f"{self._max_results} results are kept already")
         except OSError as error:
             raise StoreUnavailable(str(error)) from error
-        raise StoreUnavailable(f"{self._most} results are kept already")
+
+    def _is_full(self) -> bool:
+        return len(os.listdir(self._folder)) >= self._max_results
 
 
 def open_files(settings: Settings) -> Store:
@@ -84,7 +85,7 @@ def open_files(settings: Settings) -> Store:
         )
     private_folder(folder)
     kind = file_system(folder)
-    if kind not in _MEMORY:
+    if kind not in _MEMORY_FILE_SYSTEMS:
         raise StartError(
             f"MOLELENS_RESULTS: {folder} is on {kind}, and photos are never written to disk. "
             f"Give redis://host:port/0, or file:///a/folder {_RAM_DISK}."
@@ -100,10 +101,10 @@ def _folder(url: str) -> Path:
 
 
 def forget(url: str = Settings.results) -> None:
-    """Remove all results from the folder that ``url`` names, unless a process serves from it."""
+    """Delete all results from the folder that ``url`` names, unless a process still uses it."""
     try:
         folder = os.open(_folder(url) / _RESULTS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # None was ever kept there.
+    except OSError:  # No result was ever kept there.
         return
     try:
         if _is_unused(folder):
@@ -114,8 +115,8 @@ def forget(url: str = Settings.results) -> None:
 
 
 def _is_unused(folder: int) -> bool:
-    """Whether no process serves from the folder; until it is closed, none begins to."""
-    end = time.monotonic() + _DYING_SECONDS
+    """Whether no process uses the folder. If so, it stays locked until it is closed."""
+    end = time.monotonic() + _UNLOCK_SECONDS
     while True:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,14 +129,14 @@ def _is_unused(folder: int) -> bool:
 
 
 def private_folder(folder: Path) -> None:
-    """Make ``folder`` (mode 0700), or refuse one that others own or can read."""
+    """Create ``folder`` (mode 0700); refuse an existing one that other users own or can read."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
+        state = folder.lstat()
     except OSError as error:
         raise StartError(f"MOLELENS_RESULTS: cannot make {folder}: {error.strerror}.") from error
-    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
-    if not private or found.st_uid != os.getuid():
+    private = stat.S_ISDIR(state.st_mode) and not state.st_mode & 0o077
+    if not private or state.st_uid != os.getuid():
         raise StartError(
             f"MOLELENS_RESULTS: {folder} must be a folder of this user alone (mode 0700)."
         )
@@ -152,14 +153,14 @@ def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
 
 
 def _mounted(mounts: Path) -> list[tuple[str, str]]:
-    """Each place where a file system is mounted, and its type."""
+    """The mount point and type of each file system."""
     if not mounts.exists():
-        return mounted_on_macos(_what_mount_says())
+        return mounted_on_macos(_mount_output())
     lines = [line.split(" ") for line in mounts.read_text().splitlines()]
     return [(point.replace("\\040", " "), kind) for _, point, kind, *_ in lines]
 
 
-def _what_mount_says() -> str:
+def _mount_output() -> str:
     try:
         return subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False).stdout
     except OSError:
@@ -167,23 +168,23 @@ def _what_mount_says() -> str:
 
 
 def mounted_on_macos(text: str) -> list[tuple[str, str]]:
-    """The same, of what ``mount`` says on macOS."""
+    """The same from the output of ``mount`` on macOS."""
     return re.findall(r"^.+? on (/.*) \((\w+)[,)]", text, re.MULTILINE)
 
 
 def _shared_secret(path: Path) -> str:
-    """A random key that every worker of this machine reads from one file in memory.
+    """A random key that all workers of this machine read from one file.
 
-    Workers start apart from each other (nothing is loaded before the fork), so a key made in
-    each would make a form from one worker invalid in the next. The first to link it wins.
+    Each worker starts by itself. With different keys, a form from one worker would be invalid in
+    another. The first worker to link the file decides.
     """
-    fresh = path.with_name(f"secret-key.{os.getpid()}.{secrets.token_hex(4)}")
-    with open(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+    own_file = path.with_name(f"secret-key.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(os.open(own_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(32))
     try:
-        os.link(fresh, path)
+        os.link(own_file, path)
     except FileExistsError:
         pass
     finally:
-        fresh.unlink()
+        own_file.unlink()
     return path.read_text()

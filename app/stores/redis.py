@@ -1,4 +1,4 @@
-"""Results in Redis, shared by several machines."""
+"""Keep results in Redis, which several machines can share."""
 
 import secrets
 from typing import Any, ClassVar
@@ -14,7 +14,7 @@ _SECRET_KEY = f"{_PREFIX}secret-key"
 
 
 class RedisResults(Results):
-    """Results in Redis, and beside them the key that signs forms, which all workers share."""
+    """Results in Redis. It also holds the key that signs forms, which all workers share."""
 
     failures: ClassVar = (redis.RedisError, OSError)
 
@@ -26,8 +26,8 @@ class RedisResults(Results):
 
     def check(self) -> None:
         super().check()
-        # A Redis that lost its memory would give another key to the next worker that starts, and
-        # forms of one would be refused by the other.
+        # If Redis lost its data, the next worker would create another key, and forms from this
+        # worker would be invalid there. So the key is stored again.
         try:
             if self._shares_key:
                 self._share(self.secret_key)
@@ -35,7 +35,7 @@ class RedisResults(Results):
             raise StoreUnavailable(str(error)) from error
 
     def _share(self, key: str) -> str:
-        """Offer a key; the first that was offered holds for all."""
+        """Store a key unless one is stored, and return the stored key."""
         self._client.set(_SECRET_KEY, key, nx=True)
         return str(self._client.get(_SECRET_KEY).decode())
 
@@ -48,7 +48,7 @@ def open_redis(settings: Settings) -> Store:
         results = RedisResults(client, settings.results_seconds, settings.secret_key)
     except redis.RedisError as error:
         raise StartError(f"MOLELENS_RESULTS: Redis does not answer: {error}.") from error
-    # What counts for the rate limit knows a socket by another name.
-    socket = settings.results.startswith("unix://")
-    counts = f"redis+{settings.results}" if socket else settings.results
-    return Store(results, results.secret_key, counts)
+    # The rate limiter expects redis+unix:// for a socket.
+    is_socket = settings.results.startswith("unix://")
+    rate_limit_url = f"redis+{settings.results}" if is_socket else settings.results
+    return Store(results, results.secret_key, rate_limit_url)

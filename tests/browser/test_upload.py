@@ -142,7 +142,7 @@ def test_a_lost_connection_is_said_in_words(open_page, photos):
     choose(page, photos["dark.jpg"])
     page.route("**/upload", lambda route: route.abort())
     check(page)
-    expect(page.get_by_role("alert")).to_contain_text("The connection broke")
+    expect(page.get_by_role("alert")).to_contain_text("The connection was lost")
 
 
 def crop_box(page: Page) -> dict[str, float]:

@@ -16,6 +16,7 @@ import numpy as np
 import painter
 import pytest
 from PIL import Image
+from serving import ROOT
 
 from lens import artifact
 from lens.card import Card
@@ -25,7 +26,6 @@ from training.datasets.manifest import Row
 from training.evaluate import main
 from training.evaluation import measure, model_card, perturbations
 
-ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
 
 
@@ -202,12 +202,12 @@ def test_the_threshold_is_the_cards_own(run):
 
 
 def test_the_card_in_the_model_file_holds_the_figures_as_the_web_page_reads_them(run):
-    from app.card_display import Figure, found
+    from app.card_display import Figure, card_figure
 
     card = artifact.read_card(run.model)
     assert card.metrics["ece"] == run.report["test"]["pooled"]["ece"]
     for name in ("auc", "sensitivity", "specificity", "accuracy"):
-        assert found(card.metrics, name) == Figure(*run.report["test"]["pooled"][name]), name
+        assert card_figure(card.metrics, name) == Figure(*run.report["test"]["pooled"][name]), name
 
 
 def test_the_model_card_is_written_beside_the_model_with_its_hash_and_figures(run):

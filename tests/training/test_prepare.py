@@ -26,12 +26,12 @@ from published_sets import (
     published,
     put,
 )
+from serving import ROOT
 
 from training.datasets import sources
 from training.datasets.splits import assign
 from training.prepare import main
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 needs_shared_data = pytest.mark.skipif(
     not SHARED.is_dir() and "CI" not in os.environ, reason="no ../shared/data here"
@@ -181,7 +181,7 @@ def test_a_download_of_the_archives_client_is_read_as_it_lies(
         "ISIC_0000705": ("scc", "1", "isic_archive:IL_5"),
     }
     printed = capsys.readouterr().out
-    assert "left out of isic_archive, diagnosis open: 2 images" in printed
+    assert "left out of isic_archive, no definite diagnosis: 2 images" in printed
     assert "left out of isic_archive, not a picture of one lesion: 1 image\n" in printed
 
 

@@ -11,8 +11,9 @@ import pytest
 from training import networks, reproduce
 from training.datasets.manifest import COLUMNS, ManifestError, Row
 from training.fit.recipes import PAPER
-from training.paper import published, report, runs
+from training.paper import experiment, published, report
 from training.paper.images import SOURCES, choose, shared_groups
+from training.paper.plan import RUNS, Run
 
 
 def rows(melanomas: int, benign: int) -> list[Row]:
@@ -95,38 +96,42 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The paper's smallest network, and a second stage of it, in place of all ten runs."""
-    first = runs.Run("cnn_v2", "cnn_v1")
-    second = runs.Run("stage_3", "cnn_v1", after="cnn_v2")
-    monkeypatch.setattr(runs, "RUNS", (first, second))
+    """The paper's smallest network, and a second stage of it, in place of all runs."""
+    first = Run("cnn_v2", "cnn_v1", rules=True)
+    second = Run("stage_3", "cnn_v1", rules=True, after="cnn_v2")
+    monkeypatch.setattr(experiment, "RUNS", (first, second))
 
 
 def command(manifest: Path, folder: Path, *more: str) -> list[str]:
     options = ["--manifest", str(manifest), "--out", str(folder / "runs")]
-    return [*options, "--report", str(folder / "page.md"), "--epochs", "3", "--images", "16", *more]
+    options += ["--report", str(folder / "page.md"), "--epochs", "3", "--images", "16"]
+    return [*options, "--compare", *more]
 
 
 @pytest.mark.usefixtures("two_runs")
 def test_a_stopped_experiment_goes_on_where_it_was(
     manifest: Path,
     tmp_path: Path,
+    tiny_model: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with monkeypatch.context() as stopped:
-        stopped.setattr(runs, "RUNS", runs.RUNS[:1])
+        stopped.setattr(experiment, "RUNS", experiment.RUNS[:1])
         assert reproduce.main(command(manifest, tmp_path)) == 0
     first = (tmp_path / "runs" / "cnn_v2.json").stat().st_mtime_ns
-    assert reproduce.main(command(manifest, tmp_path)) == 0
+    assert reproduce.main(command(manifest, tmp_path, str(tiny_model))) == 0
     assert "[1/2] cnn_v2: done before" in capsys.readouterr().out
     assert (tmp_path / "runs" / "cnn_v2.json").stat().st_mtime_ns == first
     result = json.loads((tmp_path / "runs" / "stage_3.json").read_text())
     assert result["history"][0]["learning_rate"] == pytest.approx(PAPER.rates["sgd"])
-    assert result["held_out"]["n"] == 12
+    assert result["held_out"]["figures"]["n"] == 12
     assert result["everything"]["n"] == 16
     page = (tmp_path / "page.md").read_text()
     assert "**This was a shortened run: 3 of the paper's 180 epochs and 16 of 40 images." in page
     assert "still to run" not in page
+    assert "| the paper's final network, with both rules |" in " ".join(page.split())
+    assert "| tiny |" in " ".join(page.split())
     assert (tmp_path / "page.png").stat().st_size > 10_000
 
 
@@ -144,9 +149,9 @@ def test_runs_of_another_experiment_are_not_mixed_in(
 def page(tmp_path: Path) -> str:
     """The page of an experiment that has no result yet."""
     chosen = choose(rows(melanomas=12, benign=120), images=None, seed=0)
-    experiment = runs._describe(reproduce.parse(["--epochs", "180"]), chosen)
-    names = [run.name for run in runs.RUNS]
-    report.write_report(experiment, {}, names, tmp_path / "page.md")
+    described = experiment._describe(reproduce.parse(["--epochs", "180"]), chosen)
+    names = [run.name for run in RUNS]
+    report.write_report(described, {}, [], names, tmp_path / "page.md")
     return (tmp_path / "page.md").read_text()
 
 
@@ -154,15 +159,15 @@ def test_the_page_names_the_runs_still_to_come_and_an_unshortened_one_does_not_s
     tmp_path: Path,
 ) -> None:
     text = page(tmp_path)
-    assert "**Not finished: cnn_v1, cnn_v2, cnn_v3, adam, " in text
+    assert "**Not finished: cnn_v2, stage_2, stage_3, adam, " in text
     assert "shortened" not in text
 
 
 def test_every_table_of_the_page_has_the_papers_figures(tmp_path: Path) -> None:
     text = " ".join(page(tmp_path).split())
     assert "| version 2.0 | 14,714,753 | 14,714,753 | 0 |" in text
-    assert "| malignant | 441 / 584 = 0.7037672 | - | - | - |" in text
-    assert "| the paper | 180 | 0.001 to 6.1e-09 | around 84 % | 88.96 % | 83.04 % |" in text
+    assert "| malignant | 441 / 584 = 0.7037672 | - | - | - | - |" in text
+    assert "| the paper | 180 | 0.001 to 6.1e-09 | around 84 % | 88.96 % | 83.04 % | - |" in text
 
 
 @pytest.mark.parametrize("name", published.LAYERS)

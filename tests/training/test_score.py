@@ -9,12 +9,10 @@ from pathlib import Path
 import bad_files
 import painter
 import pytest
+from serving import ROOT
 
 from training.score import main
 from training.scoring.workers import COLUMNS
-
-ROOT = Path(__file__).resolve().parents[2]
-
 
 pytestmark = pytest.mark.usefixtures("converted_once")
 

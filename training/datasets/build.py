@@ -1,12 +1,13 @@
-"""Several data sets to the rows of one manifest: no picture twice, lesions together, split."""
+"""Combine data sets into one manifest: drop duplicates, keep lesions together, assign splits."""
 
 import csv
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+from lens.files import replacing
 from training.datasets.duplicates import components, near_duplicates, same_picture
 from training.datasets.fingerprints import Fingerprint, fingerprint_all
 from training.datasets.keep_splits import EarlierSplits
@@ -15,21 +16,30 @@ from training.datasets.records import Record, Source
 from training.datasets.splits import SHARES, assign
 
 
+class Assigned(NamedTuple):
+    """An image that is kept, with the group and the split that it was given."""
+
+    record: Record
+    group: str
+    split: str
+
+
 @dataclass(frozen=True)
 class Prepared:
-    """What goes into one manifest, and the figures on the way to it.
+    """What goes into one manifest, and the counts that its report shows.
 
     Attributes:
-        rows: kept images in the order of source and name, each with its group and split.
+        rows: kept images in the order of source and name.
         prints: the fingerprint of each row's image.
-        unfit: names of images left out for their size, with the reason.
+        unfit: names of images left out for their size or as masks, with the reason.
         duplicates: images dropped per source because another kept image is the same picture.
-        contradictory: images dropped per source because their copies disagree on malignant.
-        merged: number of groups that joined another because they share a picture or nearly.
-        moved: images whose split is not the kept one, by earlier and present split.
+        contradictory: images dropped per source because one copy of the picture is labelled
+            benign and another malignant.
+        merged: number of groups joined to another because they share a picture, or nearly.
+        moved: images whose split differs from the earlier manifest's, by old and new split.
     """
 
-    rows: list[tuple[Record, str, str]]
+    rows: list[Assigned]
     prints: list[Fingerprint]
     unfit: list[str]
     duplicates: Counter[str]
@@ -44,22 +54,24 @@ def prepare(
     shares: Mapping[str, int] = SHARES,
     earlier: EarlierSplits | None = None,
 ) -> Prepared:
-    """Drop duplicates, join groups that share a picture, split.
+    """Drop duplicates, join groups that share a picture, and assign each group a split.
 
     Args:
         read: the sources.
-        seed: draws the split.
-        shares: percent of each source and diagnosis, by split.
-        earlier: splits to keep.
+        seed: seed of the random split.
+        shares: percent of each source and diagnosis that a split gets.
+        earlier: the splits of an earlier manifest, which are kept.
 
     Raises:
         PrepareError: images that cannot be read, or none left.
     """
-    found = fingerprint_all([record for source in read for record in source.records if record.path])
-    records = found.records
-    same = same_picture(records, [each.digest for each in found.prints], read)
-    kept, contradictory = _one_of_each(records, components(len(records), same))
-    near = near_duplicates([each.hashes for each in found.prints])
+    usable = fingerprint_all(
+        [record for source in read for record in source.records if record.path]
+    )
+    records = usable.records
+    same = same_picture(records, [each.digest for each in usable.prints], read)
+    kept, contradictory = _one_per_picture(records, components(len(records), same))
+    near = near_duplicates([each.hashes for each in usable.prints])
     groups, merged = _joined_groups(records, same + near)
     rows = [records[index] for index in kept]
     strata = [(record.source, record.kind, record.diagnosis) for record in rows]
@@ -69,9 +81,9 @@ def prepare(
     dropped = Counter(record.source for record in records)
     dropped -= Counter(record.source for record in rows) + contradictory
     return Prepared(
-        [(row, group, splits[group]) for row, group in zip(rows, kept_groups, strict=True)],
-        [found.prints[index] for index in kept],
-        found.unfit,
+        [Assigned(row, group, splits[group]) for row, group in zip(rows, kept_groups, strict=True)],
+        [usable.prints[index] for index in kept],
+        usable.unfit,
         dropped,
         contradictory,
         merged,
@@ -79,8 +91,18 @@ def prepare(
     )
 
 
-def _one_of_each(records: list[Record], first_copy: list[int]) -> tuple[list[int], Counter[str]]:
-    """The first image of each picture; none of a picture called both benign and malignant."""
+def _one_per_picture(
+    records: list[Record], first_copy: list[int]
+) -> tuple[list[int], Counter[str]]:
+    """Keep the first copy of each picture, and no copy of a picture with contradictory labels.
+
+    Args:
+        records: all images.
+        first_copy: for each image, the index of the first image that shows the same picture.
+
+    Returns:
+        Indices of the kept images, and the number of contradictory ones per source.
+    """
     labels: dict[int, set[int]] = {}
     for record, first in zip(records, first_copy, strict=True):
         labels.setdefault(first, set()).add(record.malignant)
@@ -96,7 +118,16 @@ def _one_of_each(records: list[Record], first_copy: list[int]) -> tuple[list[int
 def _joined_groups(
     records: list[Record], links: list[tuple[int, int]]
 ) -> tuple[dict[str, str], int]:
-    """Each group's name after joining: the first of those it is joined with, in order of name."""
+    """Join groups that share a picture.
+
+    Args:
+        records: all images.
+        links: index pairs of images that show the same picture, or nearly.
+
+    Returns:
+        The new name of each group, which is the alphabetically first of the joined names, and how
+        many groups disappeared.
+    """
     names = sorted({record.group for record in records})
     position = {name: index for index, name in enumerate(names)}
     ends = [position[record.group] for record in records]
@@ -106,19 +137,15 @@ def _joined_groups(
 
 
 def write_manifest(prepared: Prepared, path: Path) -> None:
-    """Write the manifest whole or not at all. Image paths are absolute, with forward slashes:
-    a manifest moved elsewhere on the machine still finds its images.
+    """Write the manifest, replacing an earlier one only when the new one is complete.
+
+    Image paths are absolute, so that the manifest still works when it is moved.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(HEADER)
-            for record, group, split in prepared.rows:
-                assert record.path is not None
-                where = record.path.resolve().as_posix()
-                label = (record.diagnosis, record.malignant)
-                table.writerow([where, record.source, record.kind, *label, group, split])
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(HEADER)
+        for record, group, split in prepared.rows:
+            assert record.path is not None
+            image = record.path.resolve().as_posix()
+            label = (record.diagnosis, record.malignant)
+            table.writerow([image, record.source, record.kind, *label, group, split])

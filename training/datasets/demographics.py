@@ -1,7 +1,8 @@
-"""Age, sex and skin tone of the patients, and the site of the lesion, from the sets' tables."""
+"""Read the patients' age, sex and skin tone, and the site of the lesion, from the sets' tables."""
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from training.datasets.records import PrepareError
 
 @dataclass(frozen=True)
 class _Table:
-    """Names of a set's tables, without suffix, and of their columns; few record the skin tone."""
+    """Names of a set's tables, without suffix, and of their columns; few sets have a skin tone."""
 
     names: tuple[str, ...]
     image: str
@@ -49,12 +50,14 @@ _TABLES = {
         "fitzpatrick_skin_type",
     ),
 }
+# Bands of a number: the first value above each band and the band's name, then the last band's name.
+_AGES = (((40, "under 40"), (60, "40 to 59")), "60 and over")
 _FITZPATRICK = (
     ((3, "Fitzpatrick I-II"), (5, "Fitzpatrick III-IV")),
     "Fitzpatrick V-VI",
 )
-# MILK10k has a scale of its own, from 0, the darkest, to 5.
-_TONES = (
+# MILK10k has its own scale of skin tone, from 0 (darkest) to 5.
+_MILK10K_TONES = (
     ((3, "MILK10k tone 0-2 (darkest)"), (4, "MILK10k tone 3")),
     "MILK10k tone 4-5 (lightest)",
 )
@@ -66,30 +69,30 @@ _REGIONS = {
     "arm": r"upper|\barm|forearm|shoulder",
     "leg": r"lower|thigh|\bleg|knee",
 }
-"""What the sets call a site, by the first of these that has its word."""
+"""Region of the body by the words that the sets use for a site; the first match counts."""
 _FOLDERS_UP = 3  # The published archives keep their images at most this deep below the table.
 
 
-def describe_patients(rows: list[Row]) -> list[dict[str, str]]:
-    """What the sets' own tables say of each image's patient.
+def describe_patients(rows: Iterable[Row]) -> list[dict[str, str]]:
+    """Look up each image's patient in the tables that the data sets publish.
 
     Returns:
-        For each row, those of ``age`` ("under 40", "40 to 59", "60 and over"), ``sex`` ("female",
-        "male"), ``site`` (in the set's own words), ``region`` (of the body, of ``_REGIONS``) and
-        ``skin tone`` ("Fitzpatrick I-II", "III-IV", "V-VI"; MILK10k's own) that are recorded;
-        nothing where no table stands beside the images.
+        For each row, the recorded ones of ``age`` ("under 40", "40 to 59", "60 and over"),
+        ``sex`` ("female", "male"), ``site`` (in the set's own words), ``region`` (of the body,
+        from ``_REGIONS``) and ``skin tone`` ("Fitzpatrick I-II", "Fitzpatrick III-IV",
+        "Fitzpatrick V-VI", or MILK10k's own). Empty if no table lies near the image.
 
     Raises:
         ManifestError: a table beside the images cannot be read.
     """
-    known: dict[Path, dict[str, dict[str, str]]] = {}
+    tables: dict[Path, dict[str, dict[str, str]]] = {}
     described = []
     for row in rows:
         path = Path(row.path)
         table = _find(path, row.source)
-        if table and table not in known:
-            known[table] = _read(table, row.source)
-        described.append(known[table].get(path.stem, {}) if table else {})
+        if table and table not in tables:
+            tables[table] = _read(table, row.source)
+        described.append(tables[table].get(path.stem, {}) if table else {})
     return described
 
 
@@ -106,7 +109,7 @@ def _find(image: Path, source: str) -> Path | None:
 
 def _read(path: Path, source: str) -> dict[str, dict[str, str]]:
     table = _TABLES[source]
-    tones = _TONES if source == "milk10k" else _FITZPATRICK
+    tones = _MILK10K_TONES if source == "milk10k" else _FITZPATRICK
     try:
         return {
             without_suffix(record.get(table.image, "")): _describe(record, table, tones)
@@ -122,7 +125,7 @@ def _describe(
     skin = record.get(table.skin, "")
     site = record.get(table.site, "").lower()
     described = {
-        "age": _band(record.get(table.age), ((40, "under 40"), (60, "40 to 59")), "60 and over"),
+        "age": _band(record.get(table.age), *_AGES),
         "sex": record.get(table.sex, "").lower(),
         "site": site,
         "region": next((name for name, words in _REGIONS.items() if re.search(words, site)), ""),
@@ -136,6 +139,6 @@ def _band(text: str | None, ends: tuple[tuple[int, str], ...], last: str) -> str
         number = float(text or "nan")
     except ValueError:
         return ""
-    if not math.isfinite(number):  # As pandas writes what is not known.
+    if not math.isfinite(number):  # pandas writes "nan" for an unknown value.
         return ""
     return next((name for end, name in ends if number < end), last)

@@ -1,9 +1,9 @@
-"""The diagnoses that the published sets use, in the words of the manifest."""
+"""Translate the diagnoses of the published sets to those of the manifest."""
 
 from training.datasets.manifest import CLINICAL, DERMOSCOPIC
 
 MALIGNANT = frozenset({"melanoma", "bcc", "akiec", "scc"})
-"""``akiec``, actinic keratosis and Bowen's disease, counts as malignant in every source."""
+"""``akiec`` (actinic keratosis and Bowen's disease) counts as malignant in every source."""
 
 HAM10000_DIAGNOSES = {
     "nv": "nevus",
@@ -15,7 +15,7 @@ HAM10000_DIAGNOSES = {
     "vasc": "vasc",
 }
 ISIC2018_DIAGNOSES = {name.upper(): diagnosis for name, diagnosis in HAM10000_DIAGNOSES.items()}
-"""HAM10000 as the ISIC 2018 challenge (task 3) hands it out."""
+"""The same diagnoses in the tables of the ISIC 2018 challenge (task 3), which is HAM10000."""
 ISIC2019_DIAGNOSES = {
     "NV": "nevus",
     "MEL": "melanoma",
@@ -34,8 +34,8 @@ PAD_UFES_DIAGNOSES = {
     "SCC": "scc",
     "SEK": "bkl",
 }
-# The ISIC 2025 challenge's classes (MILK10k). Other benign and malignant lesions and inflammation
-# have no class of their own here; what is malignant of them is said by MILK10K_MALIGNANT.
+# The classes of the ISIC 2025 challenge (MILK10k). The manifest has no diagnosis for its classes of
+# other benign lesions, other malignant lesions and inflammation; MILK10K_MALIGNANT labels them.
 MILK10K_DIAGNOSES = {
     "AKIEC": "akiec",
     "BCC": "bcc",
@@ -52,8 +52,8 @@ MILK10K_DIAGNOSES = {
 MILK10K_MALIGNANT = frozenset({"AKIEC", "BCC", "MAL_OTH", "MEL", "SCCKA"})
 MILK10K_KINDS = {"clinical: close-up": CLINICAL, "dermoscopic": DERMOSCOPIC}
 
-# Lentigines and the keratoses are ISIC 2019's BKL, the reading of the SIIM challenge's winners
-# (arXiv:2010.05351); the two single lesions at the end fit no class.
+# Lentigines and keratoses become ISIC 2019's BKL, as the winners of the SIIM challenge read them
+# (arXiv:2010.05351). The last two diagnoses, one lesion each, fit no class.
 SIIM2020_DIAGNOSES = {
     "nevus": "nevus",
     "melanoma": "melanoma",
@@ -66,8 +66,8 @@ SIIM2020_DIAGNOSES = {
     "atypical melanocytic proliferation": "unknown",
 }
 
-# The ISIC Archive's own words (package isic-metadata 4.12): beginnings of its second level of
-# diagnosis, then of its third. What is decided but not listed keeps its class as "unknown".
+# How the second or third level of diagnosis begins in the ISIC Archive (package isic-metadata
+# 4.12). A diagnosis that is not listed becomes "unknown" and keeps its label.
 ARCHIVE_DIAGNOSES = {
     "Malignant melanocytic proliferations": "melanoma",
     "Basal cell carcinoma": "bcc",
@@ -85,6 +85,6 @@ ARCHIVE_DIAGNOSES = {
     "Hemorrhagic lesions": "vasc",
 }
 ARCHIVE_CLASSES = {"Benign": 0, "Malignant": 1}
-"""Its first level of diagnosis; ``Indeterminate`` decides nothing."""
+"""The label, by the first level of diagnosis; ``Indeterminate`` gives none."""
 ARCHIVE_IMAGE_TYPES = frozenset({"", "dermoscopic", "clinical: close-up", "TBP tile: close-up"})
-"""Pictures of one lesion; its others are overviews and microscopy."""
+"""Types of picture that show one lesion; the other types are overviews and microscopy."""

@@ -1,6 +1,6 @@
-"""DICOM photographs to PNG, without the header that names the patient.
+"""Convert DICOM photographs to PNG, without the header that names the patient.
 
-It needs the package pydicom, as few people do: imported here alone, and once a DICOM file comes.
+The package pydicom is optional; it is imported only when a DICOM file is found.
 """
 
 import dataclasses
@@ -17,13 +17,13 @@ from training.datasets.records import PrepareError, Record, Source
 
 
 def without_dicom(read: list[Source], folder: Path) -> list[Source]:
-    """The sources with every DICOM file replaced by a PNG made of it under ``folder``.
+    """Replace every DICOM file of the sources by a PNG under ``folder``.
 
-    A PNG that is there already is not made again. In a source that names no patients, those of the
-    DICOM headers become the groups, as a hash: the manifest names nobody.
+    An existing PNG is kept. If a source names no patients, the patient ids of the DICOM headers
+    become its groups, hashed so that the manifest identifies nobody.
 
     Raises:
-        PrepareError: pydicom is missing, or a file is no colour photograph in DICOM.
+        PrepareError: pydicom is missing, or a file is not a DICOM colour photograph.
     """
     count = sum(_is_dicom(record) for source in read for record in source.records)
     if not count:
@@ -45,7 +45,7 @@ def _is_dicom(record: Record) -> bool:
     if record.path is None:
         return False
     content = content_of(record.path)
-    # A file that is only named so is refused in words, as one that cannot be decoded is.
+    # A file that is DICOM only by its name counts too, so that _read reports it.
     return content == DICOM or (content == NO_IMAGE and record.path.suffix.lower() == ".dcm")
 
 

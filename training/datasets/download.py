@@ -1,6 +1,6 @@
-"""Published sets by name, through the clients of those who host them: ``isic`` and ``kaggle``.
+"""Download published sets by name, with the clients of their hosts: ``isic`` and ``kaggle``.
 
-The clients know the accounts, agreements and addresses; this only says what to ask them for.
+The clients handle accounts, licence agreements and addresses.
 """
 
 import shlex
@@ -12,17 +12,17 @@ from pathlib import Path
 from training.datasets.records import PrepareError
 
 CLIENTS = {"isic": "isic-cli", "kaggle": "kaggle"}
-"""Programs, and the packages that bring them."""
+"""The package that installs each client program."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A set that a client can bring.
+    """A set that a client can download.
 
     Attributes:
-        terms: where they are read.
-        collection: its number in the ISIC Archive (``isic collection list``), or
-        dataset: its name on Kaggle.
+        terms: the licence, and where to read it.
+        collection: its number in the ISIC Archive (``isic collection list``), or None.
+        dataset: its name on Kaggle, or None.
     """
 
     terms: str
@@ -46,9 +46,9 @@ class Download:
     """One call of a client.
 
     Attributes:
-        names: of the sets it brings.
-        reader: of ``training.prepare``, for what it brings.
-        table: the file that is there when the download is whole.
+        names: the sets that it downloads.
+        reader: the option of ``training.prepare`` that reads them.
+        table: a file that exists once the download is complete.
     """
 
     names: tuple[str, ...]
@@ -59,9 +59,9 @@ class Download:
 
 
 def plan(names: list[str], out: Path) -> list[Download]:
-    """The calls that bring the sets, each into a folder of its own under ``out``.
+    """Plan the calls that download the sets, each into its own folder under ``out``.
 
-    Sets of the ISIC Archive come in one call: they overlap, and its client brings each image once.
+    Sets of the ISIC Archive are one call: they overlap, and the client downloads each image once.
     """
     chosen = {name: SETS[name] for name in names}
     archive = {name: each.collection for name, each in chosen.items() if each.collection}
@@ -81,15 +81,15 @@ def plan(names: list[str], out: Path) -> list[Download]:
 
 
 def describe(download: Download) -> str:
-    """What a call would do, for a dry run."""
+    """Say what a call would do, for ``--dry-run``."""
     lines = [f"{name}: terms: {SETS[name].terms}" for name in download.names]
     if (download.folder / download.table).is_file():
-        return "\n".join([*lines, f"is there already: {download.folder}"])
+        return "\n".join([*lines, f"already downloaded: {download.folder}"])
     return "\n".join([*lines, f"would run: {shlex.join(download.command)}"])
 
 
 def fetch(download: Download, accepted: bool) -> None:
-    """Run the client, unless its download is there already. It can be stopped and called again.
+    """Run the client, unless its download is complete; an interrupted download is continued.
 
     Raises:
         PrepareError: the terms are not accepted, the client is not installed, or it failed.
@@ -100,8 +100,7 @@ def fetch(download: Download, accepted: bool) -> None:
     if not accepted:
         terms = "; ".join(SETS[name].terms for name in download.names)
         raise PrepareError(
-            f"{names}: expected its terms to be accepted: read them ({terms}), then say "
-            "--accept-terms"
+            f"{names}: its terms are not accepted yet: read them ({terms}), then add --accept-terms"
         )
     if shutil.which(client) is None:
         raise PrepareError(
@@ -113,6 +112,6 @@ def fetch(download: Download, accepted: bool) -> None:
     status = subprocess.run(download.command, check=False).returncode  # noqa: S603 - a fixed call
     if status or not (download.folder / download.table).is_file():
         raise PrepareError(
-            f"{names}: expected {client} to bring {download.table}, it ended with status {status}; "
-            "what it says is above"
+            f"{names}: expected {client} to download {download.table}, but it ended with status "
+            f"{status}; its own messages are above"
         )

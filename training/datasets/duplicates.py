@@ -1,7 +1,7 @@
-"""Which images are one picture: the same pixels, or so alike that they must share a split."""
+"""Find images that show the same picture, or so similar a one that they must share a split."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -9,19 +9,19 @@ from scipy.sparse.csgraph import connected_components
 
 from training.datasets.records import Record, Source
 
-# The ISIC Archive's name of a picture is the same in all sets made from it.
+# A picture keeps its ISIC Archive name in every set made from the archive.
 _ARCHIVE_NAME = re.compile(r"(?:^|/)(ISIC_\d{7})(?=$|[._])")
 
-# Two pictures are near-duplicates when three perceptual hashes agree, each within this many bits.
-# Measured on the 12,949 lesions of the four sets in shared/data, over pairs of different groups.
-# Looking at the closest pairs (by these hashes, and by detail after registration) showed 28 that
-# are one lesion filed twice, in other colours or slightly moved; turned or mirrored ones, none.
-#   phash 64 bits at 4:          434 pairs, 12 of the 28, chaining up to 127 groups into one
-#   phash 256 bits at 60:        327 pairs, 22 of the 28, chaining 128
-#   dhash 256 bits at 25:        304 pairs,  9 of the 28, chaining 53
-#   all three, at these limits:   44 pairs, 21 of the 28, chaining 11 (275 images)
-# The wrong pairs are moles so small that the picture is nearly all skin; they only cost a little
-# freedom in the split. Looser limits find the last few at the price of hundreds of wrong pairs.
+# Two pictures are near-duplicates if three perceptual hashes each differ in at most so many bits.
+# Measured on 12,949 lesions of HAM10000, ISIC 2019, SIIM-ISIC 2020 and PAD-UFES-20, over pairs from
+# different groups. Looking at the closest pairs showed 28 that are one lesion filed twice, in other
+# colours or slightly shifted; none was rotated or mirrored. Found by each rule:
+#   phash 64 bits at 4:          434 pairs, 12 of the 28; the largest group joins 127 groups
+#   phash 256 bits at 60:        327 pairs, 22 of the 28; the largest joins 128
+#   dhash 256 bits at 25:        304 pairs,  9 of the 28; the largest joins 53
+#   all three, at these limits:   44 pairs, 21 of the 28; the largest joins 11 (275 images)
+# The false pairs are pictures of very small moles on a lot of skin. Joining them only restricts the
+# split a little. Looser limits find the remaining pairs, but hundreds of false ones too.
 PHASH_64_BITS = 8
 PHASH_256_BITS = 60
 DHASH_256_BITS = 60
@@ -30,12 +30,12 @@ DHASH_256_BITS = 60
 def same_picture(
     records: list[Record], digests: list[bytes], read: list[Source]
 ) -> list[tuple[int, int]]:
-    """Index pairs of one picture: equal pixels, one archive name, or listed as duplicates.
+    """Index pairs of images with equal pixels or archive names, or listed as duplicates.
 
     Args:
         records: images, each with a file.
-        digests: ``training.datasets.fingerprints.Fingerprint.digest`` of each.
-        read: the sources, for the pairs that their publishers list.
+        digests: ``Fingerprint.digest`` of each image.
+        read: the sources, with the duplicates that their publishers list.
     """
     seen: dict[object, int] = {}
     links = []
@@ -54,19 +54,9 @@ def same_picture(
 
 
 def near_duplicates(hashes: list[bytes]) -> list[tuple[int, int]]:
-    """Index pairs of nearly one picture.
-
-    Args:
-        hashes: ``training.datasets.fingerprints.Fingerprint.hashes`` of each image.
-    """
-    words = _words(hashes)
+    """Index pairs of pictures that are nearly the same, by ``Fingerprint.hashes`` of each."""
     pairs: list[tuple[int, int]] = []
-    # The first hash is one word, so all pairs of it are quick; the rest is asked of the few left.
-    for start in range(0, len(words), 256):
-        coarse = words[start : start + 256, None, 0] ^ words[None, start:, 0]
-        left, right = np.nonzero(np.bitwise_count(coarse) <= PHASH_64_BITS)
-        left, right = left[right > left] + start, right[right > left] + start
-        distances = np.bitwise_count(words[left, 1:] ^ words[right, 1:])
+    for left, right, distances in _candidates(hashes, PHASH_64_BITS):
         near = (distances[:, :4].sum(1, dtype=int) <= PHASH_256_BITS) & (
             distances[:, 4:].sum(1, dtype=int) <= DHASH_256_BITS
         )
@@ -77,37 +67,47 @@ def near_duplicates(hashes: list[bytes]) -> list[tuple[int, int]]:
 def closest_across(
     hashes: list[bytes], splits: list[str], count: int
 ) -> list[tuple[int, int, int]]:
-    """The most alike pictures that stand in different splits, for a person to look at.
+    """The most similar pictures in different splits, for a person to look at.
 
     Args:
-        hashes: ``training.datasets.fingerprints.Fingerprint.hashes`` of each image.
-        splits: of each image.
-        count: of pairs.
+        hashes: ``Fingerprint.hashes`` of each image.
+        splits: the split of each image.
+        count: how many pairs to return at most.
 
     Returns:
-        Index pairs, the most alike first, each with the bits of 512 in which they differ.
+        Index pairs, the most similar first, each with the number of differing bits of 512.
     """
-    words, names = _words(hashes), np.array(splits)
-    found: list[tuple[int, int, int]] = []
+    names = np.array(splits)
+    closest: list[tuple[int, int, int]] = []
+    for left, right, distances in _candidates(hashes, 2 * PHASH_64_BITS):
+        apart = names[left] != names[right]
+        bits = distances[apart].sum(1, dtype=int)
+        closest += zip(left[apart].tolist(), right[apart].tolist(), bits.tolist(), strict=True)
+        closest = sorted(closest, key=lambda pair: pair[2])[:count]
+    return closest
+
+
+def _candidates(
+    hashes: list[bytes], max_bits: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs of images whose 64-bit hashes differ in at most ``max_bits``, in blocks.
+
+    Comparing one word of every pair is fast; the other eight are compared for these few only.
+
+    Yields:
+        Indices of the left and the right images, and the differing bits of each of the eight words
+        of the 256-bit hashes, uint8 (pairs, 8).
+    """
+    words = np.frombuffer(b"".join(hashes), np.uint64).reshape(len(hashes), 9)
     for start in range(0, len(words), 256):
-        block = slice(start, start + 256)
-        coarse = np.bitwise_count(words[block, None, 0] ^ words[None, start:, 0])
-        near = (coarse <= 2 * PHASH_64_BITS) & (names[block, None] != names[None, start:])
-        left, right = np.nonzero(np.triu(near, 1))
-        left, right = left + start, right + start
-        distances = np.bitwise_count(words[left, 1:] ^ words[right, 1:]).sum(1, dtype=int)
-        found += zip(left.tolist(), right.tolist(), distances.tolist(), strict=True)
-        found = sorted(found, key=lambda pair: pair[2])[:count]
-    return found
-
-
-def _words(hashes: list[bytes]) -> np.ndarray:
-    """The 576 bits of each image's hashes, uint64 (n, 9)."""
-    return np.frombuffer(b"".join(hashes), np.uint64).reshape(len(hashes), 9)
+        first_words = words[start : start + 256, None, 0] ^ words[None, start:, 0]
+        left, right = np.nonzero(np.bitwise_count(first_words) <= max_bits)
+        left, right = left[right > left] + start, right[right > left] + start
+        yield left, right, np.bitwise_count(words[left, 1:] ^ words[right, 1:])
 
 
 def components(count: int, links: Iterable[tuple[int, int]]) -> list[int]:
-    """For each of ``count`` things, the smallest index it is linked to, directly or not."""
+    """For each of ``count`` items, the smallest index it is linked to, directly or indirectly."""
     ends = np.array(list(links), dtype=np.int64).reshape(-1, 2)
     graph = coo_matrix((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(count, count))
     _, labels = connected_components(graph, directed=False)

@@ -1,4 +1,4 @@
-"""What tells images apart: a digest of each one's pixels, perceptual hashes, size and colour."""
+"""Compute what identifies an image: a digest of its pixels, perceptual hashes, size and colour."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -14,22 +14,22 @@ from tqdm import tqdm
 from lens.images import InvalidImage, decode
 from training.datasets.records import PrepareError, Record
 
-WORKERS = 2
+THREADS = 2
 
-# Readable photos that the network's decoder refuses for their size: left out, and said.
+# Reasons why the decoder refuses a sound photo: it is left out and reported, and is no error.
 _UNFIT = frozenset({"too_small", "too_many_pixels"})
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What one image file is known by.
+    """What identifies one image file.
 
     Attributes:
         digest: SHA-256 of the decoded uint8 (500, 500, 3) pixels that the network sees, 32 bytes.
         hashes: phash of 64 bits, phash and dhash of 256 bits (imagehash), packed in 72 bytes.
         size: width and height of the file's picture in pixels.
         colour: mean red, green and blue of the decoded pixels, 0-255.
-        is_mask: the picture has two greys alone, as the outline of a lesion is stored.
+        is_mask: the picture has only two grey levels, like the stored outline of a lesion.
     """
 
     digest: bytes
@@ -51,7 +51,7 @@ def fingerprint(path: Path) -> Fingerprint:
     grey = Image.fromarray(pixels).convert("L")
     hashes = imagehash.phash(grey), imagehash.phash(grey, 16), imagehash.dhash(grey, 16)
     bits = np.concatenate([each.hash.ravel() for each in hashes])
-    with Image.open(BytesIO(data)) as picture:  # reads the header alone
+    with Image.open(BytesIO(data)) as picture:  # Reads only the header.
         size = picture.size
     red, green, blue = pixels.mean(axis=(0, 1)).tolist()
     digest = hashlib.sha256(pixels.tobytes()).digest()
@@ -60,7 +60,7 @@ def fingerprint(path: Path) -> Fingerprint:
 
 
 def _is_mask(pixels: np.ndarray) -> bool:
-    """Whether nearly all pixels are one of two greys; resizing and JPEG blur the edge between."""
+    """Whether nearly all pixels have one of two grey levels; resizing and JPEG blur the edges."""
     colourless = np.ptp(pixels, axis=-1) <= 8
     greys = pixels[..., 1].astype(int)
     low, high = np.quantile(greys, (0.01, 0.99))
@@ -73,7 +73,7 @@ class Fingerprints:
     """The images that can be used, in the order given.
 
     Attributes:
-        prints: each one's fingerprint.
+        prints: the fingerprint of each record.
         unfit: the images left out for their size or as masks, each as "path (reason)".
     """
 
@@ -83,15 +83,15 @@ class Fingerprints:
 
 
 def fingerprint_all(records: list[Record]) -> Fingerprints:
-    """Fingerprint every record's file on two threads, with a progress bar.
+    """Fingerprint every record's file, with a progress bar.
 
     Raises:
-        PrepareError: names the files that cannot be read; or none can be used.
+        PrepareError: a file cannot be read, or no image is left.
     """
-    found = Fingerprints([], [], [])
+    usable = Fingerprints([], [], [])
     unreadable: list[str] = []
-    # Threads are as quick as processes here (measured): Pillow and hashlib work outside the lock.
-    pool = ThreadPoolExecutor(WORKERS)
+    # Threads are as fast as processes here: Pillow and hashlib release Python's global lock.
+    pool = ThreadPoolExecutor(THREADS)
     try:
         results = pool.map(_fingerprint, records)
         for record, result in zip(
@@ -99,12 +99,12 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
         ):
             if isinstance(result, str):
                 line = f"{record.path} ({result.replace('_', ' ')})"
-                (found.unfit if result in _UNFIT else unreadable).append(line)
+                (usable.unfit if result in _UNFIT else unreadable).append(line)
             elif result.is_mask:
-                found.unfit.append(f"{record.path} (a mask: two greys alone)")
+                usable.unfit.append(f"{record.path} (a mask: only two grey levels)")
             else:
-                found.records.append(record)
-                found.prints.append(result)
+                usable.records.append(record)
+                usable.prints.append(result)
     finally:
         pool.shutdown(cancel_futures=True)
     if unreadable:
@@ -113,13 +113,13 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
             f"cannot read {', '.join(unreadable[:5])}{more}; expected whole JPEG, PNG, WebP, AVIF "
             "or HEIC photos: replace or remove them, and run again"
         )
-    if not found.records:
-        raise PrepareError(f"no image left to split: {', '.join(found.unfit[:5])}")
-    return found
+    if not usable.records:
+        raise PrepareError(f"no image left to split: {', '.join(usable.unfit[:5])}")
+    return usable
 
 
 def _fingerprint(record: Record) -> Fingerprint | str:
-    """The fingerprint of the record's file, or in a word why there is none."""
+    """The fingerprint of the record's file, or the reason why there is none."""
     assert record.path is not None
     try:
         return fingerprint(record.path)

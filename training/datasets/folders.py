@@ -1,4 +1,4 @@
-"""Readers of photos in folders, without a table: classes by the folder's name, or no lesion."""
+"""Read photos in folders without a table: benign and malignant ones, or ones without a lesion."""
 
 import re
 import unicodedata
@@ -11,21 +11,21 @@ from training.datasets.records import PrepareError, Record, Source
 
 CLASSES = {"benign": 0, "malignant": 1}
 
-# The Monkeypox Skin Lesion Dataset names its photos by patient and number: NM78_01.
+# The Monkeypox Skin Lesion Dataset names its photos by patient and number, such as NM78_01.
 _PATIENT_AND_NUMBER = re.compile(r"(\bN?M\d+)_\d\d$")
 
 
 def read_folders(path: Path, kind: str) -> Source:
-    """Photos in folders ``benign`` and ``malignant``, at any depth; each photo is a group.
+    """Read photos in folders ``benign`` and ``malignant``, at any depth; each photo is a group.
 
-    The source is named as the folder.
+    The source gets the name of the folder.
 
     Args:
-        path: of the folder.
-        kind: of the photos, clinical or dermoscopic.
+        path: the folder.
+        kind: the kind of all its photos, clinical or dermoscopic.
 
     Raises:
-        PrepareError: a folder or class is missing, or cannot be read.
+        PrepareError: the folder or a class is missing, or cannot be read.
     """
     folder = open_folder(path)
     source = path.resolve().name
@@ -45,7 +45,7 @@ def read_folders(path: Path, kind: str) -> Source:
 
 
 def _class_of(folder: Path) -> int | None:
-    """The class of the innermost folder that names one, in any case or width of letters."""
+    """The class that the innermost matching folder names, in any case and width of letters."""
     for part in reversed(folder.parts):
         name = unicodedata.normalize("NFKC", part).strip().casefold()
         if name in CLASSES:
@@ -70,7 +70,7 @@ def _not_taken(folder: Folder) -> dict[str, list[str]]:
 
 
 def read_melanoma10k(path: Path) -> Source:
-    """The set of 10,000 melanoma images: ``benign/`` and ``malignant/``, all of it melanoma."""
+    """The set of 10,000 melanoma images: ``benign/``, and ``malignant/``, which is all melanoma."""
     source = read_folders(path, DERMOSCOPIC)
     records = [
         replace(
@@ -85,7 +85,7 @@ def read_melanoma10k(path: Path) -> Source:
 
 
 def read_not_lesion(path: Path) -> Source:
-    """Photos that show no lesion, a source named as its folder; each its own group, or patient."""
+    """Photos without a lesion, grouped by patient if their names tell one; named by the folder."""
     folder = open_folder(path)
     source = path.resolve().name
     records = []

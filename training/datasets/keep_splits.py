@@ -1,23 +1,24 @@
-"""The splits of an earlier manifest, kept when a manifest grows."""
+"""Keep the splits of an earlier manifest when images are added to it."""
 
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from lens.files import replacing
 from training.datasets.manifest import SPLITS, Row, read_manifest, split_hashes
 from training.datasets.records import Record
 
 FOLDER = "earlier_splits"
-"""Beside a manifest: copies of those whose splits it keeps."""
+"""Folder beside a manifest with copies of the earlier manifests whose splits it keeps."""
 
-STRICTEST = ("test", "val", "train")
-"""Of a group joined from several earlier splits, the first of these: what a model was tested on
-never moves to train, nor does what its threshold was chosen on."""
+STRICTEST_FIRST = ("test", "val", "train")
+"""A group joined from several earlier splits gets the first of these. So no image on which a model
+was tested, or its threshold chosen, ever moves to the train split."""
 
 
 class EarlierSplits:
-    """Which split an image, or its group, had in an earlier manifest."""
+    """Look up which split an image, or its group, had in an earlier manifest."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._by_path: dict[str, str] = {}
@@ -31,26 +32,26 @@ class EarlierSplits:
             self._by_group[row.group] = row.split
 
     def of_image(self, source: str, path: str | Path) -> str | None:
-        """The split of an image; a file that has moved is known by its source and name."""
+        """The split of an image; a file that was moved is recognised by its source and name."""
         by_name = self._by_name.get((source, Path(path).stem))
         return self._by_path.get(_resolved(path), by_name)
 
     def of_groups(self, records: Sequence[Record], groups: Mapping[str, str]) -> dict[str, str]:
-        """The split that each group must have, for groups that were there before.
+        """The split that each group must get, for groups that the earlier manifest has.
 
         Args:
-            records: all images found, those dropped as duplicates too.
-            groups: the name of each record's group after joining, by its own name.
+            records: all images, including those dropped as duplicates.
+            groups: the name of each group after joining, by its name before.
         """
-        found: dict[str, list[str]] = {}
+        earlier: dict[str, list[str]] = {}
         for record in records:
             for split in (self._of_record(record), self._by_group.get(record.group)):
                 if split:
-                    found.setdefault(groups[record.group], []).append(split)
-        return {group: strictest(splits) for group, splits in found.items()}
+                    earlier.setdefault(groups[record.group], []).append(split)
+        return {group: strictest(splits) for group, splits in earlier.items()}
 
     def moves(self, records: Sequence[Record], splits: Sequence[str]) -> Counter[tuple[str, str]]:
-        """Number of images by earlier and present split, where these differ."""
+        """Count the images whose split has changed, by the old and the new split."""
         pairs = zip(map(self._of_record, records), splits, strict=True)
         return Counter((old, new) for old, new in pairs if old and old != new)
 
@@ -60,40 +61,36 @@ class EarlierSplits:
 
 
 def strictest(splits: Iterable[str]) -> str:
-    """Of several splits the one that keeps most from training."""
-    return min(splits, key=STRICTEST.index)
+    """Of several splits, the one that keeps the images furthest from training."""
+    return min(splits, key=STRICTEST_FIRST.index)
 
 
 def keep_copies(manifest: Path, out: Path) -> None:
-    """Copy a manifest, and those that it kept, to beside the one that grows from it."""
-    folder = out / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = sorted((manifest.parent / FOLDER).glob("*.csv"))
-    for path in [manifest, *kept]:
-        copy = folder / f"{split_hashes(read_manifest(path))['train'][:12]}.csv"
+    """Copy an earlier manifest, and the ones that it was built on, to beside the new manifest."""
+    for path in [manifest, *sorted((manifest.parent / FOLDER).glob("*.csv"))]:
+        copy = out / FOLDER / f"{split_hashes(read_manifest(path))['train'][:12]}.csv"
         if not copy.exists():
-            partial = copy.with_suffix(".partial")
-            shutil.copyfile(path, partial)
-            partial.replace(copy)
+            with replacing(copy) as partial:
+                shutil.copyfile(path, partial)
 
 
 def images_learned(
     hashes: Mapping[str, str], manifest: Path, rows: Iterable[Row]
 ) -> list[str] | None:
-    """Which of some images a model has learned from, or was chosen on.
+    """Find the images that were in the train or validation split of a model.
 
     Args:
-        hashes: of the splits of the model's own manifest, as its card has them.
-        manifest: the present one; beside it lie the earlier ones it has grown from.
-        rows: the images, such as those of the present test split.
+        hashes: the split hashes in the model's card.
+        manifest: the present manifest; copies of the earlier ones lie beside it.
+        rows: the images to check, such as the present test split.
 
     Returns:
-        Their paths; None where no earlier manifest is the model's own.
+        Paths of the images found; None if the model was trained on none of these manifests.
     """
     for path in sorted((manifest.parent / FOLDER).glob("*.csv")):
-        theirs = read_manifest(path)
-        if split_hashes(theirs) == {name: hashes.get(name) for name in SPLITS}:
-            earlier = EarlierSplits(theirs)
+        earlier_rows = read_manifest(path)
+        if split_hashes(earlier_rows) == {name: hashes.get(name) for name in SPLITS}:
+            earlier = EarlierSplits(earlier_rows)
             return [r.path for r in rows if earlier.of_image(r.source, r.path) in ("train", "val")]
     return None
 

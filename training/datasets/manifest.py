@@ -1,4 +1,4 @@
-"""The manifest: one row an image, written by ``training.prepare``, read by every other command."""
+"""Read the manifest, a CSV file with one row per image that ``training.prepare`` writes."""
 
 import csv
 import hashlib
@@ -9,19 +9,19 @@ from training.cli import CommandError
 
 HEADER = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
 COLUMNS = tuple(name for name in HEADER if name != "kind")
-"""What a manifest must have: older ones have no column ``kind``."""
+"""Columns that a manifest must have; older manifests have no column ``kind``."""
 
 SPLITS = ("train", "val", "test")
 
 CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
-"""Kinds of photo: of a camera alone, as a phone takes it, or through a dermatoscope."""
+"""Kinds of photo: taken by a camera or phone alone, or through a dermatoscope."""
 
 _DERMOSCOPIC_SOURCES = frozenset({"ham10000", "isic2019", "siim2020"})
-"""Where a manifest of before there was a column ``kind`` has dermoscopic photos."""
+"""Sources whose photos are dermoscopic in manifests without a column ``kind``."""
 
 
 class ManifestError(CommandError):
-    """A manifest that cannot be used; the message says what was expected and what came."""
+    """The manifest, or an image that it lists, cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Row:
     Attributes:
         malignant: 0 or 1.
         split: train, val or test.
-        kind: clinical or dermoscopic; where nothing is given, what its source has.
+        kind: clinical or dermoscopic; by default the kind of the source.
     """
 
     path: str
@@ -54,7 +54,7 @@ def read_manifest(path: str | Path) -> list[Row]:
     Relative image paths are taken from the manifest's own folder.
 
     Raises:
-        ManifestError: no such file, a missing column, or a value outside its vocabulary.
+        ManifestError: the file or a column is missing, or a value is not allowed.
     """
     path = Path(path)
     if not path.is_file():
@@ -100,11 +100,11 @@ def _row(path: Path, line: int, record: dict[str, str]) -> Row:
 
 
 def split_hashes(rows: list[Row]) -> dict[str, str]:
-    """The ``split_hash`` of each split."""
+    """``split_hash`` of each split."""
     return {split: split_hash([row for row in rows if row.split == split]) for split in SPLITS}
 
 
 def split_hash(rows: list[Row]) -> str:
-    """SHA-256 of the rows' sorted file names: tells whether two runs had the same images."""
+    """SHA-256 of the rows' sorted file names, to tell whether two runs used the same images."""
     names = "\n".join(sorted(Path(row.path).name for row in rows))
     return hashlib.sha256(names.encode()).hexdigest()

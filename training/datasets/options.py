@@ -1,4 +1,4 @@
-"""What ``training.prepare`` is asked for; importable without what reads images."""
+"""The options of ``training.prepare``."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +11,15 @@ class PrepareOptions:
     """The options of ``training.prepare``.
 
     Attributes:
-        sets: the folder of each published set, under the name of its reader.
-        folders: folders of one's own, and the kind of photo each holds.
-        not_lesion: folders of photographs of anything but a lesion.
-        downloads: to do first; ``sets`` names their folders.
-        accept_terms: whether the terms of what is downloaded are accepted.
-        dry_run: say what would be downloaded, and do nothing.
+        sets: the folder of each published set, by the name of its reader.
+        folders: the user's own folders, each with the kind of its photos.
+        not_lesion: folders of photographs that show anything but a lesion.
+        downloads: downloads to do first, into folders that ``sets`` names.
+        accept_terms: whether the user has accepted the terms of the downloads.
+        dry_run: only say what would be downloaded.
         keep_splits: an earlier manifest, whose images and groups keep their split.
-        out: folder to write to.
-        seed: draws the split.
+        out: the folder to write to.
+        seed: seed of the random split.
     """
 
     sets: dict[str, Path]

@@ -1,4 +1,4 @@
-"""Which files of a set's folder are its photos, and of two files of one name which is meant."""
+"""Find the photos in a data set's folder, and choose between several files of one name."""
 
 import os
 from collections import defaultdict
@@ -15,19 +15,17 @@ from training.datasets.records import PrepareError
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".dcm"}
 )
-"""A file so named is taken for a photo whatever it holds: if it is none, it is damaged."""
-
-COPIES = "copies of a file of the same name"
+"""A file with such a suffix counts as a photo whatever it contains, even if it is damaged."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """What lies under a set's folder.
+    """The files under a data set's folder.
 
     Attributes:
-        photos: files taken for photos, sorted.
-        others: files that are no image, such as tables.
-        not_taken: names of everything else, by the reason.
+        photos: the photos, sorted.
+        others: files that are no images, such as tables.
+        not_taken: names of all other files, by the reason why they are not used.
     """
 
     path: Path
@@ -37,10 +35,10 @@ class Folder:
 
 
 def open_folder(path: Path) -> Folder:
-    """Sort the files under a folder by what they hold.
+    """Sort the files under a folder by their content.
 
     Raises:
-        PrepareError: no such folder, a folder or file that cannot be read, a name that is no UTF-8.
+        PrepareError: a folder or file is missing or cannot be read, or a name is not UTF-8.
     """
     if not path.is_dir():
         raise PrepareError(f"{_shown(path)}: no such folder; expected one that holds images")
@@ -51,7 +49,7 @@ def open_folder(path: Path) -> Folder:
         files, hidden = walk(path)
         not_taken["hidden, the system's own, or a broken link"] = _names(path, hidden)
         for file in files:
-            reason = _why_not(file, file.relative_to(path))
+            reason = _reason_not_taken(file, file.relative_to(path))
             if reason is None:
                 photos.append(file)
             elif reason:
@@ -66,13 +64,12 @@ def open_folder(path: Path) -> Folder:
     return Folder(path, photos, others, {why: names for why, names in not_taken.items() if names})
 
 
-def _why_not(file: Path, name: Path) -> str | None:
-    """Why a file is no photo; nothing where it is no image at all, None where it is a photo."""
+def _reason_not_taken(file: Path, name: Path) -> str | None:
+    """Why a file is not used as a photo; None if it is used, "" if it is no image at all."""
     content = content_of(file)
     is_photo = content in (PHOTO, DICOM) or file.suffix.lower() in PHOTO_SUFFIXES
-    made = made_from_photos(name) if is_photo or content == OTHER_IMAGE else ""
-    if made:
-        return made
+    if (is_photo or content == OTHER_IMAGE) and (derived := made_from_photos(name)):
+        return derived
     if is_photo:
         return None
     if content == OTHER_IMAGE:
@@ -92,7 +89,7 @@ def _shown(path: Path) -> str:
 
 
 def without_suffix(name: str) -> str:
-    """``PAT_1_2_3.png`` as ``PAT_1_2_3``; a name without a photo's suffix stays."""
+    """Turn ``PAT_1_2_3.png`` into ``PAT_1_2_3``; a name without a photo's suffix stays as it is."""
     return name.rpartition(".")[0] if Path(name).suffix.lower() in PHOTO_SUFFIXES else name
 
 
@@ -101,13 +98,13 @@ def _names(folder: Path, paths: Iterable[Path]) -> list[str]:
 
 
 def by_name(folder: Folder) -> tuple[dict[str, Path], dict[str, list[str]]]:
-    """The photos by their name without suffix, as tables name them.
+    """Index the photos by their name without suffix, as tables name them.
 
-    Of several files of one name, copies and smaller sizes of one picture, masks, and DICOM beside
-    another format give way.
+    Of several files with one name, this drops copies and smaller sizes of the same picture, masks,
+    and DICOM beside another format.
 
     Returns:
-        The photo of each name; the names of the files that gave way, by the reason.
+        The photo of each name, and the names of the dropped files by the reason.
 
     Raises:
         PrepareError: two different pictures have one name.
@@ -115,19 +112,19 @@ def by_name(folder: Folder) -> tuple[dict[str, Path], dict[str, list[str]]]:
     named: dict[str, list[Path]] = defaultdict(list)
     for path in folder.photos:
         named[path.stem].append(path)
-    gave_way: dict[str, list[str]] = defaultdict(list)
+    dropped: dict[str, list[str]] = defaultdict(list)
     chosen = {}
     for name, paths in named.items():
         chosen[name] = paths[0]
         if len(paths) > 1:
             chosen[name], reasons = _choose(folder.path, name, paths)
             for path, reason in reasons.items():
-                gave_way[reason].append(path.relative_to(folder.path).as_posix())
-    return chosen, gave_way
+                dropped[reason].append(path.relative_to(folder.path).as_posix())
+    return chosen, dropped
 
 
 def _choose(folder: Path, name: str, paths: list[Path]) -> tuple[Path, dict[Path, str]]:
-    """The one of several files of one name that is meant, and why the others are not."""
+    """Choose one of several files with the same name; also return why each other one is dropped."""
     reasons: dict[Path, str] = {}
     pictures = [path for path in paths if content_of(path) != DICOM]
     if pictures:
@@ -135,7 +132,7 @@ def _choose(folder: Path, name: str, paths: list[Path]) -> tuple[Path, dict[Path
     seen: dict[bytes, Path] = {}
     for path in pictures or paths:
         if seen.setdefault(path.read_bytes(), path) is not path:
-            reasons[path] = COPIES
+            reasons[path] = "copies of a file of the same name"
     left = [path for path in paths if path not in reasons]
     if len(left) == 1:
         return left[0], reasons
@@ -145,15 +142,17 @@ def _choose(folder: Path, name: str, paths: list[Path]) -> tuple[Path, dict[Path
             prints[path] = fingerprint(path)
         except InvalidImage as error:
             reasons[path] = f"{error.reason.replace('_', ' ')}, beside another of the same name"
-    reasons |= {path: "masks, by their greys" for path, found in prints.items() if found.is_mask}
+    reasons |= {
+        path: "masks, by their grey levels" for path, each in prints.items() if each.is_mask
+    }
     left = sorted((p for p in prints if p not in reasons), key=lambda p: -_area(prints[p]))
     if not left or len(near_duplicates([prints[path].hashes for path in left])) < len(left) - 1:
         raise _two_of_one_name(folder, name, left or paths)
     return left[0], reasons | dict.fromkeys(left[1:], "the same picture, no larger")
 
 
-def _area(found: Fingerprint) -> int:
-    return found.size[0] * found.size[1]
+def _area(picture: Fingerprint) -> int:
+    return picture.size[0] * picture.size[1]
 
 
 def _two_of_one_name(folder: Path, name: str, paths: list[Path]) -> PrepareError:

@@ -1,4 +1,4 @@
-"""A whole preparation: published sets and folders in, manifests and their pages out."""
+"""Prepare data sets: read published sets and folders, write manifests and a page about each."""
 
 import sys
 from collections import Counter
@@ -30,11 +30,11 @@ READERS: dict[str, Callable[[Path], Source]] = {
 
 
 def prepare_all(options: PrepareOptions) -> None:
-    """Download, read, and write the manifests with their pages.
+    """Download and read the data sets, and write the manifests with their pages.
 
     Raises:
-        PrepareError: a set cannot be read, or does not hold what it should.
-        UsageError: ``options.out`` is no folder to write to.
+        PrepareError: a set cannot be read, or lacks an expected table or image.
+        UsageError: ``options.out`` cannot be written to.
     """
     try:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -44,17 +44,17 @@ def prepare_all(options: PrepareOptions) -> None:
         ) from error
     for download in options.downloads:
         fetch(download, options.accept_terms)
-    # Every table is read before any image, so that a wrong folder is said at once.
+    # Every table is read before any image, so that a wrong folder is reported at once.
     lesions, others = _read_sources(options)
-    kept: Path | None = options.keep_splits
-    beside = kept.with_name("not_lesion.csv") if kept else None
-    earlier = _read_earlier(kept)
+    manifest = options.keep_splits
+    beside = manifest.with_name("not_lesion.csv") if manifest else None
+    earlier = _read_earlier(manifest)
     earlier_others = _read_earlier(beside if beside and beside.exists() else None)
     if lesions:
         complete = without_dicom(lesions, options.out / "dicom")
         prepared = prepare(complete, options.seed, earlier=earlier)
-        if kept:
-            keep_copies(kept, options.out)
+        if manifest:
+            keep_copies(manifest, options.out)
         _write(lesions, prepared, options.out / "manifest.csv")
         for warning in one_class_warnings(prepared):
             print(warning, file=sys.stderr)
@@ -65,7 +65,7 @@ def prepare_all(options: PrepareOptions) -> None:
 
 
 def _read_sources(options: PrepareOptions) -> tuple[list[Source], list[Source]]:
-    """The sources of lesions, and those of photos that show none."""
+    """Read the sources with lesions, and the sources of photos without one."""
     lesions = [read(options.sets[name]) for name, read in READERS.items() if name in options.sets]
     lesions += [folders.read_folders(folder, kind) for folder, kind in options.folders]
     others = [folders.read_not_lesion(folder) for folder in options.not_lesion]
@@ -83,10 +83,10 @@ def _read_earlier(path: Path | None) -> EarlierSplits:
 
 
 def _write(read: list[Source], prepared: Prepared, path: Path) -> None:
-    """Write a manifest and its page; print what is in it and what was left out."""
+    """Write a manifest and the page about it; print what it contains and what was left out."""
     write_manifest(prepared, path)
     print("\n" + summary(read, prepared))
     print(f"wrote {path}: {count(len(prepared.rows), 'image')}")
     page = path.with_suffix(".html")
     write_data_report(read, prepared, page)
-    print(f"wrote {page}: what is in it, with example pictures; do not pass it on")
+    print(f"wrote {page}: its content with example pictures, which may not be passed on")

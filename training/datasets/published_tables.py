@@ -1,4 +1,4 @@
-"""The tables of published sets: found by name, read whatever separates their columns."""
+"""Find the tables of published sets by name, and read them whatever separates their columns."""
 
 import csv
 import re
@@ -9,14 +9,18 @@ from training.datasets.photos import Folder
 from training.datasets.records import PrepareError
 
 SUFFIXES = (".csv", "", ".tab", ".tsv", ".txt")
-"""Of a table. Harvard's Dataverse hands out .tab, or the name alone; the first of these is read."""
+"""Suffixes of a table, the preferred ones first. Harvard's Dataverse offers .tab, or no suffix."""
 
 _OF_COLLECTION = re.compile(r".+_metadata_\d{4}-\d\d-\d\d\.csv", re.IGNORECASE)
 """What the archive's site names the table of a collection: ham10000_metadata_2024-05-01.csv."""
 
 
 def find_table(folder: Folder, *stems: str) -> Path:
-    """The table of one of these names, the first first, in the folder or anywhere below it.
+    """Find a table by its name without suffix, in the folder or anywhere below it.
+
+    Args:
+        folder: the files to search.
+        stems: the possible names, the preferred ones first.
 
     Raises:
         PrepareError: there is none.
@@ -28,8 +32,9 @@ def find_table(folder: Folder, *stems: str) -> Path:
 
 
 def find_optional_table(folder: Folder, *stems: str) -> Path | None:
+    """The same as ``find_table``, but None if there is none."""
     for name in (f"{stem}{suffix}".lower() for stem in stems for suffix in SUFFIXES):
-        # The one nearest to the top: an archive may hold tables of parts of the set further down.
+        # Take the one nearest to the top: tables of parts of the set may lie further down.
         named = [path for path in folder.others if path.name.lower() == name]
         if named:
             return min(named, key=lambda path: (len(path.parts), path))
@@ -52,10 +57,14 @@ def find_archive_table(folder: Folder) -> Path:
 
 
 def rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
-    """The rows of a table in UTF-8, with or without a byte order mark; blanks at ends are cut.
+    """Read the rows of a UTF-8 table, with or without a byte order mark; values are stripped.
+
+    Args:
+        table: the file.
+        columns: columns that it must have.
 
     Raises:
-        PrepareError: columns or values are missing, or it is no such table.
+        PrepareError: columns or values are missing, or the file is not such a table.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -81,12 +90,12 @@ def rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
 
 
 def _delimiter(header: str) -> str:
-    """What separates the columns: comma, tab, or the semicolon of Excel in many countries."""
+    """The separator of the columns: comma, tab, or semicolon (Excel in many countries)."""
     return max(",\t;", key=header.count)
 
 
 def translate(table: Path, image: str, column: str, value: str, vocabulary: dict[str, str]) -> str:
-    """The manifest's word for a value of the table.
+    """Translate a value of a table; ``image`` and ``column`` are for the error message.
 
     Raises:
         PrepareError: the vocabulary does not have the value.
@@ -99,7 +108,7 @@ def translate(table: Path, image: str, column: str, value: str, vocabulary: dict
 
 
 def one_hot(table: Path, name: str, row: dict[str, str], classes: Iterable[str]) -> str:
-    """The one class that the row marks.
+    """The one class that the row marks with a 1.
 
     Raises:
         PrepareError: it marks none or several.

@@ -1,4 +1,4 @@
-"""What a reader makes of a data set: its listed images, and what it left out and why."""
+"""What a reader returns for a data set: its listed images, and what it left out and why."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +7,7 @@ from training.cli import CommandError
 
 
 class PrepareError(CommandError):
-    """Input that cannot be prepared; the message is one line: what it is, what was expected."""
+    """A data set cannot be prepared; the message says in one line what was expected and found."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Record:
     """One listed image.
 
     Attributes:
-        image: the set's own name of the image, without suffix; unique in its source.
+        image: the image's name in the data set, without suffix; unique in its source.
         malignant: 0 or 1.
-        group: lesion or patient, prefixed with the source; the unit that is never split.
+        group: lesion or patient, prefixed with the source; all its images share a split.
         kind: clinical or dermoscopic.
-        path: its file, or None where the folder lacks it.
+        path: the file, or None if the folder does not have it.
     """
 
     source: str
@@ -39,8 +39,8 @@ class Source:
         records: every image of its table, in the order of their names.
         tables: file names of the tables read.
         duplicates: pairs of image names that the publishers list as the same picture.
-        left_out: names of listed images that teach nothing, by the reason.
-        not_taken: names of files and folders that are no image of the set, by the reason.
+        left_out: names of listed images that are unsuitable for training, by the reason.
+        not_taken: names of files and folders that are not used as images, by the reason.
     """
 
     name: str

@@ -1,247 +1,259 @@
-"""What ``training.prepare`` found, as one page with example pictures: for the person who trains.
+"""Write a page about a prepared manifest, with example pictures, for the person who trains.
 
-The page holds pictures of the sets, whose terms forbid passing them on: it lies beside the
-manifest, in a folder that is never committed.
+The page shows pictures of the data sets, whose terms forbid passing them on. It therefore lies
+beside the manifest, in a folder that is never committed.
 """
 
+import base64
 from collections import Counter
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import jinja2
 import numpy as np
+from PIL import Image
+from sklearn.metrics import roc_auc_score
 
+from lens.images import decode
+from training.datasets.build import Assigned, Prepared
 from training.datasets.demographics import describe_patients
 from training.datasets.duplicates import closest_across
+from training.datasets.fingerprints import Fingerprint
 from training.datasets.manifest import KINDS, Row
 from training.datasets.records import Record, Source
-from training.datasets.report_html import STYLE, TELLING, spread, table, telling, thumbnail
 from training.datasets.splits import SHARES
-
-if TYPE_CHECKING:
-    from training.datasets.build import Prepared
 
 EXAMPLES = 6
 """Pictures shown of each class of a source."""
-CLOSEST = 12
-"""Pairs shown that stand in different splits."""
+CLOSEST_PAIRS = 12
+"""Pairs of similar pictures shown that stand in different splits."""
+THUMBNAIL_PIXELS = 112
+TELLING_DIFFERENCE = 0.1
+"""A difference between the classes is marked if its AUC is at least so far from 0.5."""
+NOT_RECORDED = "not recorded"
 
-_CLASSES = ("benign", "malignant")
+CLASSES = ("benign", "malignant")
+OVERVIEW = (
+    *("source", "listed", "absent", "other files", "left out", "duplicates"),
+    *("contradicting copies", "kept", "malignant"),
+)
 
 
-def write_data_report(read: list[Source], prepared: "Prepared", path: Path) -> None:
-    """Write the page, self-contained, pictures included.
+@dataclass(frozen=True)
+class Table:
+    """A table of the page; the last cell of the rows numbered in ``marked`` is highlighted."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    marked: frozenset[int] = frozenset()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says about one source, or about the photos of one kind in it.
+
+    Attributes:
+        left_out: reasons why images or files were left out, each with their names.
+        not_recorded: traits of the patients that the set does not record.
+        examples: some records of each class; empty if no image was kept.
+    """
+
+    title: str
+    left_out: Sequence[tuple[str, list[str]]] = ()
+    tables: Sequence[Table] = ()
+    not_recorded: Sequence[str] = ()
+    examples: Sequence[tuple[str, list[Record]]] = ()
+
+
+def write_data_report(read: list[Source], prepared: Prepared, path: Path) -> None:
+    """Write the page as one file that contains its pictures.
 
     Args:
-        read: the sources, each image with the file it was listed with.
-        prepared: what became of them.
-        path: of the page.
+        read: the sources as they were read, before any DICOM file was converted.
+        prepared: the images that were kept.
+        path: where the page goes.
     """
-    parts = [
-        "<h1>What the manifest holds</h1>",
-        _overview(read, prepared),
-        _kinds(prepared),
-        _leaks(prepared),
-        *(_source(source, kind, prepared) for source in read for kind in _kinds_of(source)),
-    ]
-    text = "\n".join(parts)
-    path.write_text(
-        '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Data report</title>\n'
-        f"<style>{STYLE}</style>\n{text}\n</html>\n",
-        encoding="utf-8",
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
+    environment.filters["thumbnail"] = _thumbnail
+    rows, splits = prepared.rows, [row.split for row in prepared.rows]
+    pairs = closest_across([each.hashes for each in prepared.prints], splits, CLOSEST_PAIRS)
+    page = environment.get_template("report.html").render(
+        overview=_overview(read, prepared),
+        unfit=prepared.unfit,
+        kinds=_kinds(prepared),
+        leaks=_leaks(prepared),
+        pairs=[(rows[left], rows[right], bits) for left, right, bits in pairs],
+        sections=[
+            _section(source, kind, prepared)
+            for source in read
+            for kind in KINDS
+            if any(record.kind == kind for record in source.records)
+        ],
+    )
+    path.write_text(page, encoding="utf-8")
 
 
-def _overview(read: list[Source], prepared: "Prepared") -> str:
+def _overview(read: list[Source], prepared: Prepared) -> Table:
     rows = []
     for source in read:
-        kept = [i for i, (record, _, _) in enumerate(prepared.rows) if record.source == source.name]
-        malignant = sum(prepared.rows[i][0].malignant for i in kept)
-        rows.append(
-            [
-                source.name,
-                f"{len(source.records):,}",
-                f"{len(source.absent):,}",
-                f"{sum(map(len, source.not_taken.values())):,}",
-                f"{sum(map(len, source.left_out.values())):,}",
-                f"{prepared.duplicates[source.name]:,}",
-                f"{prepared.contradictory[source.name]:,}",
-                f"{len(kept):,}",
-                f"{malignant / len(kept):.1%}" if kept else "-",
-            ]
+        kept = [row.record.malignant for row in prepared.rows if row.record.source == source.name]
+        counts = (
+            len(source.records),
+            len(source.absent),
+            sum(map(len, source.not_taken.values())),
+            sum(map(len, source.left_out.values())),
+            prepared.duplicates[source.name],
+            prepared.contradictory[source.name],
+            len(kept),
         )
-    header = [
-        "source",
-        "listed",
-        "absent",
-        "other files",
-        "left out",
-        "duplicates",
-        "contradicting copies",
-        "kept",
-        "malignant",
+        share = f"{sum(kept) / len(kept):.1%}" if kept else "-"
+        rows.append([source.name, *(f"{count:,}" for count in counts), share])
+    return Table("Images", OVERVIEW, rows)
+
+
+def _kinds(prepared: Prepared) -> Table:
+    images = Counter((row.record.kind, row.split) for row in prepared.rows)
+    malignant = Counter((r.record.kind, r.split) for r in prepared.rows if r.record.malignant)
+    rows = [
+        [kind, *(f"{images[kind, split]:,} ({malignant[kind, split]:,})" for split in SHARES)]
+        for kind in KINDS
+        if any(images[kind, split] for split in SHARES)
     ]
-    unfit = f"<p>Left out for their size: {escape(', '.join(prepared.unfit))}</p>"
-    note = (
-        "<p>Where sources differ in their share of malignant images, a network can learn to know "
-        "the source instead of the lesion.</p>"
-    )
-    return table("Images", header, rows) + note + (unfit if prepared.unfit else "")
+    return Table("By kind of photo: images (malignant)", ["kind", *SHARES], rows)
 
 
-def _kinds(prepared: "Prepared") -> str:
-    counts = Counter((record.kind, split, record.malignant) for record, _, split in prepared.rows)
-    rows = []
-    for kind in KINDS:
-        totals = [counts[kind, split, 0] + counts[kind, split, 1] for split in SHARES]
-        if any(totals):
-            cells = zip(totals, SHARES, strict=True)
-            rows.append([kind, *(f"{n:,} ({counts[kind, split, 1]:,})" for n, split in cells)])
-    return table("By kind of photo: images (malignant)", ["kind", *SHARES], rows)
-
-
-def _kinds_of(source: Source) -> list[str]:
-    return [kind for kind in KINDS if any(record.kind == kind for record in source.records)]
-
-
-def _leaks(prepared: "Prepared") -> str:
-    splits = [split for _, _, split in prepared.rows]
-    held: dict[str, set[str]] = {}
-    for _, group, split in prepared.rows:
-        held.setdefault(group, set()).add(split)
-    split_groups = sum(len(names) > 1 for names in held.values())
+def _leaks(prepared: Prepared) -> Table:
+    groups = {(row.group, row.split) for row in prepared.rows}
     digests = [each.digest for each in prepared.prints]
-    twins = len(set(zip(digests, splits, strict=True))) - len(set(digests))
+    pictures = {(digest, row.split) for digest, row in zip(digests, prepared.rows, strict=True)}
+    split_groups = len(groups) - len({group for group, _ in groups})
+    split_pictures = len(pictures) - len(set(digests))
     rows = [
         ["lesions or patients in more than one split", f"{split_groups:,}"],
-        ["pictures with equal pixels in more than one split", f"{twins:,}"],
+        ["pictures with equal pixels in more than one split", f"{split_pictures:,}"],
         ["groups joined because they share a picture, or nearly", f"{prepared.merged:,}"],
     ]
-    pairs = closest_across([each.hashes for each in prepared.prints], splits, CLOSEST)
-    shown = "".join(_pair(prepared, *pair) for pair in pairs)
-    return (
-        "<h2>Leaks across the splits</h2>"
-        + table("Counted", ["what", "number"], rows)
-        + "<p>The most alike pictures in different splits, for you to look at. Small moles on much "
-        "skin look alike to the hashes and are no leak; one lesion twice is.</p>"
-        + (shown or "<p>None are alike.</p>")
-    )
+    return Table("Counted", ["what", "number"], rows)
 
 
-def _pair(prepared: "Prepared", left: int, right: int, bits: int) -> str:
-    (one, _, split), (other, _, other_split) = prepared.rows[left], prepared.rows[right]
-    names = f"{one.source} {one.image} ({split})<br>{other.source} {other.image} ({other_split})"
-    caption = "<br>".join(escape(name) for name in names.split("<br>"))
-    return (
-        f"<figure>{thumbnail(one)} {thumbnail(other)}"
-        f"<figcaption>{caption}<br>{bits} of 512 bits differ</figcaption></figure>"
-    )
-
-
-def _source(source: Source, kind: str, prepared: "Prepared") -> str:
+def _section(source: Source, kind: str, prepared: Prepared) -> Section:
+    title = f"{source.name}, {kind}"
     kept = [
-        i
-        for i, (record, _, _) in enumerate(prepared.rows)
-        if (record.source, record.kind) == (source.name, kind)
+        (row, fingerprint)
+        for row, fingerprint in zip(prepared.rows, prepared.prints, strict=True)
+        if (row.record.source, row.record.kind) == (source.name, kind)
     ]
-    title = f"<h2>{escape(source.name)}, {kind}</h2>"
     if not kept:
-        return f"{title}<p>No image of it was kept.</p>"
-    records = [prepared.rows[i][0] for i in kept]
-    splits = [prepared.rows[i][2] for i in kept]
-    left_out = [
-        f"<p>Left out, {escape(why)}: {len(names):,} ({escape(', '.join(names[:3]))})</p>"
-        for why, names in [*source.left_out.items(), *source.not_taken.items()]
-    ]
-    return "\n".join(
-        [
-            title,
-            *left_out,
-            _diagnoses(records, splits),
-            _differences(prepared, kept),
-            *_patients(source, records),
-            *(_examples(records, malignant) for malignant in (0, 1)),
-        ]
+        return Section(title)
+    rows = [row for row, _ in kept]
+    records = [row.record for row in rows]
+    patients, not_recorded = _patients(source, records)
+    return Section(
+        title,
+        [*source.left_out.items(), *source.not_taken.items()],
+        [_diagnoses(rows), _differences(records, [each for _, each in kept]), *patients],
+        not_recorded,
+        [(name, _examples(records, malignant)) for malignant, name in enumerate(CLASSES)],
     )
 
 
-def _diagnoses(records: list[Record], splits: list[str]) -> str:
-    counts = Counter(
-        ((record.malignant, record.diagnosis), split)
-        for record, split in zip(records, splits, strict=True)
-    )
-    rows = [
-        [f"{name} ({_CLASSES[malignant]})", *(f"{counts[key, split]:,}" for split in SHARES)]
-        for key in sorted({key for key, _ in counts}, reverse=True)
-        for malignant, name in [key]
+def _diagnoses(rows: list[Assigned]) -> Table:
+    counts = Counter(((r.record.malignant, r.record.diagnosis), r.split) for r in rows)
+    cells = [
+        [f"{name} ({CLASSES[malignant]})", *(f"{counts[(malignant, name), s]:,}" for s in SHARES)]
+        for malignant, name in sorted({label for label, _ in counts}, reverse=True)
     ]
-    return table("Diagnoses", ["diagnosis", *SHARES], rows)
+    return Table("Diagnoses", ["diagnosis", *SHARES], cells)
 
 
-def _differences(prepared: "Prepared", kept: list[int]) -> str:
-    """Size and colour of each class; a difference here can be learned in place of the lesion."""
-    labels = np.array([prepared.rows[i][0].malignant for i in kept])
-    sizes = np.array([prepared.prints[i].size for i in kept], float)
-    colours = np.array([prepared.prints[i].colour for i in kept])
+def _differences(records: list[Record], prints: list[Fingerprint]) -> Table:
+    """Size and colour of each class: a network can learn a difference instead of the lesion."""
+    labels = np.array([record.malignant for record in records])
     measures = {
-        "width, pixels": sizes[:, 0],
-        "height, pixels": sizes[:, 1],
-        "red, 0-255": colours[:, 0],
-        "green, 0-255": colours[:, 1],
-        "blue, 0-255": colours[:, 2],
+        "width, pixels": [each.size[0] for each in prints],
+        "height, pixels": [each.size[1] for each in prints],
+        "red, 0-255": [each.colour[0] for each in prints],
+        "green, 0-255": [each.colour[1] for each in prints],
+        "blue, 0-255": [each.colour[2] for each in prints],
     }
-    rows = [
-        [name, *(spread(values[labels == label]) for label in (0, 1)), telling(labels, values)]
-        for name, values in measures.items()
-    ]
-    header = ["median (5th to 95th percentile)", *_CLASSES, "malignant has more"]
-    return table("Pictures of each class", header, rows) + (
-        "<p>The last column is the share of pairs, one image of each class, in which the malignant "
-        f"has more; 0.5 is no difference, {TELLING:g} away from it is marked.</p>"
+    rows: list[list[str]] = []
+    marked = set()
+    for name, numbers in measures.items():
+        values = np.array(numbers, float)
+        auc = float(roc_auc_score(labels, values)) if len(set(labels.tolist())) == 2 else None
+        if auc is not None and abs(auc - 0.5) >= TELLING_DIFFERENCE:
+            marked.add(len(rows))
+        spreads = [_spread(values[labels == label]) for label in (0, 1)]
+        rows.append([name, *spreads, "-" if auc is None else f"{auc:.2f}"])
+    note = (
+        "The last column is the share of pairs, one image of each class, in which the malignant "
+        "image has more. 0.5 means no difference; values at least "
+        f"{TELLING_DIFFERENCE:g} away from it are marked."
     )
+    header = ["median (5th to 95th percentile)", *CLASSES, "malignant has more"]
+    return Table("Pictures of each class", header, rows, frozenset(marked), note)
 
 
-def _patients(source: Source, records: list[Record]) -> list[str]:
-    # A converted file no longer lies beside its set's table; the one it was listed with does.
-    listed = {record.image: record.path for record in source.records}
+def _spread(values: np.ndarray) -> str:
+    """Median, with the 5th and 95th percentile."""
+    if not len(values):
+        return "-"
+    low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+    return f"{middle:.0f} ({low:.0f} to {high:.0f})"
+
+
+def _patients(source: Source, records: list[Record]) -> tuple[list[Table], list[str]]:
+    """A table for each recorded trait of the patients, and the traits that are not recorded."""
+    # The set's table lies beside the file that it lists, not beside a PNG converted from DICOM.
+    listed = {record.image: str(record.path) for record in source.records}
     described = describe_patients(
-        [
-            Row(str(listed[record.image]), record.source, "", record.malignant, "", "")
-            for record in records
-        ]
+        Row(listed[record.image], record.source, "", record.malignant, "", "") for record in records
     )
-    tables = []
+    tables, not_recorded = [], []
     for trait in ("age", "sex", "site", "skin tone"):
         counts = Counter(
-            (one.get(trait, "not recorded"), record.malignant)
-            for one, record in zip(described, records, strict=True)
+            (patient.get(trait, NOT_RECORDED), record.malignant)
+            for patient, record in zip(described, records, strict=True)
         )
-        values = sorted({value for value, _ in counts}, key=_order)
-        if values == ["not recorded"]:
-            tables.append(f"<p>{trait.capitalize()}: not recorded.</p>")
+        values = sorted({value for value, _ in counts}, key=_trait_order)
+        if values == [NOT_RECORDED]:
+            not_recorded.append(trait)
             continue
-        rows = [
-            [value, *(f"{counts[value, malignant]:,}" for malignant in (0, 1))] for value in values
-        ]
-        tables.append(table(trait.capitalize(), [trait, *_CLASSES], rows))
-    return tables
+        rows = [[value, *(f"{counts[value, label]:,}" for label in (0, 1))] for value in values]
+        tables.append(Table(trait.capitalize(), [trait, *CLASSES], rows))
+    return tables, not_recorded
 
 
-def _order(value: str) -> tuple[bool, bool, str]:
-    """Bands of age in their order, "not recorded" last."""
-    return value == "not recorded", not value.startswith("under"), value
+def _trait_order(value: str) -> tuple[bool, bool, str]:
+    """Sort key: age bands in their order, "not recorded" last."""
+    return value == NOT_RECORDED, not value.startswith("under"), value
 
 
-def _examples(records: list[Record], malignant: int) -> str:
-    """Pictures spread evenly over the class, in order of diagnosis and name."""
+def _examples(records: list[Record], malignant: int) -> list[Record]:
+    """Records spread evenly over the class, in order of diagnosis and name."""
     members = sorted(
         (record for record in records if record.malignant == malignant),
         key=lambda record: (record.diagnosis, record.image),
     )
     places = np.linspace(0, len(members) - 1, min(EXAMPLES, len(members))).round().astype(int)
-    figures = "".join(
-        f"<figure>{thumbnail(members[place])}"
-        f"<figcaption>{escape(members[place].diagnosis)}</figcaption></figure>"
-        for place in places
-    )
-    return f"<h3>{_CLASSES[malignant].capitalize()}</h3>{figures or '<p>None.</p>'}"
+    return [members[place] for place in places]
+
+
+def _thumbnail(record: Record) -> str:
+    """The image as a small JPEG in a data URL."""
+    assert record.path is not None
+    picture = Image.fromarray(decode(record.path.read_bytes()))
+    picture.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+    buffer = BytesIO()
+    picture.save(buffer, "JPEG", quality=75)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

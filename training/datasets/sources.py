@@ -1,4 +1,4 @@
-"""Readers of the published data sets: a folder in, its images with their labels and groups out."""
+"""Read the published data sets: the images of a folder, with their labels and groups."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -31,9 +31,12 @@ from training.datasets.published_tables import (
 )
 from training.datasets.records import PrepareError, Record, Source
 
+UNLISTED = "not in its table"
+"""Reason why a file is not taken that the set's table does not name."""
+
 
 def read_ham10000(path: Path) -> Source:
-    """HAM10000, by lesion: ``HAM10000_metadata``, or the ISIC 2018 challenge's tables of it."""
+    """HAM10000, grouped by lesion, from its own table or those of the ISIC 2018 challenge."""
     folder = open_folder(path)
     table = find_optional_table(folder, "HAM10000_metadata")
     if table is None:
@@ -62,7 +65,7 @@ def _isic2018(folder: Folder, truth: Path) -> Source:
 
 
 def read_isic2019(path: Path) -> Source:
-    """ISIC 2019: ground truth one-hot, lesions in the metadata; grouped by lesion, else image."""
+    """ISIC 2019, grouped by lesion where the metadata names one, otherwise by image."""
     folder = open_folder(path)
     metadata = find_table(folder, "ISIC_2019_Training_Metadata")
     lesions = {row["image"]: row["lesion_id"] for row in rows(metadata, "image", "lesion_id")}
@@ -72,14 +75,14 @@ def read_isic2019(path: Path) -> Source:
         name = row["image"]
         diagnosis = ISIC2019_DIAGNOSES[one_hot(table, name, row, ISIC2019_DIAGNOSES)]
         lesion = lesions.get(name) or name
-        # HAM10000 is part of ISIC 2019 and its lesions keep their names there.
+        # HAM10000 is part of ISIC 2019, where its lesions keep their names.
         owner = "ham10000" if lesion.startswith("HAM_") else "isic2019"
         records.append(_record("isic2019", name, diagnosis, f"{owner}:{lesion}", DERMOSCOPIC))
     return _source("isic2019", folder, records, [table, metadata])
 
 
 def read_siim2020(path: Path) -> Source:
-    """SIIM-ISIC 2020, by patient: Kaggle's table or the ISIC Archive's, and its duplicates."""
+    """SIIM-ISIC 2020, grouped by patient, from Kaggle's table or the ISIC Archive's."""
     folder = open_folder(path)
     table = find_table(
         folder,
@@ -98,7 +101,7 @@ def read_siim2020(path: Path) -> Source:
             )
         group = f"siim2020:{row['patient_id'] or name}"
         records.append(_record("siim2020", name, diagnosis, group, DERMOSCOPIC))
-    # Kaggle's download lacks this table; the archive's has it.
+    # Only the archive's download has this table, not Kaggle's.
     listed = find_optional_table(folder, "ISIC_2020_Training_Duplicates")
     tables = [table, listed] if listed else [table]
     return _source("siim2020", folder, records, tables, duplicates=_duplicates(listed))
@@ -112,7 +115,7 @@ def _duplicates(table: Path | None) -> tuple[tuple[str, str], ...]:
 
 
 def read_pad_ufes(path: Path) -> Source:
-    """PAD-UFES-20: ``metadata.csv``; smartphone photos, grouped by patient."""
+    """PAD-UFES-20, smartphone photos grouped by patient, from ``metadata.csv``."""
     folder = open_folder(path)
     table = find_table(folder, "metadata")
     records = []
@@ -125,7 +128,7 @@ def read_pad_ufes(path: Path) -> Source:
 
 
 def read_milk10k(path: Path) -> Source:
-    """MILK10k (ISIC 2025): two photos of each lesion, clinical and dermoscopic, in one group."""
+    """MILK10k (ISIC 2025), a clinical and a dermoscopic photo of each lesion, grouped by lesion."""
     folder = open_folder(path)
     table = find_table(folder, "MILK10k_Training_GroundTruth")
     classes = {
@@ -150,31 +153,31 @@ def read_milk10k(path: Path) -> Source:
 
 
 def read_isic_archive(path: Path) -> Source:
-    """Any download of the ISIC Archive: ``metadata.csv`` of its client, or its site's table.
+    """Any download of the ISIC Archive, by its client or site; by patient, lesion or image.
 
-    Images that are not of one lesion, or whose diagnosis is open, are left out and counted.
+    Images that do not show a single lesion, or have no definite diagnosis, are left out.
     """
     folder = open_folder(path)
     table = find_archive_table(folder)
     records = []
     left_out: dict[str, list[str]] = defaultdict(list)
-    # The client writes a column only where some image of the download has a value in it.
+    # The client omits a column in which no image of the download has a value.
     for row in rows(table, "isic_id", "diagnosis_1"):
-        found = _archive_diagnosis(table, row)
+        label = _archive_diagnosis(table, row)
         if row.get("image_type", "") not in ARCHIVE_IMAGE_TYPES:
             left_out["not a picture of one lesion"].append(row["isic_id"])
-        elif found is None:
-            left_out["diagnosis open"].append(row["isic_id"])
+        elif label is None:
+            left_out["no definite diagnosis"].append(row["isic_id"])
         else:
             group = _archive_group(row)
-            # The archive was of dermoscopy alone before it named the type.
+            # When the archive did not record the type yet, it held only dermoscopy.
             kind = DERMOSCOPIC if row.get("image_type") in (None, "", "dermoscopic") else CLINICAL
-            records.append(Record("isic_archive", row["isic_id"], *found, group, kind, None))
+            records.append(Record("isic_archive", row["isic_id"], *label, group, kind, None))
     return _source("isic_archive", folder, records, [table], left_out=left_out)
 
 
 def _archive_diagnosis(table: Path, row: dict[str, str]) -> tuple[str, int] | None:
-    """Diagnosis and malignant, or None where it is open."""
+    """Diagnosis and label (0 or 1); None without a definite diagnosis."""
     levels = [row.get(f"diagnosis_{level}") or "" for level in (1, 2, 3)]
     if levels[0] not in (*ARCHIVE_CLASSES, "Indeterminate", ""):
         raise PrepareError(
@@ -190,7 +193,7 @@ def _archive_diagnosis(table: Path, row: dict[str, str]) -> tuple[str, int] | No
 
 def _archive_group(row: dict[str, str]) -> str:
     if patient := row.get("patient_id"):
-        # SIIM's patients bear the archive's names.
+        # SIIM-ISIC 2020 uses the archive's patient ids.
         return f"siim2020:{patient}"
     return f"isic_archive:{row.get('lesion_id') or row['isic_id']}"
 
@@ -207,7 +210,7 @@ def _source(
     duplicates: tuple[tuple[str, str], ...] = (),
     left_out: dict[str, list[str]] | None = None,
 ) -> Source:
-    """The source, each record with its file.
+    """The source, with the file of each record.
 
     Raises:
         PrepareError: the table lists an image twice, or the folder has none of its images.
@@ -215,7 +218,7 @@ def _source(
     left_out = left_out or {}
     listed = [record.image for record in records]
     _require_listed_once(tables[0], listed)
-    files, gave_way = by_name(folder)
+    files, dropped = by_name(folder)
     complete = [replace(record, path=files.get(record.image)) for record in records]
     if not files.keys() & set(listed):
         raise PrepareError(
@@ -225,7 +228,7 @@ def _source(
     known = {*listed, *(image for images in left_out.values() for image in images)}
     unlisted = [str(file.name) for image, file in files.items() if image not in known]
     others = [path.name for path in folder.others if path not in tables]
-    not_taken = {**folder.not_taken, **gave_way, UNLISTED: unlisted, "no image": others}
+    not_taken = {**folder.not_taken, **dropped, UNLISTED: unlisted, "no image": others}
     return Source(
         name,
         sorted(complete, key=lambda record: record.image),
@@ -234,9 +237,6 @@ def _source(
         left_out,
         {reason: names for reason, names in not_taken.items() if names},
     )
-
-
-UNLISTED = "not in its table"
 
 
 def _require_listed_once(table: Path, images: Iterable[str]) -> None:

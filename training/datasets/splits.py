@@ -1,4 +1,4 @@
-"""Groups to train, val and test: every source and diagnosis in the same shares."""
+"""Assign groups to the splits so that every source and diagnosis is divided in the same shares."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 SHARES = {"train": 70, "val": 15, "test": 15}
-"""Percent of each stratum's images."""
+"""Percent of each stratum's images that go to a split."""
 
 HALVES = {"train": 50, "test": 50}
-"""The same for photos that show no lesion: half to fit the refusal on, half to test it."""
+"""The same for photos without a lesion: half to fit the refusal on, and half to test it."""
 
 
 def assign(
@@ -21,26 +21,26 @@ def assign(
 ) -> dict[str, str]:
     """Give each group one split.
 
-    Groups are taken from the largest to the smallest, equal ones in an order drawn by the seed;
-    each goes to the split that is emptiest for what it holds (the greedy idea of Sechidis et al.
-    2011, "On the stratification of multi-label data", at the level of groups). Only names, sizes
-    and SHA-256 decide, so that machines and library versions agree.
+    Groups are assigned from the largest to the smallest, those of equal size in random order. Each
+    goes to the split in which its strata are the furthest below their share (the greedy algorithm
+    of Sechidis et al. 2011, "On the stratification of multi-label data", applied to groups). The
+    result depends only on names, sizes and SHA-256, so it is the same on every machine.
 
     Args:
         groups: the group of each image.
-        strata: the stratum of each image, here its source and diagnosis.
-        seed: draws the order.
-        shares: percent of each stratum, by split.
-        kept: groups whose split is given; the others fill up what these leave.
+        strata: the stratum of each image, here its source, kind and diagnosis.
+        seed: seed of the random order.
+        shares: percent of each stratum that goes to a split.
+        kept: groups whose split is given; the other groups balance the shares.
 
     Returns:
-        the split of each group, one of ``shares``.
+        The split of each group.
     """
     held: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for group, stratum in zip(groups, strata, strict=True):
         held[group][stratum] += 1
     totals = Counter(strata)
-    # A kept split may have no share.
+    # A default dict, because a kept split need not be one of ``shares``.
     filled: dict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
 
     def fullness(split: str, group: str) -> float:

@@ -1,32 +1,32 @@
-"""What ``training.prepare`` took, what it left and why, and what each split holds, in words."""
+"""Summarise in text what ``training.prepare`` used, what it left out and why, and the splits."""
 
 from collections import Counter
 
-from training.datasets.build import Prepared
+from training.datasets.build import Assigned, Prepared
 from training.datasets.manifest import KINDS
-from training.datasets.records import Record, Source
+from training.datasets.records import Source
 from training.datasets.sources import UNLISTED
 from training.datasets.splits import SHARES
 
-NAMED = 3
-"""Names shown of each list."""
+NAMES_SHOWN = 3
+"""Names shown of each list of images or files."""
 
 
 def summary(read: list[Source], prepared: Prepared) -> str:
-    """The text that the command prints."""
+    """The summary that the command prints."""
     parts = [_tables(read), _splits(read, prepared), _dropped(prepared), *map(_left, read)]
     return "\n\n".join(part for part in parts if part)
 
 
 def one_class_warnings(prepared: Prepared) -> list[str]:
-    """A sentence for each source whose images are all of one class."""
+    """A warning for each source whose images are all of one class."""
     classes: dict[str, Counter[int]] = {}
-    for record, _, _ in prepared.rows:
-        classes.setdefault(record.source, Counter())[record.malignant] += 1
+    for row in prepared.rows:
+        classes.setdefault(row.record.source, Counter())[row.record.malignant] += 1
     return [
         f"WARNING: all {counts.total():,} images of {source} are "
-        f"{'malignant' if 1 in counts else 'benign'}: a network can tell them by the camera. "
-        "Training needs both classes, best in each source."
+        f"{'malignant' if 1 in counts else 'benign'}: a network can recognise them by the camera. "
+        "Training needs both classes, preferably in each source."
         for source, counts in classes.items()
         if len(counts) == 1
     ]
@@ -47,27 +47,25 @@ def _tables(read: list[Source]) -> str:
 
 
 def _splits(read: list[Source], prepared: Prepared) -> str:
-    """By kind, then by source; a source of both kinds has a line for each."""
+    """The splits by kind, then by source; a source with both kinds gets a line for each."""
     lines = ["Splits                  " + "".join(f"{split:>30}" for split in SHARES)]
     lines.append(" " * 24 + f"{'images':>10}{'malignant':>10}{'groups':>10}" * len(SHARES))
     rows = prepared.rows
-    kinds = [kind for kind in KINDS if any(record.kind == kind for record, _, _ in rows)]
-    for kind in kinds:
-        lines.append(_line(kind, [row for row in rows if row[0].kind == kind]))
+    parts = {kind: [row for row in rows if row.record.kind == kind] for kind in KINDS}
     for source in read:
-        for kind in kinds:
-            chosen = [row for row in rows if (row[0].source, row[0].kind) == (source.name, kind)]
-            if chosen:
-                lines.append(_line(f"{source.name} {kind}", chosen))
-    return "\n".join([*lines, _line("all", rows)])
+        for kind in KINDS:
+            own = [row for row in parts[kind] if row.record.source == source.name]
+            parts[f"{source.name} {kind}"] = own
+    parts = {name: chosen for name, chosen in parts.items() if chosen} | {"all": rows}
+    return "\n".join([*lines, *(_line(name, chosen) for name, chosen in parts.items())])
 
 
-def _line(name: str, rows: list[tuple[Record, str, str]]) -> str:
+def _line(name: str, rows: list[Assigned]) -> str:
     line = f"{name:24}"
     for split in SHARES:
-        chosen = [row for row in rows if row[2] == split]
-        malignant = sum(record.malignant for record, _, _ in chosen)
-        groups = len({group for _, group, _ in chosen})
+        chosen = [row for row in rows if row.split == split]
+        malignant = sum(row.record.malignant for row in chosen)
+        groups = len({row.group for row in chosen})
         line += f"{len(chosen):10,}{malignant:10,}{groups:10,}"
     return line
 
@@ -87,21 +85,21 @@ def _dropped(prepared: Prepared) -> str:
 
 
 def _left(source: Source) -> str:
-    """What of a source was not used; of each reason the number, then some names."""
-    found = {f"listed in {source.name}, but no such file": (source.absent, "image")}
+    """For each reason why parts of a source were not used: how many, and some names."""
+    reasons = {f"listed in {source.name}, but no such file": (source.absent, "image")}
     for reason, names in source.left_out.items():
-        found[f"left out of {source.name}, {reason}"] = (names, "image")
+        reasons[f"left out of {source.name}, {reason}"] = (names, "image")
     for reason, names in source.not_taken.items():
-        found[f"not taken from {source.name}, {reason}"] = (names, "file")
+        reasons[f"not taken from {source.name}, {reason}"] = (names, "file")
     return "\n".join(
-        f"{what}: {count(len(names), noun)}\n    {_named(names)}"
-        for what, (names, noun) in found.items()
+        f"{reason}: {count(len(names), noun)}\n    {_named(names)}"
+        for reason, (names, noun) in reasons.items()
         if names
     )
 
 
 def _named(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
 
 
 def _per_source(counts: Counter[str]) -> str:
@@ -110,5 +108,5 @@ def _per_source(counts: Counter[str]) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """1 image, 2 images."""
+    """A number with its noun, such as "1 image" and "2 images"."""
     return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -54,7 +54,6 @@ def measure(options: EvaluateOptions) -> Report:
         for source in sorted({row.source for row in others}):
             chosen = np.array([row.source == source for row in others])
             refused[source] = _share_refused(given.part(chosen), options.seed)
-    pooled = {name: chosen for name, chosen in parts.items() if name in ("pooled", *KINDS)}
     some = _subset(len(rows), options.subset, options.seed)
     tried, before = [rows[i] for i in some], [verdicts[i] for i in some]
     report: Report = {
@@ -68,7 +67,7 @@ def measure(options: EvaluateOptions) -> Report:
         "patients": _patients(rows, answers, options.seed),
         "refused": refused,
         "reasons": dict(Counter(str(r) for verdict in verdicts for r in verdict.reasons)),
-        "lesion_masked": robustness.masked_auc(rows, pooled, judge, options.seed),
+        "lesion_masked": robustness.masked_auc(rows, parts, judge, options.seed),
         "verdict_changes": robustness.verdict_changes(tried, before, judge, options.seed),
         "heat_map": robustness.heat_map_check(tried, judge, options.seed),
     }

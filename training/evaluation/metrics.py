@@ -184,14 +184,26 @@ def area_under_curve(answers: Answers, weights: np.ndarray) -> np.ndarray:
     return pairs / (malignant.sum(axis=1) * benign.sum(axis=1))
 
 
-def specificity_at_sensitivity(answers: Answers, weights: np.ndarray) -> np.ndarray:
-    """Specificity at the highest threshold with 95 % sensitivity, for each row of the weights.
+def sensitivity_at_specificity(answers: Answers, at: float, seed: int) -> Interval | None:
+    """Sensitivity at the lowest threshold with this specificity, with its interval.
+
+    The threshold is read from these very lesions: a point of the curve, not what a user gets.
+    """
+    # With classes and probabilities turned around, it is the specificity at a sensitivity.
+    turned = Answers(1 - answers.labels, 1 - answers.probabilities, answers.calls, answers.groups)
+    return curve_interval(partial(specificity_at_sensitivity, at=at), turned, seed)
+
+
+def specificity_at_sensitivity(
+    answers: Answers, weights: np.ndarray, at: float = AT_SENSITIVITY
+) -> np.ndarray:
+    """Specificity at the highest threshold with this sensitivity, for each row of the weights.
 
     The threshold is read from these very lesions: a point of the curve, not what a user gets.
     """
     malignant, benign = _by_probability(answers, weights)
     missed = malignant.cumsum(axis=1) - malignant
-    allowed = (1 - AT_SENSITIVITY) * malignant.sum(axis=1, keepdims=True)
+    allowed = (1 - at) * malignant.sum(axis=1, keepdims=True)
     threshold = (missed <= allowed + 1e-9).sum(axis=1) - 1
     below = benign.cumsum(axis=1) - benign
     # Without malignant lesions there is no threshold to read.

@@ -6,7 +6,7 @@ from pathlib import Path
 from lens import artifact
 from lens.card import Card
 from lens.files import replacing
-from lens.verdict import PARTS
+from lens.verdict import EARLY_STOP_VIEWS
 from training.evaluation import tables
 from training.evaluation.metrics import FEWEST
 from training.evaluation.results import Report
@@ -251,6 +251,6 @@ def _views(card: Card) -> str:
         return f"{card.views} views"
     few = " or ".join(
         f"{views} where their logit is more than {margin:.2f} from the threshold's"
-        for views, margin in zip(PARTS, card.margins, strict=True)
+        for views, margin in zip(EARLY_STOP_VIEWS, card.margins, strict=True)
     )
     return f"{card.views} views, or {few},"

@@ -52,7 +52,7 @@ class Report(TypedDict):
         patients: by property and value, such as "sex" and "female".
         refused: share without a verdict, by part and by source of other photographs.
         reasons: how often each reason was given for refusing a lesion.
-        lesion_masked: AUC with the lesion hidden, by kind of photo.
+        lesion_masked: AUC with the lesion hidden, by kind of photo and by source.
         verdict_changes: by change of the photo.
         heat_map: None for a network without one.
     """

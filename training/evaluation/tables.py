@@ -134,10 +134,13 @@ def changes(report: Report) -> str:
 
 def looking(report: Report) -> str:
     """AUC with the lesion masked out, and the check of the heat map."""
-    masked = [f"{NAMES[name]}: {number(auc)}" for name, auc in report["lesion_masked"].items()]
+    masked = [
+        f"{NAMES.get(name, name)}: {number(auc)}" for name, auc in report["lesion_masked"].items()
+    ]
     text = (
         "AUC with the lesion masked out (a grey disc, its diameter 70 % of the photo's side; 0.5 "
-        "is chance):\n" + "; ".join(masked) + "."
+        "is chance):\n" + "; ".join(masked) + ". Where sources differ in their share of malignant "
+        "lesions, telling the source raises the pooled figures; those of one source are free of it."
     )
     check = report["heat_map"]
     if check is None:

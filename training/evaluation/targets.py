@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from training.datasets.manifest import KINDS
 from training.evaluation.results import Report
 
 AUC = {"dermoscopic": 0.92, "clinical": 0.88, "ham10000": 0.93, "isic2019": 0.88}
@@ -68,8 +69,8 @@ def goals(report: Report) -> list[Goal]:
     found += [("refused", p, refused.get(p), x, True) for p, x in LEAST_OTHERS_REFUSED.items()]
     found += [("refused", p, refused.get(p), x, False) for p, x in MOST_REFUSED.items()]
     found += [
-        ("AUC, lesion masked", part, auc, MASKED_AUC, False)
-        for part, auc in report["lesion_masked"].items()
+        ("AUC, lesion masked", part, report["lesion_masked"].get(part), MASKED_AUC, False)
+        for part in ("pooled", *KINDS)
     ]
     found += [
         ("verdict changed", name, changed["changed"], MOST_CHANGED, False)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from lens import locks
+from lens.files import exclusive_lock
 from lens.images import SIZE, InvalidImage, decode, decoder
 from training.cli import CommandError
 from training.datasets.manifest import CLINICAL, ManifestError, Row
@@ -58,7 +58,7 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     key = hashlib.sha256("\n".join([decoder(), *map(_fingerprint, rows)]).encode()).hexdigest()[:16]
     cache = folder / f"{key}.npy"
     # Two processes may need it at once, as the hosts of a run on one machine do.
-    with locks.exclusive(cache.with_suffix(".lock")) as locked:
+    with exclusive_lock(cache.with_suffix(".lock")) as locked:
         if not cache.exists():
             # A name of its own until it is whole, so that an interrupted fill is never read. It is
             # this machine's, for several may share the folder in a run on many; without a lock it

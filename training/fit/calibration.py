@@ -12,7 +12,7 @@ from tqdm import tqdm
 from lens import artifact
 from lens.card import Card
 from lens.engine import Engine, open_engine
-from lens.verdict import PARTS, Measurement, measure, photo_faults
+from lens.verdict import EARLY_STOP_VIEWS, Measurement, measure, photo_faults
 from training.datasets.manifest import Row
 from training.fit.operating_points import Measured, fit_operating_points
 
@@ -77,6 +77,6 @@ def margins(logits: np.ndarray) -> tuple[float, ...]:
     """
     if logits.shape[1] == 1:
         return ()
-    partial = np.stack([logits[:, :views].mean(axis=1) for views in PARTS])
+    partial = np.stack([logits[:, :views].mean(axis=1) for views in EARLY_STOP_VIEWS])
     distances = np.abs(partial - logits.mean(axis=1))
     return tuple(np.quantile(distances, CERTAIN, axis=1).tolist())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from lens.card import KINDS, OperatingPoint, for_all_kinds
+from lens.card import PHOTO_KINDS, OperatingPoint, for_all_kinds
 from lens.verdict import Measurement
 from training.datasets.manifest import Row
 
@@ -87,7 +87,7 @@ def fit_operating_points(measured: Measured) -> dict[str, OperatingPoint]:
     with fewer than ``MIN_MALIGNANT`` lesions of a class shares the point fitted on all photos.
     """
     points = for_all_kinds(_fit_point(measured, _refusals(None)))
-    for kind in KINDS:
+    for kind in PHOTO_KINDS:
         part = measured.part(measured.kinds == kind)
         malignant = int(part.malignant.sum())
         if min(malignant, len(part.rows) - malignant) >= MIN_MALIGNANT:

@@ -142,7 +142,7 @@ class EfficientNetLite(nn.Module):
         if x.shape[-1] != SIDE:
             size = (SIDE, SIDE)
             x = functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
-        x = _as_weights_lie(x / 128 - 127 / 128, self)
+        x = _as_weights_lie(x / 128 - 127 / 128, next(self.parameters()))
         x = functional.relu6(self.bn0(self.conv_stem(x)))
         for block in self.blocks:
             x = block(x)
@@ -224,7 +224,6 @@ def _norm(channels: int, momentum: float = 0.01) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, EPSILON, momentum)
 
 
-def _as_weights_lie(x: torch.Tensor, network: nn.Module) -> torch.Tensor:
-    stem = next(network.parameters())
-    last = stem.is_contiguous(memory_format=torch.channels_last)
+def _as_weights_lie(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    last = weight.is_contiguous(memory_format=torch.channels_last)
     return x.contiguous(memory_format=torch.channels_last) if last else x

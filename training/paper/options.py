@@ -12,7 +12,8 @@ class ReproduceOptions:
         manifest: the images.
         out: where the runs are kept.
         report: the page to write.
-        epochs: of the staged run's three stages together and of the network trained our way.
+        compare: model files to test on the same images.
+        epochs: of the three stages together.
         images: to train on, and at most to test on; None for all.
         seed: of the images drawn and of the training.
     """
@@ -20,6 +21,7 @@ class ReproduceOptions:
     manifest: Path
     out: Path
     report: Path
+    compare: list[Path]
     epochs: int
     images: int | None
     seed: int

@@ -76,3 +76,6 @@ RIGHT = {
     "overall": "28,526 / 33,128 = 0.58721",
 }
 """Section IV: right answers, images, and their quotient as printed."""
+
+SPECIFICITY = 0.8599656
+"""Its share of benign images called benign, section IV."""

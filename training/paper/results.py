@@ -1,9 +1,12 @@
 """What the runs of the experiment leave in their JSON files."""
 
-from typing import NotRequired, TypedDict
+from __future__ import annotations
 
-from training.evaluation.metrics import Figures
-from training.fit.callbacks import Logs
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+if TYPE_CHECKING:  # Both load Keras or SciPy, and the parent process does without.
+    from training.evaluation.metrics import Figures, Interval
+    from training.fit.callbacks import Logs
 
 
 class Experiment(TypedDict):
@@ -31,21 +34,43 @@ class Experiment(TypedDict):
     trained_among_everything: list[int]
 
 
+class Tested(TypedDict):
+    """What a network reached on the held-out images.
+
+    Attributes:
+        figures: at its own threshold; 0.5 for the paper's networks.
+        sensitivity_at_paper_specificity: at the threshold that calls as many benign images benign
+            as the paper's network did.
+    """
+
+    figures: Figures
+    sensitivity_at_paper_specificity: Interval | None
+
+
 class RunResult(TypedDict):
     """One finished run.
 
     Attributes:
         epochs: asked for; the history may be shorter.
+        cpu_hours: of all its epochs, by those of the last process that trained it.
         precision: Keras's dtype policy.
         history: the figures of each epoch.
         held_out: test figures on the held-out images.
-        everything: the same on the images the paper tested on; of its final network alone.
+        everything: the same on the images that the paper tested on; of its final networks alone.
     """
 
     name: str
     network: str
     epochs: int
+    cpu_hours: float
     precision: str
     history: list[Logs]
-    held_out: Figures
+    held_out: Tested
     everything: NotRequired[Figures]
+
+
+class Served(TypedDict):
+    """A model file that was made elsewhere, tested on the same held-out images."""
+
+    name: str
+    held_out: Tested

@@ -82,7 +82,8 @@ def test_a_client_that_fails_is_named(
     install(programs, "#!/bin/sh\nexit 3\n")
     arguments = ["--fetch", "isic2019", "--accept-terms", "--out", str(tmp_path / "out")]
     assert main(arguments) == 1
-    assert "expected isic to bring metadata.csv, it ended with status 3" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "expected isic to download metadata.csv, but it ended with status 3" in error
 
 
 def test_what_the_client_brings_is_prepared_and_not_fetched_twice(

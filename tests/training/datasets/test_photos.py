@@ -133,7 +133,7 @@ def test_a_mask_without_a_word_for_it_in_its_name_is_left_out(
     put(data / "folders" / "benign" / "c.png", mask(3, high=high))
     assert main(command(data, out, "folders")) == 0
     assert set(by_name(out)) == {"a", "b"}
-    assert "c.png (a mask: two greys alone)" in capsys.readouterr().out
+    assert "c.png (a mask: only two grey levels)" in capsys.readouterr().out
 
 
 def twice(content: bytes) -> Callable[[Path], None]:

@@ -76,7 +76,7 @@ def test_a_turned_view_keeps_its_lesion_and_colours(make: ViewMaker, views: View
     turned = make(0, COUNT, 250, turn=5)
     for one, other in zip(views[1:], turned[1:], strict=True):
         assert torch.equal(one, other)
-    assert difference(views, turned).median() > 4
+    assert difference(views, turned).mean() > 4
     means = [v.pixels.mean((2, 3)) for v in (views, turned)]
     assert (means[0] - means[1]).abs().median() < 4
 

@@ -1,0 +1,46 @@
+"""What bench.train compares is the same network."""
+
+import keras
+import numpy as np
+import pytest
+
+from training import networks
+
+HEADS = ("clinical_map", "dermoscopic_map", "lesion", "kind")
+
+
+@pytest.mark.parametrize("size", [128, 250])
+def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
+    torch = pytest.importorskip("torch")
+    from bench.torch_training import Cnn7
+
+    ours = networks.cnn7(None)
+    rng = np.random.default_rng(0)
+    ours.set_weights([weight + rng.random(weight.shape) / 20 for weight in ours.get_weights()])
+    theirs = Cnn7(diagnoses=8).eval()
+    gates = [gate for excite in theirs.excite for gate in (excite.narrow, excite.wide)]
+    for kind, modules in (
+        (keras.layers.Conv2D, theirs.convolutions),
+        (keras.layers.BatchNormalization, theirs.norms),
+        (keras.layers.Dense, [*gates, *(getattr(theirs, name) for name in HEADS)]),
+    ):
+        named = {name: place for place, name in enumerate(HEADS, start=1)}  # After the gates.
+        layers = [layer for layer in ours.layers if isinstance(layer, kind)]
+        layers.sort(key=lambda layer: named.get(layer.name, 0))
+        for layer, module in zip(layers, modules, strict=True):
+            arrays = [torch.tensor(array) for array in layer.get_weights()]
+            if kind is keras.layers.BatchNormalization:
+                module.weight.data, module.bias.data = arrays[:2]
+                module.running_mean, module.running_var = arrays[2:]
+            else:
+                order = (3, 2, 0, 1) if arrays[0].ndim == 4 else (1, 0)
+                module.weight.data, module.bias.data = arrays[0].permute(order), arrays[1]
+    pixels = rng.integers(0, 256, (2, size, size, 3)).astype(np.float32)
+    expected = ours.predict_on_batch(pixels)
+    with torch.no_grad():
+        logits = theirs(torch.tensor(pixels).permute(0, 3, 1, 2))
+    ours_logits = expected["heat_map"].mean((1, 2))
+    np.testing.assert_allclose(logits["malignant"].numpy(), ours_logits, rtol=1e-3)
+    for name in ("lesion", "kind"):
+        probability = torch.sigmoid(logits[name]).numpy()
+        np.testing.assert_allclose(probability, expected[name], atol=1e-4)

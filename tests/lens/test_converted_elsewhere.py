@@ -1,0 +1,79 @@
+"""An installation without TensorFlow serves what another one converted, and refuses the rest."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from app import StartError, create_app
+from lens import fill_cache, openvino_runtime
+from lens.engine import EngineError, open_engine
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("tensorflow", "keras"):
+        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def filled(tiny_model: Path, engine_cache: Path, tmp_path: Path) -> Path:
+    """A cache as the image carries it: made by molelens-convert."""
+    fill_cache.fill(tiny_model, engine_cache)
+    return Path(shutil.copytree(engine_cache, tmp_path / "filled"))
+
+
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+@pytest.mark.usefixtures("without_tensorflow")
+def test_a_model_that_would_have_to_be_converted_stops_the_start_and_says_what_to_do(
+    settings: dict[str, str], tmp_path: Path, engine: str
+) -> None:
+    changed = {"MOLELENS_CACHE": str(tmp_path / "empty"), "MOLELENS_ENGINE": engine}
+    with pytest.raises(StartError, match=r"TensorFlow is not installed.*lens\.fill_cache .*tiny"):
+        create_app({**settings, **changed})
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_the_keras_engine_without_keras_stops_the_start(settings: dict[str, str]) -> None:
+    with pytest.raises(StartError, match=r"molelens\[convert\]"):
+        create_app({**settings, "MOLELENS_ENGINE": "keras"})
+
+
+@pytest.mark.parametrize("cpu", [["f32"], ["bf16", "f32"]], ids=["float32", "bfloat16"])
+def test_a_converted_model_serves_without_tensorflow_on_any_cpu(
+    tiny_model: Path,
+    filled: Path,
+    cpu: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    request.getfixturevalue("without_tensorflow")
+    monkeypatch.setattr(openvino_runtime, "precisions", lambda: cpu)
+    assert open_engine(tiny_model, "auto", filled).name == "openvino"
+
+
+def test_a_copy_for_another_cpu_alone_is_not_served(
+    tiny_model: Path,
+    filled: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    request.getfixturevalue("without_tensorflow")
+    for entry in filled.glob("*-f32-openvino*"):
+        if entry.is_dir():
+            entry.rename(str(entry).replace("-f32-", "-other-"))
+    monkeypatch.setattr(openvino_runtime, "precisions", lambda: ["f32"])
+    with pytest.raises(EngineError, match="has not been converted"):
+        open_engine(tiny_model, "auto", filled)
+
+
+def test_converting_a_file_that_is_no_model_fails_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.h5"
+    wrong.write_text("no model")
+    assert fill_cache.main([str(wrong), "--cache", str(tmp_path / "cache")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("molelens-convert: ")
+    assert said.count("\n") == 1

@@ -1,0 +1,164 @@
+"""What decode accepts, what it makes of it, and what it refuses."""
+
+import struct
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import corpus
+import numpy as np
+import painter
+import pytest
+from bad_files import png
+from corpus import File, encode
+from PIL import Image
+from serving import ROOT
+
+from lens.images import SIZE, UnsupportedImage, UnusableImage, decode
+
+# Both ask for nearly all the memory that decoding may take, and come at once.
+LARGEST = """
+import re, sys, threading
+from pathlib import Path
+from lens.images import decode
+def most_kb():  # Not ru_maxrss, which begins with what the parent held.
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+photos = [open(path, "rb").read() for path in sys.argv[1:]]
+decode(photos.pop())
+before = most_kb()
+threads = [threading.Thread(target=decode, args=(photo,)) for photo in photos]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(most_kb() - before)
+"""
+
+
+def corners(pixels: np.ndarray) -> np.ndarray:
+    return pixels[100::300, 100::300].reshape(-1, 3).astype(int)
+
+
+@pytest.mark.parametrize("file", corpus.READ, ids=lambda file: file.name)
+def test_each_usable_file_becomes_500_px_of_rgb_that_show_what_it_holds(file: File) -> None:
+    pixels = decode(file.data)
+    assert pixels.shape == (SIZE, SIZE, 3)
+    assert pixels.dtype == np.uint8
+    assert np.abs(corners(pixels) - file.shows).max() <= 6
+
+
+@pytest.mark.parametrize("file", corpus.REFUSED, ids=lambda file: file.name)
+def test_each_bad_file_is_refused_in_words(file: File) -> None:
+    kind = {415: UnsupportedImage, 422: UnusableImage}[file.status]
+    with pytest.raises(kind) as refused:
+        decode(file.data)
+    assert refused.value.reason == file.code
+    assert str(refused.value).endswith(".")
+
+
+def of_frame(marker: int, bits: int = 8) -> bytes:
+    """A JPEG that says to be of another kind of frame."""
+    whole = encode(corpus.plain())
+    at = whole.index(b"\xff\xc0")
+    return (
+        whole[: at + 1]
+        + bytes((marker,))
+        + whole[at + 2 : at + 4]
+        + bytes((bits,))
+        + whole[at + 5 :]
+    )
+
+
+def tiff(*tags: int) -> bytes:
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, 0) for tag in sorted(tags))
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
+
+
+KINDS = [
+    ("12-bit JPEG", of_frame(0xC1, 12)),
+    ("lossless JPEG", of_frame(0xC3)),
+    ("hierarchical JPEG", of_frame(0xC5)),
+    ("JPEG-LS", of_frame(0xF7)),
+    ("JPEG XL", b"\xff\x0a" + bytes(90)),
+    ("JPEG XL", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90)),
+    ("JPEG 2000", encode(corpus.plain(), "JPEG2000")),
+    ("TIFF", encode(corpus.plain(), "TIFF")),
+    ("TIFF", tiff(0x100, 0x10F)),
+    ("RAW", tiff(0x10F, 0x14A)),
+    ("RAW", tiff(0x100, 0xC612)),
+    ("RAW", b"II*\0\x10\0\0\0CR\2\0" + bytes(90)),
+    ("RAW", b"\0\0\0\x18ftypcrx " + bytes(90)),
+    ("BMP", encode(corpus.plain(), "BMP")),
+    ("GIF", encode(corpus.plain(), "GIF")),
+    ("SVG", b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- by hand -->\n<svg xmlns="..."/>'),
+    ("PDF", encode(corpus.plain(), "PDF")),
+    ("MP4", b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(90)),
+    ("MOV", b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(90)),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), KINDS, ids=[kind for kind, _ in KINDS])
+def test_a_known_kind_that_is_not_read_is_named_with_what_to_do(kind: str, data: bytes) -> None:
+    with pytest.raises(
+        UnsupportedImage, match=f"of type {kind}, which we cannot read. Please"
+    ) as no:
+        decode(data)
+    assert "damaged" not in str(no.value)
+
+
+def test_a_film_behind_a_jpeg_changes_no_pixel() -> None:
+    still = encode(corpus.noise(600))
+    assert (decode(still + b"\xff\xda" * 1_000_000) == decode(still)).all()
+
+
+def test_a_jpeg_without_its_end_marker_gives_the_pixels_of_the_whole_one() -> None:
+    for options in ({}, {"progressive": True}, {"restart_marker_blocks": 1}):
+        whole = encode(corpus.noise(600), **options)
+        assert (decode(whole[:-2]) == decode(whole)).all()
+
+
+def test_the_largest_photos_at_once_leave_a_worker_under_400_mb(tmp_path: Path) -> None:
+    clear = png(8000, 4900, 8, 6, bytes(1 + 4 * 8000) * 4900)
+    glass = encode(Image.new("RGBA", (5000, 3000)), "WEBP", lossless=True, method=0)
+    paths = []
+    for number, data in enumerate((clear, glass, encode(Image.new("RGB", (64, 64))))):
+        paths.append(tmp_path / str(number))
+        paths[-1].write_bytes(data)
+    command = [sys.executable, "-c", LARGEST, *map(str, paths)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    # A worker at rest takes 120 MB.
+    assert int(done.stdout) * 1024 < 280_000_000
+
+
+def test_a_preview_inside_a_heic_is_never_taken_for_the_photo() -> None:
+    photo = corpus.noise(600)
+    with_preview = encode(photo, "HEIF", thumbnails=[500])
+    assert len(with_preview) > len(encode(photo, "HEIF"))
+    assert (decode(with_preview) == decode(encode(photo, "HEIF"))).all()
+
+
+@pytest.mark.parametrize("size", [(800, 600), (3301, 1702)])
+def test_a_photo_gives_the_same_pixels_with_and_without_an_alpha_channel(
+    size: tuple[int, int],
+) -> None:
+    photo = corpus.noise(512).resize(size)
+    with_alpha = photo.copy()
+    with_alpha.putalpha(255)
+    plain, layered = (decode(encode(p, "PNG", compress_level=1)) for p in (photo, with_alpha))
+    assert (plain == layered).all()
+
+
+def test_reduced_decoding_differs_little_from_decoding_in_full() -> None:
+    large = Image.fromarray(painter.lesion(size=2600))
+    data = encode(large, "JPEG", quality=95)
+    full = np.asarray(Image.open(BytesIO(data)).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+    assert np.abs(decode(data).astype(int) - full).mean() < 2
+
+
+REAL = sorted(ROOT.parent.glob("shared/data/*/images/*.jpg"))[::2000]
+
+
+@pytest.mark.skipif(not REAL, reason="the real images are not beside this checkout")
+def test_real_photos_decode() -> None:
+    assert {decode(path.read_bytes()).shape for path in REAL} == {(SIZE, SIZE, 3)}

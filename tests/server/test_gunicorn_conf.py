@@ -1,0 +1,201 @@
+"""gunicorn.conf.py: it fits the machine by itself, and the parent stays light."""
+
+import os
+import runpy
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import ROOT, folder_in_memory, one_worker, settings_for, wait_until
+
+from app.server import hooks, machine, metrics_dir, reading
+from app.stores import files
+from lens import model_cache
+
+CONFIGURATION = ROOT / "gunicorn.conf.py"
+
+
+def configuration(monkeypatch: pytest.MonkeyPatch, cores: int = 4, **variables: str) -> Any:
+    """The configuration as gunicorn would read it on a machine of ``cores`` cores."""
+    for name in ("PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    return runpy.run_path(str(CONFIGURATION))
+
+
+@pytest.mark.parametrize(
+    ("files", "own_group", "cores"),
+    [
+        ({}, "", 4),
+        ({"cpu.max": "max 100000"}, "0::/", 4),
+        ({"cpu.max": "200000 100000"}, "0::/", 2),
+        ({"cpu.max": "150000 100000"}, "0::/", 2),
+        ({"cpu.max": "10000 100000"}, "0::/", 1),
+        ({"cpu.max": "900000 100000"}, "0::/", 4),
+        ({"system.slice/cpu.max": "100000 100000"}, "0::/system.slice/molelens.service", 1),
+        (
+            {"a/b/cpu.max": "300000 100000", "a/cpu.max": "200000 100000"},
+            "4:memory:/x\n0::/a/b",
+            2,
+        ),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, "", 4),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, "", 3),
+    ],
+)
+def test_cores_are_those_the_control_groups_grant(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    files: dict[str, str],
+    own_group: str,
+    cores: int,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    own = tmp_path / "own"
+    own.write_text(own_group + "\n")
+    assert machine.usable_cores(tmp_path, own) == cores
+
+
+def test_memory_is_cut_by_the_control_groups_limit(tmp_path: Path) -> None:
+    whole = machine.usable_bytes(tmp_path, tmp_path / "own")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.usable_bytes(tmp_path, tmp_path / "own") == whole
+    (tmp_path / "memory.max").write_text("536870912\n")
+    assert machine.usable_bytes(tmp_path, tmp_path / "own") == 2**29
+
+
+@pytest.mark.parametrize(
+    ("variables", "workers", "engine_threads"),
+    [
+        ({}, 4, ["OMP_NUM_THREADS=1"]),
+        ({"MOLELENS_WORKERS": "2"}, 2, ["OMP_NUM_THREADS=2"]),
+        ({"MOLELENS_WORKERS": "8"}, 8, ["OMP_NUM_THREADS=1"]),
+        ({"OMP_NUM_THREADS": "3"}, 4, []),
+    ],
+)
+def test_workers_times_engine_threads_is_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    workers: int,
+    engine_threads: list[str],
+) -> None:
+    read = configuration(monkeypatch, **variables)
+    assert read["workers"] == workers
+    assert [pair for pair in read["raw_env"] if pair.startswith("OMP_")] == engine_threads
+
+
+def test_the_port_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configuration(monkeypatch)["bind"] == "127.0.0.1:8000"
+    assert configuration(monkeypatch, PORT="8123")["bind"] == "127.0.0.1:8123"
+
+
+@pytest.mark.parametrize("name", ["PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS"])
+def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(SystemExit, match=f"{name}: expected a whole number from 1, got 'many'"):
+        configuration(monkeypatch, **{name: "many"})
+
+
+@pytest.fixture
+def metrics_folder(monkeypatch: pytest.MonkeyPatch, memory_folder: Path) -> Path:
+    """Where the hooks of this test keep metrics; they forget nobody's results."""
+    folder = memory_folder / "molelens-metrics-1"
+    monkeypatch.setattr(metrics_dir, "MEMORY", str(memory_folder))
+    monkeypatch.setattr(metrics_dir, "FOLDER", folder)
+    monkeypatch.setenv("MOLELENS_RESULTS", "file:///nowhere")
+    return folder
+
+
+def test_each_worker_counts_into_the_folder_that_the_parent_makes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert f"PROMETHEUS_MULTIPROC_DIR={metrics_dir.FOLDER}" in configuration(monkeypatch)["raw_env"]
+
+
+def test_what_a_killed_gunicorn_counted_is_not_taken_over(metrics_folder: Path) -> None:
+    metrics_folder.mkdir()
+    (metrics_folder / "gauge_livesum_1.db").touch()
+    hooks.on_starting(None)
+    assert list(metrics_folder.iterdir()) == []
+    hooks.on_exit(None)
+    assert not metrics_folder.exists()
+
+
+def test_a_start_removes_what_killed_ones_left_and_nothing_of_one_that_lives(
+    metrics_folder: Path,
+) -> None:
+    killed, living = (metrics_folder.with_name(f"molelens-metrics-{number}") for number in (2, 3))
+    hooks.on_starting(None)
+    metrics_folder.rename(living)
+    killed.mkdir()
+    hooks.on_starting(None)
+    assert (killed.exists(), living.exists()) == (False, True)
+
+
+@pytest.mark.parametrize(("named", "forgotten"), [("", 1), ("file:///run/molelens/results", 0)])
+def test_results_are_forgotten_at_the_end_unless_the_operator_named_their_folder(
+    monkeypatch: pytest.MonkeyPatch, metrics_folder: Path, named: str, forgotten: int
+) -> None:
+    calls: list[bool] = []
+    monkeypatch.setattr(files, "forget", lambda: calls.append(True))
+    monkeypatch.setenv("MOLELENS_RESULTS", named)
+    hooks.on_exit(None)
+    assert len(calls) == forgotten
+
+
+def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading, "READ_TIMEOUT_SECONDS", 0.5)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        reader = reading.TimedReader(ours)
+        reader.begin()
+        theirs.sendall(bytes(100_000))  # Five seconds, were they saved up.
+        left = 100_000
+        while left:
+            left -= len(reader.chunk(left))
+        start = time.monotonic()
+        assert reader.chunk() == b""
+        assert time.monotonic() - start < 2
+
+
+def test_the_trial_of_a_new_model_outlasts_its_conversion() -> None:
+    assert hooks.RELOAD_TRIAL_SECONDS > model_cache.CONVERSION_TIMEOUT_SECONDS
+
+
+def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:
+    code = (
+        "import sys\n"
+        "from gunicorn.app.wsgiapp import WSGIApplication\n"
+        "sys.argv = ['gunicorn', 'wsgi:app']\n"
+        "cfg = WSGIApplication().cfg\n"
+        "heavy = {'tensorflow', 'openvino', 'keras', 'numpy', 'flask', 'h5py', 'PIL'}\n"
+        "print(cfg.worker_class_str, cfg.preload_app, sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "app.server.worker.TimedWorker False []\n"
+
+
+def test_a_worker_that_has_answered_gives_memory_back(
+    tiny_model: Path, engine_cache: Path, tmp_path: Path
+) -> None:
+    lines = (
+        "from app.server import worker as w\nw.trim_heap = lambda: print('given back', flush=True)"
+    )
+    with folder_in_memory() as folder:
+        settings = settings_for(tiny_model, engine_cache, folder)
+        with one_worker(settings, tmp_path, lines) as server:
+            server.get("/")
+            before = server.said().count("given back")
+            server.get("/")
+            wait_until(lambda: server.said().count("given back") > before, seconds=30)

@@ -1,0 +1,137 @@
+"""The paper's experiment: its runs in order, each in a process of its own, and the page about them.
+
+It loads no Keras itself: TensorFlow chooses its kernels once a process, and networks differ in
+which are faster.
+"""
+
+import dataclasses
+import json
+import multiprocessing
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lens.files import replacing
+from training import cli
+from training.datasets.manifest import read_manifest, split_hash
+from training.paper.images import Chosen, choose, shared_groups
+from training.paper.options import ReproduceOptions
+from training.paper.plan import RUNS, Run
+from training.paper.results import Experiment, RunResult, Served
+
+
+class ReproduceError(cli.UsageError):
+    """The experiment cannot go on; the message says why and what to do."""
+
+
+def reproduce(options: ReproduceOptions) -> None:
+    """Do the runs that have no result yet; write the report after each, and at the end."""
+    chosen = choose(read_manifest(options.manifest), options.images, options.seed)
+    experiment = _describe(options, chosen)
+    _claim(options.out, experiment)
+    served = [_served(model, chosen, options) for model in options.compare]
+    results: dict[str, RunResult] = {}
+    for number, run in enumerate(RUNS, start=1):
+        path = options.out / f"{run.name}.json"
+        done = path.exists()
+        print(f"[{number}/{len(RUNS)}] {run.name}: {'done before' if done else run}", flush=True)
+        if not done:
+            _write_json(path, _in_child(_perform, run, chosen, options))
+        results[run.name] = json.loads(path.read_text(encoding="utf-8"))
+        if not done or number == len(RUNS):
+            names = [run.name for run in RUNS]
+            _in_child(_write_report, experiment, results, served, names, options.report)
+
+
+def _in_child(work: Callable[..., Any], *arguments: Any) -> Any:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+        return child.submit(work, *arguments).result()
+
+
+def _perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
+    cli.load_keras(run.network)
+    from training.paper.runs import perform
+
+    return perform(run, chosen, options)
+
+
+def _served(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
+    """The model file tested on the held-out images, now or before."""
+    path = options.out / f"served-{model.stem}.json"
+    if not path.exists():
+        _write_json(path, _in_child(_test_served, model, chosen, options))
+    served: Served = json.loads(path.read_text(encoding="utf-8"))
+    return served
+
+
+def _test_served(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
+    cli.load_keras()
+    from training.paper.final_test import served
+
+    return served(model, chosen.held_out, options.seed)
+
+
+def _write_report(*arguments: Any) -> None:
+    cli.load_keras()
+    from training.paper.report import write_report
+
+    write_report(*arguments)
+
+
+def _describe(options: ReproduceOptions, chosen: Chosen) -> Experiment:
+    """What the experiment is: two runs with the same description may share their results."""
+    trained = {row.path for row in chosen.balanced if row.split == "train"}
+    tests = [
+        [dataclasses.replace(row, split="test") for row in rows]
+        for rows in (chosen.held_out, chosen.everything)
+    ]
+    parts = {
+        "balanced": chosen.balanced,
+        "imbalanced": chosen.imbalanced,
+        "held_out": tests[0],
+        "everything": tests[1],
+    }
+    return {
+        "epochs": options.epochs,
+        "images": options.images,
+        "seed": options.seed,
+        "available": chosen.available,
+        "parts": {
+            name: {
+                split: [
+                    sum(row.malignant == malignant and row.split == split for row in rows)
+                    for malignant in (0, 1)
+                ]
+                for split in ("train", "val", "test")
+            }
+            for name, rows in parts.items()
+        },
+        "hashes": {name: split_hash(rows) for name, rows in parts.items()},
+        "shared_groups": shared_groups(chosen.balanced),
+        "trained_among_everything": [
+            sum(row.path in trained and row.malignant == m for row in chosen.everything)
+            for m in (0, 1)
+        ],
+    }
+
+
+def _claim(out: Path, experiment: Experiment) -> None:
+    """Note what the folder's results belong to; refuse results of another experiment."""
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "experiment.json"
+    if not path.exists():
+        _write_json(path, experiment)
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in experiment.items():
+        if found.get(name) != value:
+            raise ReproduceError(
+                f"{out} holds runs of another experiment ({name}: {found.get(name)} there, "
+                f"{value} here): give another --out, or remove it"
+            )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

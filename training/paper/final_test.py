@@ -1,0 +1,33 @@
+"""Tests of the experiment's networks, and of model files made elsewhere, on the same images."""
+
+from pathlib import Path
+
+from lens import artifact
+from lens.engine import open_engine
+from training.datasets.manifest import Row
+from training.evaluation.metrics import Figures, figures, sensitivity_at_specificity
+from training.evaluation.predictions import Judge, judge_all
+from training.paper import published
+from training.paper.results import Served, Tested
+
+
+def held_out(rows: list[Row], judge: Judge, seed: int) -> Tested:
+    """Test on the held-out images."""
+    answers, _ = judge_all(rows, judge, "held-out images")
+    return {
+        "figures": figures(answers, seed),
+        "sensitivity_at_paper_specificity": sensitivity_at_specificity(
+            answers, published.SPECIFICITY, seed
+        ),
+    }
+
+
+def everything(rows: list[Row], judge: Judge, seed: int) -> Figures:
+    """Test on the images that the paper tested on."""
+    return figures(judge_all(rows, judge, "all images")[0], seed)
+
+
+def served(path: Path, rows: list[Row], seed: int) -> Served:
+    """Test a model file on the held-out images."""
+    card = artifact.read_card(path)
+    return {"name": card.name, "held_out": held_out(rows, Judge(open_engine(path), card), seed)}
