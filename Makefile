@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 MINUTES ?= 30
 SECONDS ?= 600
 # Processes that run tests; 0 runs them in pytest itself. TEST_COVERAGE= measures no coverage.
-PROCESSES ?= 0
+PROCESSES ?= 2
 TEST_COVERAGE ?= --cov --cov-report=
 export PORT
 

@@ -62,10 +62,13 @@ def pytest_terminal_summary(
         return
     measured = coverage.Coverage()
     measured.load()
-    shares = {
-        package: measured.report(include=f"{package}/*", file=io.StringIO())
-        for package in ("app", "lens", "training")
-    }
+    try:
+        shares = {
+            package: measured.report(include=f"{package}/*", file=io.StringIO())
+            for package in ("app", "lens", "training")
+        }
+    except coverage.exceptions.NoDataError:  # Pytest ended before it ran a test.
+        return
     terminalreporter.section("coverage of what ran in the tests' own processes")
     for package, share in shares.items():
         terminalreporter.line(f"{package:10}{share:.0f} %")

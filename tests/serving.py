@@ -129,7 +129,7 @@ def gunicorn(settings: dict[str, str], log: Path, below: str = "") -> Iterator[G
     server = Gunicorn(f"http://127.0.0.1:{port}{below}", process, log)
     try:
         start = time.monotonic()
-        wait_until_ready(process, server.url)
+        wait_for_process(process, server.ready)
         server.started_s = time.monotonic() - start
         yield server
     finally:
@@ -169,17 +169,13 @@ def _answers(socket_file: Path) -> bool:
         return probe.connect_ex(str(socket_file)) == 0
 
 
-def wait_until_ready(process: subprocess.Popen[bytes], url: str, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"gunicorn ended with {process.returncode} before it was ready")
-        try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise RuntimeError(f"{url} was not ready after {seconds} s")
+def wait_for_process(
+    process: subprocess.Popen[bytes], condition: Callable[[], bool], seconds: float = 90
+) -> None:
+    """Wait for what a process does in time; if it ends first, fail at once."""
+    wait_until(lambda: process.poll() is not None or condition(), seconds)
+    if process.poll() is not None:
+        raise RuntimeError(f"{process.args} ended with {process.returncode} before it was ready")
 
 
 def written_to_disk(pid: int) -> int:

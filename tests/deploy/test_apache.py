@@ -27,7 +27,15 @@ from typing import Any
 
 import painter
 import pytest
-from serving import MEMORY, ROOT, NoRedirect, free_port, settings_for, written_to_disk
+from serving import (
+    MEMORY,
+    ROOT,
+    NoRedirect,
+    free_port,
+    settings_for,
+    wait_for_process,
+    written_to_disk,
+)
 
 from app.server.discard import MAX_BYTES
 from bench import apache
@@ -158,14 +166,6 @@ def running(command: list[str], log: Path, **options: Any) -> Iterator[subproces
         print(f"{log.name}:\n{log.read_text()[-4000:]}")
 
 
-def wait_for(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 90
-    while not condition():
-        if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"{process.args} is not ready; ended with {process.returncode}")
-        time.sleep(0.05)
-
-
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -186,7 +186,7 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
         redis_port, port, https, http = (free_port() for _ in range(4))
         redis = ["redis-server", "--port", str(redis_port), "--bind", "127.0.0.1", "--save", ""]
         process = stack.enter_context(running(redis, folder / "redis.log", cwd=folder))
-        wait_for(process, lambda: listens(redis_port))
+        wait_for_process(process, lambda: listens(redis_port))
 
         environment = {
             **{n: value for n, value in os.environ.items() if not n.startswith("MOLELENS_")},
@@ -209,7 +209,7 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
             backends.append(Backend(process, log))
         for backend, (*door, url) in zip(backends, doors, strict=True):
             ask = ["curl", "-fs", *door, f"{url}/readyz"]
-            wait_for(
+            wait_for_process(
                 backend.process,
                 lambda ask=ask: subprocess.run(ask, stdout=subprocess.DEVNULL).returncode == 0,
             )
@@ -218,7 +218,7 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
         command = apache.command(folder, https, http, members)
         temporary = {**os.environ, "TMPDIR": str(folder / "tmp")}
         process = stack.enter_context(running(command, folder / "apache.log", env=temporary))
-        wait_for(process, lambda: listens(https))
+        wait_for_process(process, lambda: listens(https))
         yield Site(folder, https, http, backends, process)
         print((folder / "error.log").read_text()[-4000:])
 

@@ -13,7 +13,6 @@ import pytest
 from serving import ROOT, folder_in_memory, one_worker, settings_for, wait_until
 
 from app.server import hooks, machine, metrics_dir, reading
-from app.stores import files
 from lens import model_cache
 
 CONFIGURATION = ROOT / "gunicorn.conf.py"
@@ -137,17 +136,6 @@ def test_a_start_removes_what_killed_ones_left_and_nothing_of_one_that_lives(
     killed.mkdir()
     hooks.on_starting(None)
     assert (killed.exists(), living.exists()) == (False, True)
-
-
-@pytest.mark.parametrize(("named", "forgotten"), [("", 1), ("file:///run/molelens/results", 0)])
-def test_results_are_forgotten_at_the_end_unless_the_operator_named_their_folder(
-    monkeypatch: pytest.MonkeyPatch, metrics_folder: Path, named: str, forgotten: int
-) -> None:
-    calls: list[bool] = []
-    monkeypatch.setattr(files, "forget", lambda: calls.append(True))
-    monkeypatch.setenv("MOLELENS_RESULTS", named)
-    hooks.on_exit(None)
-    assert len(calls) == forgotten
 
 
 def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(

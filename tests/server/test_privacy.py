@@ -120,6 +120,14 @@ def test_a_stop_removes_every_photo_and_no_reload_or_crash_before_it_does(
     assert unnamed.kept() == []
 
 
+def test_a_stop_keeps_results_in_a_folder_that_the_operator_named(
+    settings: dict[str, str], memory_folder: Path, tmp_path: Path
+) -> None:
+    with gunicorn(settings, tmp_path / "log") as server, Crowd(server.url):
+        pass
+    assert os.listdir(memory_folder / "results")
+
+
 def test_a_stop_removes_nothing_that_another_gunicorn_of_the_same_user_still_serves(
     unnamed: Unnamed, tmp_path: Path
 ) -> None:

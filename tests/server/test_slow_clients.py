@@ -87,6 +87,6 @@ def test_a_photo_that_comes_slowly_but_steadily_is_judged(impatient: Gunicorn) -
         start = time.monotonic()
         for at in range(0, len(data), size):
             steady.sendall(data[at : at + size])
-            time.sleep(0.1)
+            time.sleep(0.1)  # The pace of this client, which is what is tested.
         assert time.monotonic() - start > 4
         assert steady.recv(65536).startswith(b"HTTP/1.1 200")

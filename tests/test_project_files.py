@@ -1,0 +1,44 @@
+"""Facts that stand in two files are the same in both."""
+
+import json
+import re
+import tomllib
+
+import pytest
+import yaml
+from serving import ROOT
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+README = (ROOT / "README.md").read_text()
+FIGURES = json.loads((ROOT / "models" / "melanoma_evaluation" / "figures.json").read_text())
+
+
+def test_the_changelog_begins_with_the_version_that_is_built() -> None:
+    newest = re.search(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == VERSION
+
+
+def test_the_citation_names_the_version_that_is_built() -> None:
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == VERSION
+
+
+@pytest.mark.parametrize("kind", ["clinical", "dermoscopic"])
+def test_the_readme_quotes_the_figures_of_the_model_card(kind: str) -> None:
+    figures, melanomas = FIGURES["test"][kind], FIGURES["melanomas"][kind]
+    shares = (figures["sensitivity"], figures["specificity"], melanomas["found"])
+    auc, low, high = figures["auc"]
+    row = [
+        f"{figures['n']:,} ({figures['malignant']})",
+        f"{auc:.3f} ({low:.3f}-{high:.3f})",
+        *(f"{100 * a:.1f} % ({100 * b:.1f}-{100 * c:.1f})" for a, b, c in shares),
+    ]
+    row[-1] += f" of {melanomas['n']}"
+    assert " | ".join(row) in README
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "models/README.md"]:
+        targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
+        missing = [target for target in targets if not (document.parent / target).exists()]
+        assert not missing, f"{document.name}: {missing}"
