@@ -104,10 +104,12 @@ def _judge_or_refuse(photo: bytes) -> str:
 def several(items: str) -> ResponseReturnValue:
     """An overview of several photos. Its address contains the results' ids and refusals' codes."""
     shown = [(item, current().results.get(item)) for item in _items(items)]
+    verdicts = {found.verdict for _, found in shown if found}
     return render_template(
         "results.html",
         items=items,
         shown=shown,
+        offers_reminder="benign" in verdicts and "malignant" not in verdicts,
         uncalibrated=any(each and each.verdict and not each.calibrated for _, each in shown),
         refusals=REFUSALS,
         minutes=_minutes(),

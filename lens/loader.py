@@ -167,12 +167,14 @@ def _build(path: Path, config: Config, version: str) -> Any:
         # Keras chooses the format of weights by the suffix, which must be lower case.
         weights = Path(folder) / "model.h5"
         weights.symlink_to(path.absolute())
+        what = "cannot be built"
         try:
             model = _from_config(library, config)
+            what = "its weights do not fit its layers"
             model.load_weights(weights)
         except Exception as error:  # Keras raises exceptions of many types here.
-            layer = _broken_layer(library, config)
-            what = f"the layer {describe(layer)} cannot be built" if layer else "cannot be built"
+            if layer := _broken_layer(library, config):
+                what = f"the layer {describe(layer)} cannot be built"
             raise InvalidModel(f"{path}: {what}: {_reason(error)}") from error
     return model
 
@@ -221,7 +223,9 @@ def _with_modules(config: Config) -> Config:
 def _module(class_name: str, settings: Config) -> str:
     if "layers" in settings:
         return "keras" if class_name == "Sequential" else "keras.src.models.functional"
-    if not {"dtype", "trainable"} & settings.keys():  # Operations have neither, layers have both.
+    layers = importlib.import_module("keras.layers")
+    # Layers have both settings. One operation has a dtype, Cast; no layer has that name.
+    if not hasattr(layers, class_name) or not {"dtype", "trainable"} & settings.keys():
         for name in ("numpy", "nn", "math", "image", "core"):
             if hasattr(importlib.import_module(f"keras.src.ops.{name}"), class_name):
                 return f"keras.src.ops.{name}"

@@ -4,14 +4,18 @@ A logit can pass for a probability on many photos, and most logits would give th
 """
 
 import math
+import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lens.architecture import UnsupportedNetwork
 from lens.images import SIZE
+
+Bounds: TypeAlias = tuple[float, float]
+Calculation: TypeAlias = Callable[[float, float], float]
 
 OUTPUTS = ("probability", "logit")
 
@@ -29,7 +33,13 @@ _RESHAPING = frozenset(
         *("Squeeze", "StridedSlice", "Sum", "Transpose"),
     }
 )
-_AVERAGING = frozenset({"Add", "AddN", "AddV2", "ConcatV2", "Mul", "Pack", "RealDiv", "Sub"})
+_ARITHMETIC: dict[str, Calculation] = {
+    **dict.fromkeys(("Add", "AddN", "AddV2"), operator.add),
+    "Mul": operator.mul,
+    "RealDiv": operator.truediv,
+    "Sub": operator.sub,
+}
+_AVERAGING = frozenset({*_ARITHMETIC, "ConcatV2", "Pack"})
 
 
 def by_name(answer: Any, model: Any) -> dict[str, Any]:
@@ -125,6 +135,12 @@ def _check_graph(name: str, tensor: Any, output: str) -> None:
             f"{_described(name)} is no probability: it comes from {others[0]} without a sigmoid or "
             "softmax at the end; add one, or set MOLELENS_OUTPUT=logit if it is log-odds"
         )
+    low, high = _bounds(tensor)
+    if low < -TOLERANCE or high > 1 + TOLERANCE:
+        raise UnsupportedNetwork(
+            f"{_described(name)} is no probability: what follows its "
+            f"{' and '.join(sources).lower()} takes it to between {low:.3g} and {high:.3g}"
+        )
     if tensor.shape[-1] == 2 and "Sigmoid" in sources:
         raise UnsupportedNetwork(
             f"{_described(name)} is two sigmoids, which need not add up to 1; expected one "
@@ -153,6 +169,37 @@ def _sources(operation: Any) -> Iterator[Any]:
             waiting.extend(tensor.op for tensor in operation.inputs)
         else:
             yield operation
+
+
+def _bounds(tensor: Any) -> Bounds:
+    """Between what a value lies that is made of probabilities and constants alone.
+
+    A sum over classes counts as a probability: the answers to photos must tell.
+    """
+    import tensorflow as tf
+
+    constant = tf.get_static_value(tensor)
+    if constant is not None:
+        return float(np.min(constant)), float(np.max(constant))
+    operation = tensor.op
+    if operation.type in _RESHAPING:
+        return _bounds(operation.inputs[0])
+    if operation.type not in _AVERAGING:  # A sigmoid or a softmax.
+        return 0.0, 1.0
+    first, *others = [_bounds(part) for part in operation.inputs if part.dtype.is_floating]
+    for other in others:
+        first = _combined(_ARITHMETIC.get(operation.type), first, other)
+    return first
+
+
+def _combined(calculate: Calculation | None, one: Bounds, other: Bounds) -> Bounds:
+    if calculate is None:  # Side by side.
+        ends = [*one, *other]
+    elif calculate is operator.truediv and other[0] <= 0 <= other[1]:
+        ends = [0.0, 1.0]  # By another answer: a share, or the answers to photos must tell.
+    else:
+        ends = [calculate(a, b) for a in one for b in other]
+    return min(ends), max(ends)
 
 
 def _check_range(name: str, values: NDArray[np.float32], is_logit: bool) -> None:

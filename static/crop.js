@@ -31,7 +31,7 @@ export class Crop {
   }
 
   // The square as a JPEG without the file's metadata; null if the browser does not make one.
-  toBlob() {
+  async toBlob() {
     const out = document.createElement("canvas");
     out.width = out.height = Math.round(Math.min(this.side, MAX_SENT_SIDE));
     const pen = out.getContext("2d", SRGB);

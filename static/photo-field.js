@@ -46,7 +46,7 @@ export class PhotoField {
     const [bitmap, readable, day] = single ? await look(picked[0]) : [];
     // Another photo was picked while this one was decoded, so this one must not be shown.
     if (this.files !== picked) return;
-    if (bitmap) this.crop.show(bitmap);
+    if (bitmap && readable) this.crop.show(bitmap);
     this.#show(Boolean(bitmap), Boolean(readable), single);
     this.#date(day ?? "");
     this.changed(this);
@@ -55,7 +55,7 @@ export class PhotoField {
   // The photos to send: the square, or all files as they are.
   async photos() {
     if (!this.cropped) return this.files;
-    const square = await this.crop.toBlob();
+    const square = await orNull(this.crop.toBlob());
     if (square) return [square];
     this.#show(true, false, true); // Explains that the whole photo is sent.
     return this.files;

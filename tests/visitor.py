@@ -23,6 +23,12 @@ def upload(client, data: bytes | None, **options):
     return client.post("/upload", data=form, **options)
 
 
+def send_all(client, photos: list[bytes]):
+    form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
+    form["photo"] = [(io.BytesIO(data), "name.jpg") for data in photos]
+    return client.post("/upload", data=form)
+
+
 def result_address(client, data: bytes = PHOTO) -> str:
     response = upload(client, data)
     assert response.status_code == 303

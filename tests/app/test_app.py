@@ -12,7 +12,7 @@ import pytest
 from bad_files import TABLE
 from PIL import Image
 from pypdf import PdfReader
-from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token, upload
+from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, send_all, text, token, upload
 
 from app import card_display, results
 from app.result_text import REASONS
@@ -442,12 +442,6 @@ def test_a_frequency_never_says_none_or_all(client, probability, words):
 
 
 # Several photos at once.
-
-
-def send_all(client, photos: list[bytes]):
-    form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
-    form["photo"] = [(io.BytesIO(data), "name.jpg") for data in photos]
-    return client.post("/upload", data=form)
 
 
 def test_several_photos_get_a_result_each_and_a_bad_one_costs_no_other(client):

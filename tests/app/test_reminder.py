@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from dateutil.relativedelta import relativedelta
 from icalendar import Calendar, Event
-from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text
+from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, send_all, text
 
 from app.reminder import calendar
 
@@ -100,6 +100,21 @@ def test_a_result_offers_it_with_a_benign_verdict_alone(client, photo, offered):
     page = client.get(result_address(client, photo))
     assert ('action="/reminder.ics"' in page.get_data(as_text=True)) == offered
     assert ("Remind me" in text(page)) == offered
+
+
+@pytest.mark.parametrize(
+    ("photos", "offered"),
+    [
+        ([PALE_PHOTO, PALE_PHOTO], True),
+        ([PALE_PHOTO, SEA_PHOTO], True),
+        ([PALE_PHOTO, PHOTO], False),
+        ([SEA_PHOTO, SEA_PHOTO], False),
+    ],
+    ids=["benign", "one benign", "one malignant", "cannot judge"],
+)
+def test_results_of_several_photos_offer_it_where_none_is_malignant(client, photos, offered):
+    page = client.get(send_all(client, photos).headers["Location"])
+    assert ('action="/reminder.ics"' in page.get_data(as_text=True)) == offered
 
 
 def test_three_months_are_chosen_and_one_and_six_are_to_choose(client):

@@ -65,6 +65,7 @@ FAULTS = {
           return blob.apply(white, rest);
         };
     """,
+    "no drawing at all": "HTMLCanvasElement.prototype.getContext = () => null;",
     "no reading at all": """
         CanvasRenderingContext2D.prototype.getImageData = function () {
           throw new DOMException("no", "SecurityError");
@@ -133,12 +134,15 @@ def test_where_a_canvas_cannot_be_read_the_photo_goes_whole_and_the_page_says_so
     assert difference(arrived(page), whole) < 4
 
 
+@pytest.mark.parametrize(
+    "fault", ["toBlob = (done) => done(null)", "getContext = () => null"], ids=["file", "canvas"]
+)
 def test_where_the_browser_cannot_make_the_square_after_all_the_photo_goes_whole(
-    open_page, photos, whole
+    open_page, photos, whole, fault
 ):
     page = open_page()
     choose(page, photos["wide.jpg"])
-    page.evaluate("() => { HTMLCanvasElement.prototype.toBlob = (done) => done(null); }")
+    page.evaluate(f"() => {{ HTMLCanvasElement.prototype.{fault}; }}")
     held: list[Route] = []
     page.route("**/upload", lambda route: held.append(route))
     page.get_by_role("button", name="Check this photo").click()

@@ -183,6 +183,15 @@ def test_left_of_the_line_is_the_earlier_photo_and_right_of_it_the_later(open_pa
     assert brightness[1] < 90
 
 
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es", "pt", "zh_Hans"])
+def test_words_over_the_photos_leave_the_spot_free(open_page, photos, language):
+    page = compared(open_page, photos, viewport={"width": 360, "height": 740})
+    page.goto(f"{page.url}?lang={language}")
+    pair = page.locator("#pair").bounding_box()
+    for caption in page.locator("#pair figcaption").all():
+        assert caption.bounding_box()["height"] < pair["height"] / 5
+
+
 @pytest.mark.parametrize(
     "options", [{"java_script_enabled": False}, {}], ids=["scripts off", "print"]
 )

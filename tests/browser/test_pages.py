@@ -15,6 +15,7 @@ STATES = [
     "cropping",
     "sending",
     "several",
+    "several, benign",
     "comparing",
     "comparing a result",
     "compared, malignant",
@@ -27,8 +28,9 @@ FIRST_PAGE_BYTES = 60_000
 
 
 def bring_to(page: Page, state: str, photos) -> None:
-    if state == "several":
-        page.set_input_files("#file", [photos["dark.jpg"], photos["text.jpg"], photos["sea.jpg"]])
+    if state.startswith("several"):
+        first = "pale.jpg" if state == "several, benign" else "dark.jpg"
+        page.set_input_files("#file", [photos[first], photos["text.jpg"], photos["sea.jpg"]])
         page.get_by_role("button", name="Check this photo").click()
         expect(page).to_have_url(re.compile("/results/"))
         return

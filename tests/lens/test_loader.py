@@ -168,6 +168,12 @@ def arithmetic(k: ModuleType) -> Any:
     return k.Model(pixels, head(k, pixels / 127.5 - 1.0 + 0.25))
 
 
+def with_a_cast(k: ModuleType) -> Any:
+    pixels = k.Input((64, 64, 3))
+    cast = k.ops.cast if hasattr(k, "ops") else k.backend.cast
+    return k.Model(pixels, head(k, cast(pixels, "float32") / 255))
+
+
 def of_resnets_pixels(k: ModuleType) -> Any:
     pixels = k.Input((64, 64, 3))
     return k.Model(pixels, head(k, k.applications.resnet50.preprocess_input(pixels)))
@@ -292,6 +298,7 @@ def assert_same_answers(model: Any, photos: np.ndarray, path: Path, scale: float
         that_resizes_itself,
         normalized,
         arithmetic,
+        with_a_cast,
         nested,
         of_resnets_pixels,
         transfer("MobileNetV2", "mobilenet_v2", side=64, alpha=0.35),
@@ -426,6 +433,12 @@ def sum_of_two(k: ModuleType) -> Any:
     return k.Model(pixels, k.layers.Add()([head(k, x), head(k, x)]))
 
 
+def stretched(k: ModuleType) -> Any:
+    """Outside 0 to 1 only where the sigmoid is nearly 0 or 1: no photo need show it."""
+    pixels, x = scaled(k)
+    return k.Model(pixels, k.layers.Rescaling(1.2, offset=-0.1)(head(k, x)))
+
+
 def with_a_layer_of_its_own(k: ModuleType) -> Any:
     class LookHere(k.layers.Layer):
         def call(self, inputs: object) -> object:
@@ -459,7 +472,8 @@ def with_code(k: ModuleType) -> Any:
         (ending(1, "softmax"), "a softmax of one value"),
         (ending(2, "sigmoid"), "is two sigmoids"),
         (ending(3, "softmax"), r"softmax of two classes, .* got \(n, 3\)"),
-        (sum_of_two, "its output is no probability, got 1"),
+        (sum_of_two, "what follows its sigmoid takes it to between 0 and 2"),
+        (stretched, "what follows its sigmoid takes it to between -0.1 and 1.1"),
         (of_each_pixel, r"expected as output .* got \(n, 64, 64, 1\)"),
         (of_two_outputs, "expected one output, or one that is named 'malignant', got left, right"),
         (of_two_inputs, "expected one input, a colour photo"),
@@ -480,6 +494,16 @@ def test_a_network_that_gives_no_verdict_is_refused_in_one_short_line(
     assert str(refused.value).startswith(f"{path}: ")
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) - len(str(path)) < 300
+
+
+@BOTH
+def test_a_file_that_lacks_weights_of_a_layer_is_told_so(k: ModuleType, tmp_path: Path) -> None:
+    path = save(sequential(k), tmp_path / "theirs.h5")
+    with h5py.File(path, "r+") as file:
+        name = next(name for name, group in file["model_weights"].items() if len(group))
+        del file["model_weights"][name]
+    with pytest.raises(InvalidModel, match="its weights do not fit its layers"):
+        load_network(path)
 
 
 def test_a_logit_is_not_asked_of_a_network_that_ends_in_a_sigmoid(tmp_path: Path) -> None:

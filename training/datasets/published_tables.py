@@ -1,6 +1,7 @@
 """Find the tables of published sets by name, and read them whatever separates their columns."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from training.datasets.records import PrepareError
 
 SUFFIXES = (".csv", "", ".tab", ".tsv", ".txt")
 """Suffixes of a table, the preferred ones first. Harvard's Dataverse offers .tab, or no suffix."""
+
+_OF_COLLECTION = re.compile(r".+_metadata_\d{4}-\d\d-\d\d\.csv", re.IGNORECASE)
+"""What the archive's site names the table of a collection: ham10000_metadata_2024-05-01.csv."""
 
 
 def find_table(folder: Folder, *stems: str) -> Path:
@@ -35,6 +39,21 @@ def find_optional_table(folder: Folder, *stems: str) -> Path | None:
         if named:
             return min(named, key=lambda path: (len(path.parts), path))
     return None
+
+
+def find_archive_table(folder: Folder) -> Path:
+    """The table of a download of the ISIC Archive: its client's, or its site's of one collection.
+
+    Raises:
+        PrepareError: there is none, or there are several.
+    """
+    named = [path for path in folder.others if _OF_COLLECTION.fullmatch(path.name)]
+    if find_optional_table(folder, "metadata") or not named:
+        return find_table(folder, "metadata")
+    if len(named) > 1:
+        names = ", ".join(path.name for path in named[:3])
+        raise PrepareError(f"{folder.path}: expected one table of the archive, found {names}")
+    return named[0]
 
 
 def rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:

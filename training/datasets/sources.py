@@ -22,6 +22,7 @@ from training.datasets.diagnoses import (
 from training.datasets.manifest import CLINICAL, DERMOSCOPIC
 from training.datasets.photos import Folder, by_name, open_folder, without_suffix
 from training.datasets.published_tables import (
+    find_archive_table,
     find_optional_table,
     find_table,
     one_hot,
@@ -152,12 +153,12 @@ def read_milk10k(path: Path) -> Source:
 
 
 def read_isic_archive(path: Path) -> Source:
-    """Any download of the ISIC Archive's client (isic-cli), grouped by patient, lesion or image.
+    """Any download of the ISIC Archive, by its client or site; by patient, lesion or image.
 
     Images that do not show a single lesion, or have no definite diagnosis, are left out.
     """
     folder = open_folder(path)
-    table = find_table(folder, "metadata")
+    table = find_archive_table(folder)
     records = []
     left_out: dict[str, list[str]] = defaultdict(list)
     # The client omits a column in which no image of the download has a value.

@@ -71,20 +71,21 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
 
 
 def _fill(cache: Path, partial: Path, rows: list[Row]) -> None:
-    shape = (len(rows), SIZE, SIZE, 3)
-    images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-    _reserve(partial)
-    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
-        decoded = pool.map(decode_row, rows)
-        for index, image in enumerate(tqdm(decoded, "decoding", len(rows), unit="image")):
-            images[index] = image
-    images.flush()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), SIZE, SIZE, 3)}
+    with partial.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        _reserve(partial, file.tell() + len(rows) * SIZE * SIZE * 3)
+        # Written, not mapped: shared folders of virtual machines (9p, vboxsf) map no file to write.
+        with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+            decoded = pool.map(decode_row, rows)
+            for image in tqdm(decoded, "decoding", len(rows), unit="image"):
+                file.write(image.data)
     partial.rename(cache)
 
 
-def _reserve(partial: Path) -> None:
-    """Allocate the disk blocks now: on a full disk a write to the memory map kills the process."""
-    size = partial.stat().st_size
+def _reserve(partial: Path, size: int) -> None:
+    """Allocate the disk blocks now, so that a full disk is noticed before an hour of decoding."""
     try:
         with partial.open("r+b") as file:
             _allocate(file.fileno(), size)
@@ -100,12 +101,15 @@ def _reserve(partial: Path) -> None:
         ) from error
 
 
+_NOT_ALLOCATED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
+
+
 def _allocate(file: int, size: int) -> None:
     """Allocate so many bytes; where the system cannot (macOS), only check that they are free."""
     try:
         os.posix_fallocate(file, 0, size)
     except (AttributeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+        if isinstance(error, OSError) and error.errno not in _NOT_ALLOCATED:
             raise
         room = os.fstatvfs(file)
         if room.f_bavail * room.f_frsize < size:

@@ -10,6 +10,7 @@ from no_rights import unreadable
 from PIL import Image
 from published_sets import HAM, by_name, command, jpeg, picture, published, put
 
+from training.datasets import preparation  # noqa: F401 - unreadable() may hide Python's own files
 from training.prepare import main
 
 

@@ -58,6 +58,13 @@ SHAPES = [
         with_lesions,
         "ISIC_2020_Training_GroundTruth_v2.csv",
     ),
+    (
+        "a collection of the archive's site",
+        "isic_archive",
+        "metadata.csv",
+        same,
+        "bcn20000_metadata_2024-05-01.csv",
+    ),
     ("Excel's byte order mark", "ham10000", HAM, lambda text: "\ufeff" + text, None),
     ("Excel's semicolons", "isic2019", METADATA, lambda text: text.replace(",", ";"), None),
     ("lines as Windows ends them", "isic2019", TRUTH, lambda t: t.replace("\n", "\r\n"), None),
@@ -102,6 +109,17 @@ def test_ham10000_is_read_as_the_isic_2018_challenge_hands_it_out(data: Path, ou
         (folder / name).write_text(text)
     assert main(command(data, out, "ham10000")) == 0
     assert by_name(out) == before
+
+
+def test_of_several_collections_of_the_archive_none_is_chosen_in_silence(
+    data: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = (data / "isic_archive" / "metadata.csv").read_text()
+    (data / "isic_archive" / "metadata.csv").unlink()
+    for name in ("a_metadata_2024-05-01.csv", "b_metadata_2024-05-01.csv"):
+        put(data / "isic_archive" / name, table)
+    assert main(command(data, out, "isic_archive")) == 1
+    assert "expected one table of the archive, found a_metadata" in capsys.readouterr().err
 
 
 def test_of_ham10000s_two_kinds_of_tables_one_is_enough(data: Path, out: Path) -> None:
