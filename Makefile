@@ -53,7 +53,10 @@ sbom: $(VENV)/.develop
 
 # Pins all packages that pyproject.toml needs, with the hashes of their files. Packages that are
 # pinned keep their version; delete their lines or pass UPGRADE=--upgrade for newer versions.
+# Extras are kept, since pip refuses "coverage[toml]" beside a pinned "coverage" as soon as a newer
+# release exists.
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header \
+	--no-strip-extras \
 	--python-version 3.11 $(UPGRADE) pyproject.toml
 lock: $(VENV)/.develop
 	$(COMPILE) $(addprefix --extra ,train archive dicom jax search) --group dev -o requirements-dev.txt

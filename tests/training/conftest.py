@@ -1,14 +1,16 @@
-"""What every test of training needs."""
+"""Undo what a command sets for its whole process, after every test of training."""
 
 import sys
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def float32_policy() -> Iterator[None]:
-    """Undo a run's choice of bfloat16, which it makes for its whole process."""
-    yield
+def settings_of_the_process() -> Iterator[None]:
+    """Restore float32 (a run may choose bfloat16) and the environment (KERAS_BACKEND)."""
+    with patch.dict("os.environ"):
+        yield
     if keras := sys.modules.get("keras"):
         keras.config.set_dtype_policy("float32")
