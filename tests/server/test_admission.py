@@ -87,7 +87,7 @@ def nothing() -> None:
 def test_a_place_is_not_held_by_a_photo_that_comes_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Admission(at_once=1, waiting=0)
     monkeypatch.setattr(admission, "RESERVATION_SECONDS", 0.0)
-    slow = room.expect()
+    slow = room.reserve()
 
     def meanwhile() -> None:
         with pytest.raises(Busy):
@@ -99,14 +99,14 @@ def test_a_place_is_not_held_by_a_photo_that_comes_slowly(monkeypatch: pytest.Mo
 
 def test_a_place_kept_is_taken_up_once_and_given_back() -> None:
     room = Admission(at_once=1, waiting=1)
-    place = room.expect()
+    place = room.reserve()
 
     def meanwhile() -> None:
-        other = room.expect()
+        other = room.reserve()
         with pytest.raises(Busy):
-            room.expect()
-        room.leave(other)
-        room.expect()
+            room.reserve()
+        room.release(other)
+        room.reserve()
 
     room.run(meanwhile, place)
 
