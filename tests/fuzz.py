@@ -85,7 +85,7 @@ def decoding() -> Check:
     from lens.pixels import decode_here
 
     # A process for each AVIF would take a hundred times as long, and hide what the code does.
-    avif_sandbox.decode = lambda data, _needed: decode_here(data).tobytes()
+    avif_sandbox.decode = lambda data, _picture_bytes: decode_here(data).tobytes()
 
     def check(data: bytes) -> None:
         try:

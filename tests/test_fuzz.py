@@ -39,7 +39,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 @settings(the_same_each_time, max_examples=400)
 @given(data=damaged())
-def test_a_damaged_file_is_decoded_or_refused_in_words(data: bytes) -> None:
+def test_a_damaged_file_is_decoded_or_refused_with_a_message(data: bytes) -> None:
     try:
         assert decode(data).shape == (SIZE, SIZE, 3)
     except InvalidImage as refused:
@@ -48,7 +48,7 @@ def test_a_damaged_file_is_decoded_or_refused_in_words(data: bytes) -> None:
 
 @settings(the_same_each_time, max_examples=100)
 @given(photo=damaged(), tail=st.binary(max_size=60), cut=st.floats(0, 2))
-def test_a_damaged_form_is_never_a_fault_of_ours(
+def test_a_damaged_form_never_causes_a_server_error(
     client: FlaskClient, photo: bytes, tail: bytes, cut: float
 ) -> None:
     whole = body(photo, token=False)
@@ -57,7 +57,7 @@ def test_a_damaged_form_is_never_a_fault_of_ours(
 
 
 @pytest.mark.parametrize("sent", FORMS, ids=range(len(FORMS)))
-def test_a_form_that_a_fuzzer_found_is_never_a_fault_of_ours(
+def test_a_form_that_the_fuzzer_found_never_causes_a_server_error(
     client: FlaskClient, sent: bytes
 ) -> None:
     where = "/upload" if b"csrf_token" in sent else "/api/v1/predictions"

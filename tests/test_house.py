@@ -81,7 +81,7 @@ def arrows_between_rooms() -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
-def test_a_package_imports_nothing_from_the_packages_behind_it(package: str) -> None:
+def test_a_package_imports_nothing_that_is_forbidden_to_it(package: str) -> None:
     found = {
         name: {target.split(".")[0] for target in imports(path)} & FORBIDDEN[package]
         for name, path in modules(package).items()
@@ -89,31 +89,31 @@ def test_a_package_imports_nothing_from_the_packages_behind_it(package: str) -> 
     assert not {name: wrong for name, wrong in found.items() if wrong}
 
 
-def test_everything_in_training_stands_on_one_floor() -> None:
+def test_everything_in_training_is_in_exactly_one_layer() -> None:
     standing = {room(name) for name in modules("training")} - {""}
     assert sorted(standing) == sorted(name for floor in FLOORS for name in floor)
 
 
-def test_training_imports_only_from_the_floors_below() -> None:
+def test_training_imports_only_from_lower_layers() -> None:
     floor = {name: number for number, names in enumerate(FLOORS) for name in names}
     upwards = [(one, other) for one, other in arrows_between_rooms() if floor[one] >= floor[other]]
     assert not upwards
 
 
-def test_no_room_of_training_imports_a_command() -> None:
+def test_no_subpackage_of_training_imports_a_command() -> None:
     rooms = {path.name for path in (ROOT / "training").iterdir() if path.is_dir()}
     assert not [
         arrow for arrow in arrows_between_rooms() if arrow[0] in rooms and arrow[1] in COMMANDS
     ]
 
 
-def test_the_rooms_at_the_bottom_import_no_other_room() -> None:
+def test_the_lowest_subpackages_import_no_other_subpackage() -> None:
     bottom = {"datasets", "networks", "scoring"}
     assert {other for one, other in arrows_between_rooms() if one in bottom} <= {"cli", "plotting"}
 
 
 @pytest.mark.parametrize("package", ["app", "training"])
-def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+def test_there_are_no_circular_imports(package: str) -> None:
     known = modules(package)
     graph = {name: imports(path) & set(known) - {name} for name, path in known.items()}
     try:

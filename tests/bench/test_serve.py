@@ -28,7 +28,7 @@ REPORT = {
 }
 
 
-def test_it_tells_where_the_cpu_goes_how_busy_the_cores_were_and_what_the_goal_leaves() -> None:
+def test_the_profile_shows_cpu_by_part_busy_cores_and_what_the_goal_leaves() -> None:
     whole, decode, network, rest, client, limit = budget.lines(REPORT)
     assert whole.split()[:4] == ["0.8", "MP:", "100.0", "ms,"]
     shares = [line.split()[-1] for line in (decode, network, rest, client)]
@@ -39,14 +39,14 @@ def test_it_tells_where_the_cpu_goes_how_busy_the_cores_were_and_what_the_goal_l
 
 
 @pytest.mark.parametrize(("precision", "reached"), [("f32", True), ("bf16", False)])
-def test_more_is_asked_of_a_processor_that_computes_in_bfloat16(
+def test_the_goal_is_higher_on_a_processor_that_computes_in_bfloat16(
     precision: str, reached: bool
 ) -> None:
     assert goal("0.8 MP, 4 clients, at least", precision=precision)[3] is reached
 
 
 @pytest.mark.parametrize(("cpu_ms", "reached"), [(112.0, True), (113.0, False)])
-def test_a_request_may_take_a_quarter_more_than_its_parts(cpu_ms: float, reached: bool) -> None:
+def test_a_request_may_take_a_quarter_more_cpu_than_its_parts(cpu_ms: float, reached: bool) -> None:
     assert goal("CPU over decode and views, 0.8 MP", cpu_ms=cpu_ms)[3] is reached
 
 

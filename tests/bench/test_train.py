@@ -10,7 +10,7 @@ HEADS = ("lesion", "kind", "clinical_map", "dermoscopic_map")
 
 
 @pytest.mark.parametrize("size", [128, 250])
-def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
+def test_the_pytorch_network_gives_the_outputs_of_the_keras_network(size: int) -> None:
     torch = pytest.importorskip("torch")
     from bench.torch_training import Cnn7
 

@@ -109,7 +109,7 @@ def square(photos) -> np.ndarray:
     return images.decode(painter.encoded(np.asarray(photo.crop((150, 0, 750, 600))), "PNG"))
 
 
-def test_the_two_can_be_told_apart(whole, square):
+def test_the_whole_photo_and_its_square_differ_clearly(whole, square):
     assert difference(whole, square) > 15
 
 
@@ -121,7 +121,7 @@ def test_an_ordinary_browser_sends_the_square(open_page, photos, square):
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_where_a_canvas_cannot_be_read_the_photo_goes_whole_and_the_page_says_so(
+def test_if_a_canvas_cannot_be_read_the_whole_photo_is_sent_and_the_page_says_so(
     open_page, photos, whole, fault
 ):
     page = open_page("about:blank")
@@ -137,7 +137,7 @@ def test_where_a_canvas_cannot_be_read_the_photo_goes_whole_and_the_page_says_so
 @pytest.mark.parametrize(
     "fault", ["toBlob = (done) => done(null)", "getContext = () => null"], ids=["file", "canvas"]
 )
-def test_where_the_browser_cannot_make_the_square_after_all_the_photo_goes_whole(
+def test_if_the_browser_fails_to_crop_when_sending_the_whole_photo_is_sent(
     open_page, photos, whole, fault
 ):
     page = open_page()
@@ -152,7 +152,7 @@ def test_where_the_browser_cannot_make_the_square_after_all_the_photo_goes_whole
     assert difference(photo_of_result(page), whole) < 4
 
 
-def test_a_decoder_that_never_ends_keeps_no_photo_back(open_page, photos, whole):
+def test_a_decoder_that_never_finishes_does_not_prevent_the_upload(open_page, photos, whole):
     page = open_page("about:blank")
     page.add_init_script("window.createImageBitmap = () => new Promise(() => {});")
     page.clock.install()
@@ -164,7 +164,7 @@ def test_a_decoder_that_never_ends_keeps_no_photo_back(open_page, photos, whole)
     assert difference(arrived(page), whole) < 4
 
 
-def test_heic_which_this_browser_cannot_show_is_sent_as_it_is(open_page, photos, whole, tmp_path):
+def test_heic_which_this_browser_cannot_show_is_sent_unchanged(open_page, photos, whole, tmp_path):
     heic = tmp_path / "photo.heic"
     Image.open(photos["wide.jpg"]).save(heic, "HEIF", quality=95)
     page = open_page()
@@ -191,7 +191,7 @@ HTMLCanvasElement.prototype.getContext = function (kind, options) {
 
 
 @pytest.mark.parametrize("canvas", ["", WIDE_GAMUT], ids=["an sRGB canvas", "a wide canvas"])
-def test_what_is_cropped_is_sent_in_srgb(open_page, tmp_path, canvas):
+def test_a_cropped_photo_is_sent_in_srgb(open_page, tmp_path, canvas):
     srgb = ImageCms.createProfile("sRGB")
     photo = tmp_path / "photo.png"
     # Strong colours: taken for another space they are off by 20 levels and more.
@@ -214,7 +214,7 @@ def test_what_is_cropped_is_sent_in_srgb(open_page, tmp_path, canvas):
         assert np.abs(np.array(sent.getpixel((x, 300))) - colour).max() < 6
 
 
-def test_the_day_in_a_photo_is_read_by_the_page_in_every_format(open_page, tmp_path):
+def test_the_page_reads_the_exif_day_of_every_format(open_page, tmp_path):
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9003] = "2026:05:03 09:30:00"
     photo = Image.fromarray(painter.lesion())

@@ -41,7 +41,7 @@ def outcomes(page: Page) -> list[str | None]:
 
 
 @EITHER
-def test_a_person_compares_two_photos_from_the_first_page_on(open_page, photos, scripts):
+def test_a_person_compares_two_photos_starting_from_the_first_page(open_page, photos, scripts):
     page = open_page(java_script_enabled=scripts)
     page.get_by_role("link", name="Compare with an earlier photo of the same spot").click()
     choose(page, photos["pale.jpg"], photos["dark.jpg"], scripts)
@@ -78,9 +78,7 @@ def dated(folder, day: str):
     return path
 
 
-def test_the_day_in_the_photo_is_filled_in_though_the_crop_leaves_it_behind(
-    open_page, photos, tmp_path
-):
+def test_the_exif_day_is_filled_in_although_cropping_removes_exif(open_page, photos, tmp_path):
     page = open_page("/compare")
     choose(page, dated(tmp_path, "2026:01:12"), photos["dark.jpg"])
     expect(page.locator("#earlier-taken")).to_have_value("2026-01-12")
@@ -91,7 +89,7 @@ def test_the_day_in_the_photo_is_filled_in_though_the_crop_leaves_it_behind(
     expect(page.get_by_text("Taken on April 15, 2026")).to_be_visible()
 
 
-def test_the_day_of_a_photo_that_was_judged_before_is_still_known_to_the_page(open_page, tmp_path):
+def test_the_page_remembers_the_exif_day_of_a_photo_that_was_judged_before(open_page, tmp_path):
     page = open_page()
     page.set_input_files("#file", dated(tmp_path, "2026:01:12"))
     expect(page.locator("#status")).to_contain_text("Photo chosen")
@@ -100,7 +98,7 @@ def test_the_day_of_a_photo_that_was_judged_before_is_still_known_to_the_page(op
     expect(page.locator("#later-taken")).to_have_value("2026-01-12")
 
 
-def test_without_javascript_the_day_is_read_from_the_file(open_page, photos, tmp_path):
+def test_without_javascript_the_server_reads_the_exif_day(open_page, photos, tmp_path):
     page = open_page("/compare", java_script_enabled=False)
     choose(page, dated(tmp_path, "2026:01:12"), photos["dark.jpg"], scripts=False)
     compare(page)
@@ -149,7 +147,7 @@ def test_the_line_follows_a_finger(open_page, photos):
     assert line(page) == pytest.approx(0.8, abs=0.02)
 
 
-def test_the_line_follows_the_arrow_keys_and_tells_readers_where_it_is(open_page, photos):
+def test_the_line_follows_the_arrow_keys_and_screen_readers_get_its_position(open_page, photos):
     page = compared(open_page, photos, **DESK)
     slider = page.get_by_role("slider", name="Move the line between the two photos")
     slider.focus()
@@ -184,7 +182,7 @@ def test_left_of_the_line_is_the_earlier_photo_and_right_of_it_the_later(open_pa
 
 
 @pytest.mark.parametrize("language", ["en", "de", "fr", "es", "pt", "zh_Hans"])
-def test_words_over_the_photos_leave_the_spot_free(open_page, photos, language):
+def test_captions_over_the_photos_do_not_cover_the_spot(open_page, photos, language):
     page = compared(open_page, photos, viewport={"width": 360, "height": 740})
     page.goto(f"{page.url}?lang={language}")
     pair = page.locator("#pair").bounding_box()
@@ -195,7 +193,7 @@ def test_words_over_the_photos_leave_the_spot_free(open_page, photos, language):
 @pytest.mark.parametrize(
     "options", [{"java_script_enabled": False}, {}], ids=["scripts off", "print"]
 )
-def test_without_javascript_and_on_paper_both_photos_stand_side_by_side(open_page, photos, options):
+def test_without_javascript_and_in_print_the_photos_are_side_by_side(open_page, photos, options):
     page = compared(open_page, photos, **options)
     if not options:
         page.emulate_media(media="print")
@@ -208,7 +206,7 @@ def test_without_javascript_and_on_paper_both_photos_stand_side_by_side(open_pag
 # Around it.
 
 
-def test_the_keyboard_alone_leads_from_both_photos_to_delete(open_page, photos):
+def test_photos_can_be_compared_and_deleted_with_the_keyboard_only(open_page, photos):
     page = open_page("/compare", **DESK)
     for field, name in (("earlier", "pale.jpg"), ("later", "dark.jpg")):
         # Playwright does not wait until Chromium hands it the chooser.
@@ -238,7 +236,7 @@ def tab_to(page: Page, is_there: str) -> None:
 
 
 @EITHER
-def test_an_error_says_which_photo_is_meant(open_page, photos, scripts):
+def test_an_error_says_which_photo_it_is_about(open_page, photos, scripts):
     page = open_page("/compare", java_script_enabled=scripts)
     choose(page, photos["text.jpg"], photos["dark.jpg"], scripts)
     compare(page)
@@ -252,7 +250,7 @@ def test_an_error_says_which_photo_is_meant(open_page, photos, scripts):
         expect(page).to_have_url(COMPARISON)
 
 
-def test_one_photo_is_not_compared_with_nothing(open_page, photos):
+def test_one_photo_cannot_be_sent_without_the_other(open_page, photos):
     page = open_page("/compare")
     page.set_input_files("#later-file", photos["dark.jpg"])
     expect(page.locator("#status")).to_contain_text("Photo chosen")
@@ -260,7 +258,7 @@ def test_one_photo_is_not_compared_with_nothing(open_page, photos):
     expect(page.get_by_role("alert")).to_contain_text("Choose both photos")
 
 
-def test_photos_can_be_dropped_each_on_its_place(open_page, photos):
+def test_each_photo_can_be_dropped_on_its_field(open_page, photos):
     page = open_page("/compare")
     for field, name in (("later", "dark.jpg"), ("earlier", "pale.jpg")):
         page.evaluate(

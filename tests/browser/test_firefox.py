@@ -126,7 +126,7 @@ def test_a_photo_is_cropped_by_mouse_and_keys_and_judged(firefox, photos):
     assert firefox.photo()[:50].mean() > 180  # A corner of bare skin, without the dark spot.
 
 
-def test_the_square_is_what_is_judged(firefox, photos):
+def test_only_the_square_is_judged(firefox, photos):
     firefox.open("/")
     firefox.choose("file", photos["wide.jpg"])
     firefox.send(r"/result/[\w-]{22}$")
@@ -137,7 +137,7 @@ def test_the_square_is_what_is_judged(firefox, photos):
 
 
 @RESISTING
-def test_where_it_gives_noise_for_a_canvas_the_photo_goes_whole(firefox, photos):
+def test_if_the_canvas_returns_noise_the_whole_photo_is_sent(firefox, photos):
     firefox.open("/")
     firefox.choose("file", photos["wide.jpg"])
     assert firefox.sees("#no-crop")
@@ -147,7 +147,7 @@ def test_where_it_gives_noise_for_a_canvas_the_photo_goes_whole(firefox, photos)
     assert difference(firefox.photo(), whole) < 4
 
 
-def test_heic_goes_whole(firefox, photos, tmp_path):
+def test_heic_is_sent_whole(firefox, photos, tmp_path):
     heic = tmp_path / "photo.heic"
     Image.open(photos["wide.jpg"]).save(heic, "HEIF", quality=95)
     firefox.open("/")
@@ -185,7 +185,7 @@ def test_two_photos_are_compared_and_the_line_follows_mouse_touch_and_keys(firef
 
 
 @RESISTING
-def test_two_photos_are_compared_whole_where_a_canvas_gives_noise(firefox, photos):
+def test_two_photos_are_compared_uncropped_if_the_canvas_returns_noise(firefox, photos):
     compare(firefox, photos)
     cards = firefox.driver.find_elements(By.CSS_SELECTOR, "[data-outcome]")
     assert [card.get_attribute("data-outcome") for card in cards] == ["benign", "malignant"]

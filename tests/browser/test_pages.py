@@ -95,12 +95,12 @@ def faults_in_both_schemes(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_axe_finds_no_fault_on_any_page(open_page, address):
+def test_axe_finds_no_violation_on_any_page(open_page, address):
     assert faults_in_both_schemes(open_page(address)) == []
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_no_fault_in_any_state(open_page, photos, state):
+def test_axe_finds_no_violation_in_any_state(open_page, photos, state):
     page = open_page()
     bring_to(page, state, photos)
     if state == "malignant":
@@ -158,7 +158,7 @@ def test_no_table_of_the_about_page_is_wider_than_its_card_on_a_small_phone(open
     assert page.locator("table").evaluate_all(inside)
 
 
-def test_the_first_page_is_light_and_asks_nobody_else(open_page, served):
+def test_the_first_page_is_small_and_loads_nothing_from_other_sites(open_page, served):
     page = open_page("/privacy")
     got: list[tuple[str, int]] = []
 
@@ -177,7 +177,7 @@ def test_the_first_page_is_light_and_asks_nobody_else(open_page, served):
     assert len(got) <= 10
 
 
-def test_nothing_moves_after_it_is_shown(open_page):
+def test_the_layout_does_not_shift_while_loading(open_page):
     page = open_page()
     shift = page.evaluate(
         """() => new Promise((done) => {
@@ -192,7 +192,7 @@ def test_nothing_moves_after_it_is_shown(open_page):
 
 
 @pytest.mark.parametrize("state", ["malignant", "compared, malignant"])
-def test_every_result_in_print_keeps_its_verdict_and_drops_the_buttons(open_page, photos, state):
+def test_a_printed_result_shows_the_verdict_and_no_buttons(open_page, photos, state):
     page = open_page(viewport={"width": 800, "height": 1100}, is_mobile=False)
     bring_to(page, state, photos)
     page.emulate_media(media="print")

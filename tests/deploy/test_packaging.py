@@ -48,7 +48,7 @@ def test_the_wheel_serves_pages_styles_and_translations_from_any_folder(
     assert ran.stdout == f"{installed}/app/__init__.py 200 True\n"
 
 
-def test_the_wheel_brings_its_model_and_how_gunicorn_serves_it(
+def test_the_wheel_contains_the_model_and_the_configuration_of_gunicorn(
     installed: Path, tmp_path: Path
 ) -> None:
     code = (
@@ -67,7 +67,7 @@ def test_the_wheel_brings_its_model_and_how_gunicorn_serves_it(
     assert (installed / "app" / "gunicorn.conf.py").is_file()
 
 
-def test_the_wheel_adds_nothing_but_its_packages_and_wsgi_to_the_top_level(installed: Path) -> None:
+def test_the_wheel_adds_only_its_packages_and_wsgi_to_the_top_level(installed: Path) -> None:
     assert {path.name for path in installed.iterdir() if "dist-info" not in path.name} == {
         "app",
         "lens",
@@ -82,7 +82,7 @@ def test_every_entry_point_is_a_function(target: str) -> None:
     assert callable(getattr(import_module(module), name))
 
 
-def test_what_serving_installs_holds_nothing_for_converting_or_training() -> None:
+def test_the_requirements_for_serving_contain_nothing_for_conversion_or_training() -> None:
     pinned = (ROOT / "requirements-serve.txt").read_text()
     names = set(re.findall(r"^([a-z0-9-]+)==", pinned, re.MULTILINE))
     assert {"flask", "openvino", "numpy"} <= names

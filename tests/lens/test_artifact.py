@@ -42,7 +42,7 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (1, 500, 500, 3)).astype(np.float32)
 
 
-def test_a_saved_model_comes_back_with_its_card_and_the_same_answers(
+def test_a_saved_model_loads_with_its_card_and_gives_the_same_outputs(
     tmp_path: Path, image: np.ndarray
 ) -> None:
     model = small()
@@ -52,7 +52,7 @@ def test_a_saved_model_comes_back_with_its_card_and_the_same_answers(
     assert np.array_equal(loaded(image)["malignant"], model(image)["malignant"])
 
 
-def test_writing_a_card_leaves_the_weights_as_they_are(tmp_path: Path, image: np.ndarray) -> None:
+def test_writing_a_card_does_not_change_the_weights(tmp_path: Path, image: np.ndarray) -> None:
     path = tmp_path / "m.h5"
     artifact.save(small(), path, CARD)
     before = loader.load(path)[0](image)["malignant"]
@@ -64,7 +64,7 @@ def test_writing_a_card_leaves_the_weights_as_they_are(tmp_path: Path, image: np
     assert [entry.name for entry in tmp_path.iterdir()] == ["m.h5"]
 
 
-def test_a_card_with_one_threshold_for_all_photos_is_read_as_an_operating_point_of_each_kind(
+def test_a_card_with_a_single_threshold_is_read_as_an_operating_point_for_each_kind(
     tmp_path: Path,
 ) -> None:
     as_version_0_1(tmp_path / "m.h5")
@@ -72,7 +72,7 @@ def test_a_card_with_one_threshold_for_all_photos_is_read_as_an_operating_point_
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
-def test_the_shipped_files_have_calibrated_cards(path: Path) -> None:
+def test_the_shipped_models_have_calibrated_cards(path: Path) -> None:
     card = artifact.read_card(path)
     assert card.calibrated
     assert card.point(None) != OperatingPoint()
@@ -199,7 +199,7 @@ def as_version_0_1(path: Path) -> None:
         (with_in_its_card(margins=[0.6, -0.2]), "two margins of at least 0"),
     ],
 )
-def test_each_unfit_file_is_refused_in_one_line(
+def test_each_unusable_file_is_refused_in_one_line(
     tmp_path: Path, make: Callable[[Path], None], words: str
 ) -> None:
     path = tmp_path / "m.h5"
@@ -210,13 +210,15 @@ def test_each_unfit_file_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_operating_points_by_kind_need_a_network_that_tells_the_kind(tmp_path: Path) -> None:
+def test_operating_points_by_kind_need_a_network_with_an_output_for_the_kind(
+    tmp_path: Path,
+) -> None:
     with_for_clinical_photos(threshold=0.4)(tmp_path / "m.h5")
     with pytest.raises(InvalidModel, match="no output 'kind'"):
         loader.load_network(tmp_path / "m.h5")
 
 
-def test_the_pinned_keras_no_longer_runs_the_code_in_an_h5() -> None:
+def test_the_pinned_keras_does_not_run_code_in_an_h5() -> None:
     """CVE-2025-9905: safe_mode did not hold for ``.h5`` before 3.11.3."""
     pinned = re.search(r"^keras==(\d+)\.(\d+)\.(\d+) ", REQUIREMENTS.read_text(), re.M)
     assert tuple(map(int, pinned.groups())) >= (3, 11, 3)

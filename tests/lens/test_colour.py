@@ -57,7 +57,7 @@ def same(one: bytes, other: bytes) -> bool:
 @needs_transicc
 @pytest.mark.parametrize("name", RGB_PROFILES)
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
-def test_each_kind_of_rgb_profile_is_honoured(format: str, name: str) -> None:
+def test_each_kind_of_rgb_profile_is_applied(format: str, name: str) -> None:
     profile = RGB_PROFILES[name]
     data = encode(chart(), format, icc_profile=profile, **LOSSLESS[format])
     assert off(data, by_transicc(profile, stored(format, chart()))) <= 2
@@ -65,13 +65,13 @@ def test_each_kind_of_rgb_profile_is_honoured(format: str, name: str) -> None:
 
 @needs_transicc
 @pytest.mark.parametrize("format", corpus.FORMATS)
-def test_a_profile_is_honoured_in_each_format(format: str) -> None:
+def test_a_profile_is_applied_in_each_format(format: str) -> None:
     data = encode(chart(), format, icc_profile=P3, **LOSSLESS[format])
     assert off(data, by_transicc(P3, stored(format, chart()))) <= 2
 
 
 @needs_transicc
-def test_a_profile_in_several_segments_of_a_jpeg_is_put_together_in_any_order() -> None:
+def test_a_profile_in_several_jpeg_segments_is_assembled_in_any_order() -> None:
     # transicc reads a profile of such length, and so does decode, if it was put together rightly.
     long = icc("RGB ", {**tags(P3), "desc": bytes(150_000)}, 4)
     data = encode(chart(), icc_profile=long, **LOSSLESS["JPEG"])
@@ -100,20 +100,20 @@ def tags(profile: bytes) -> dict[str, bytes]:
 
 @needs_transicc
 @pytest.mark.parametrize("format", corpus.FORMATS)
-def test_a_grey_profile_is_honoured(format: str) -> None:
+def test_a_grey_profile_is_applied(format: str) -> None:
     profile = grey(gamma(1.5))
     data = encode(chart(GREYS), format, icc_profile=profile, **LOSSLESS[format])
     assert off(data, by_transicc(profile, GREYS)) <= 2
 
 
 @needs_transicc
-def test_a_profile_of_inks_is_honoured() -> None:
+def test_a_cmyk_profile_is_applied() -> None:
     data = encode(chart(INKS), icc_profile=INK, **LOSSLESS["JPEG"])
     assert off(data, by_transicc(INK, INKS)) <= 2
 
 
 @needs_transicc
-def test_the_profile_of_a_palette_and_of_16_bits_is_honoured() -> None:
+def test_profiles_of_palette_and_16_bit_images_are_applied() -> None:
     palette = encode(chart().quantize(16), "PNG", icc_profile=P3)
     assert off(palette, by_transicc(P3)) <= 2
     deep = Image.fromarray(np.asarray(chart(GREYS)).astype(np.uint16) * 257)
@@ -124,7 +124,7 @@ def test_the_profile_of_a_palette_and_of_16_bits_is_honoured() -> None:
 
 @needs_transicc
 @pytest.mark.parametrize("profile", [P3, rgb("sRGB", gamma(1.0))], ids=["P3", "linear"])
-def test_colours_are_converted_before_they_are_laid_on_white(profile: bytes) -> None:
+def test_colours_are_converted_before_they_are_composited_on_white(profile: bytes) -> None:
     layer = chart()
     layer.putalpha(128)
     expected = by_transicc(profile) * 128 / 255 + 127
@@ -169,21 +169,21 @@ PNGS = [
 
 @needs_transicc
 @pytest.mark.parametrize(("name", "chunks", "meant"), PNGS, ids=[row[0] for row in PNGS])
-def test_a_png_names_its_colours_by_chunks(
+def test_the_colour_chunks_of_a_png_are_applied(
     name: str, chunks: tuple[bytes, ...], meant: bytes
 ) -> None:
     assert off(with_chunks(*chunks), by_transicc(meant)) <= 2
 
 
 @needs_transicc
-def test_numbers_hold_for_grey_pixels_too() -> None:
+def test_parameters_apply_to_grey_pixels_too() -> None:
     for chunks, meant in (((gama(1 / 1.8),), gamma(1.8)), ((cicp(1, 8),), gamma(1))):
         data = with_chunks(*chunks, image=chart(GREYS))
         assert off(data, by_transicc(grey(meant), GREYS)) <= 2
 
 
 @needs_transicc
-def test_a_png_of_narrow_range_is_stretched() -> None:
+def test_a_png_with_a_narrow_range_is_expanded() -> None:
     narrow = (COLOURS * 219 / 255 + 16).round()
     data = with_chunks(cicp(12, 13, full_range=0), image=chart(narrow))
     assert off(data, by_transicc(P3, (narrow - 16) * 255 / 219)) <= 2
@@ -214,7 +214,7 @@ def of_numbers(format: str, primaries: int, transfer: int, image: Image.Image) -
 @needs_transicc
 @pytest.mark.parametrize("row", NUMBERS, ids=[row[0] for row in NUMBERS])
 @pytest.mark.parametrize("format", ["HEIF", "AVIF"])
-def test_heif_and_avif_name_their_colours_by_numbers(
+def test_the_code_points_of_heif_and_avif_are_applied(
     format: str, row: tuple[str, int, int, bytes]
 ) -> None:
     _, primaries, transfer, meant = row
@@ -223,7 +223,7 @@ def test_heif_and_avif_name_their_colours_by_numbers(
 
 
 @pytest.mark.parametrize(("transfer", "white"), [(16, 148.1), (18, 191.25)], ids=["PQ", "HLG"])
-def test_the_reference_white_of_hdr_becomes_white_and_what_is_brighter_stays(
+def test_the_reference_white_of_hdr_becomes_white_and_brighter_light_is_clipped(
     transfer: int, white: float
 ) -> None:
     greys = np.array([(v,) * 3 for v in (0, white * 0.6, white, 255) * 4])
@@ -234,7 +234,7 @@ def test_the_reference_white_of_hdr_becomes_white_and_what_is_brighter_stays(
     assert shown[3] >= 254
 
 
-def test_adobe_rgb_that_only_exif_tells_is_honoured() -> None:
+def test_adobe_rgb_that_only_exif_declares_is_applied() -> None:
     # One entry each: where the EXIF directory is, where the interoperability one is, its index.
     entries = ((0x8769, 4, 1, 26), (0xA005, 4, 1, 44), (1, 2, 4, int.from_bytes(b"R03\0", "big")))
     exif = b"Exif\0\0MM\0*\0\0\0\x08"
@@ -262,18 +262,18 @@ USELESS = {
 
 @pytest.mark.parametrize("name", USELESS)
 @pytest.mark.parametrize("format", corpus.FORMATS)
-def test_a_profile_of_no_use_counts_as_srgb(format: str, name: str) -> None:
+def test_an_unusable_profile_counts_as_srgb(format: str, name: str) -> None:
     plain = encode(chart(), format, **LOSSLESS[format])
     assert same(encode(chart(), format, icc_profile=USELESS[name], **LOSSLESS[format]), plain)
 
 
-def test_a_profile_of_other_pixels_counts_as_srgb() -> None:
+def test_a_profile_for_another_colour_space_counts_as_srgb() -> None:
     for image in (chart(GREYS), chart(INKS)):
         plain, wrong = encode(image), encode(image, icc_profile=P3)
         assert same(plain, wrong)
 
 
-def test_an_srgb_photo_costs_no_conversion(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_srgb_photo_is_not_converted(monkeypatch: pytest.MonkeyPatch) -> None:
     files = [
         encode(chart(), icc_profile=SRGB),
         encode(chart(), icc_profile=rgb("sRGB", formula(*SRGB_CURVE), 2)),
@@ -295,7 +295,7 @@ def test_an_srgb_photo_costs_no_conversion(monkeypatch: pytest.MonkeyPatch) -> N
         decode(other)
 
 
-def test_conversions_are_kept_but_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_conversions_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(colour, "_cache", type(colour._cache)())
     for step in range(colour.MAX_CACHED_CONVERSIONS + 5):
         decode(encode(chart(), icc_profile=rgb("P3", gamma(1.5 + step / 50))))
@@ -305,7 +305,7 @@ def test_conversions_are_kept_but_not_without_end(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", ["Display P3, version 4", "Adobe RGB, version 2"])
-def test_converting_the_small_picture_is_as_good_as_converting_the_photo(name: str) -> None:
+def test_converting_after_the_resize_gives_nearly_the_same_pixels(name: str) -> None:
     """The other order costs 15 ms a megapixel.
 
     On ten photos of HAM10000, PAD-UFES and MILK10k, 99.9 % of values differ by 2 levels at most,
@@ -321,7 +321,7 @@ def test_converting_the_small_picture_is_as_good_as_converting_the_photo(name: s
     assert np.percentile(np.abs(late - early), 99.9) <= 2
 
 
-def test_a_main_picture_decides_over_the_gain_map_beside_it() -> None:
+def test_the_gain_map_of_an_ultra_hdr_photo_is_ignored() -> None:
     """An Ultra HDR photo (JPEG_R): an SDR picture with a gain map and metadata behind it."""
     main, gain_map = encode(chart(), icc_profile=P3), encode(Image.new("L", (128, 128), 90))
     index = b"MPF\0MM\0*\0\0\0\x08\0\0"

@@ -26,7 +26,7 @@ def filled(tiny_model: Path, engine_cache: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("engine", ["auto", "openvino"])
 @pytest.mark.usefixtures("without_tensorflow")
-def test_a_model_that_would_have_to_be_converted_stops_the_start_and_says_what_to_do(
+def test_with_a_model_that_is_not_converted_the_app_does_not_start_and_says_what_to_do(
     settings: dict[str, str], tmp_path: Path, engine: str
 ) -> None:
     changed = {"MOLELENS_CACHE": str(tmp_path / "empty"), "MOLELENS_ENGINE": engine}
@@ -35,13 +35,15 @@ def test_a_model_that_would_have_to_be_converted_stops_the_start_and_says_what_t
 
 
 @pytest.mark.usefixtures("without_tensorflow")
-def test_the_keras_engine_without_keras_stops_the_start(settings: dict[str, str]) -> None:
+def test_with_the_keras_engine_but_without_keras_the_app_does_not_start(
+    settings: dict[str, str],
+) -> None:
     with pytest.raises(StartError, match=r"molelens\[convert\]"):
         create_app({**settings, "MOLELENS_ENGINE": "keras"})
 
 
 @pytest.mark.parametrize("cpu", [["f32"], ["bf16", "f32"]], ids=["float32", "bfloat16"])
-def test_a_converted_model_serves_without_tensorflow_on_any_cpu(
+def test_a_converted_model_is_served_without_tensorflow_on_any_cpu(
     tiny_model: Path,
     filled: Path,
     cpu: list[str],
@@ -53,7 +55,7 @@ def test_a_converted_model_serves_without_tensorflow_on_any_cpu(
     assert open_engine(tiny_model, "auto", filled).name == "openvino"
 
 
-def test_a_copy_for_another_cpu_alone_is_not_served(
+def test_a_copy_converted_only_for_another_cpu_is_not_served(
     tiny_model: Path,
     filled: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -91,7 +91,7 @@ def entry_of(cache: Path) -> Path:
     return next(path.parent for path in cache.glob(f"*/{model_cache.RECORD}"))
 
 
-def test_openvino_and_keras_give_the_same_answers(
+def test_openvino_and_keras_give_the_same_outputs(
     engines: dict[str, Engine], images: np.ndarray
 ) -> None:
     assert [engine.name for engine in engines.values()] == ["openvino", "keras"]
@@ -107,7 +107,7 @@ def test_openvino_and_keras_give_the_same_answers(
     np.testing.assert_allclose(ours.heat_map, theirs.heat_map, rtol=0.02, atol=0.02)
 
 
-def test_one_image_and_the_same_image_in_a_batch_get_the_same_answer(
+def test_an_image_gets_the_same_output_alone_and_in_a_batch(
     engines: dict[str, Engine], images: np.ndarray
 ) -> None:
     engine = engines["openvino"]
@@ -116,7 +116,7 @@ def test_one_image_and_the_same_image_in_a_batch_get_the_same_answer(
     )
 
 
-def test_a_view_that_is_not_contiguous_is_read_right(
+def test_a_non_contiguous_array_is_read_correctly(
     engines: dict[str, Engine], images: np.ndarray
 ) -> None:
     engine = engines["openvino"]
@@ -126,7 +126,7 @@ def test_a_view_that_is_not_contiguous_is_read_right(
     )
 
 
-def test_serving_a_converted_model_imports_no_tensorflow_and_reports_to_nobody(
+def test_serving_a_converted_model_imports_no_tensorflow_and_sends_no_usage_data(
     model: Path, warm_cache: Path
 ) -> None:
     code = (
@@ -152,7 +152,7 @@ def test_a_second_start_does_not_convert_again(model: Path, warm_cache: Path) ->
     assert open_engine(model, "auto", warm_cache).name == "openvino"
 
 
-def test_two_first_starts_at_once_convert_once_and_mend_a_damaged_cache(
+def test_two_simultaneous_starts_convert_once_and_repair_a_damaged_cache(
     model: Path, cache: Path, images: np.ndarray
 ) -> None:
     weights = entry_of(cache) / "model.bin"
@@ -248,7 +248,7 @@ def test_a_temporary_folder_that_others_can_write_is_not_trusted(
 
 
 @pytest.mark.parametrize("kind", ["auto", "openvino"])
-def test_keras_serves_loudly_where_openvino_differs(
+def test_keras_serves_with_a_warning_if_openvino_differs(
     model: Path, cache: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     record = entry_of(cache) / model_cache.RECORD
@@ -259,7 +259,7 @@ def test_keras_serves_loudly_where_openvino_differs(
     assert "0.0021" in caplog.text
 
 
-def test_the_parity_check_notices_another_network(warm_cache: Path) -> None:
+def test_the_parity_check_detects_another_network(warm_cache: Path) -> None:
     import keras
 
     from lens import convert
@@ -273,7 +273,7 @@ def test_the_parity_check_notices_another_network(warm_cache: Path) -> None:
     assert difference > model_cache.MAX_DIFFERENCE
 
 
-def test_parity_images_are_the_same_each_time_and_look_different() -> None:
+def test_parity_images_are_reproducible_and_all_different() -> None:
     from lens import convert
 
     images = convert.parity_images()
@@ -284,7 +284,7 @@ def test_parity_images_are_the_same_each_time_and_look_different() -> None:
 
 
 @pytest.mark.parametrize("kind", ["openvino", "keras"])
-def test_many_threads_get_the_answers_one_would(
+def test_concurrent_threads_get_the_same_outputs_as_a_single_one(
     engines: dict[str, Engine], images: np.ndarray, kind: str
 ) -> None:
     engine = engines[kind]
@@ -316,13 +316,15 @@ def test_many_threads_get_the_answers_one_would(
     ids=["no batch", "empty batch", "grey", "other size", "floats"],
 )
 @pytest.mark.parametrize("kind", ["openvino", "keras"])
-def test_other_arrays_are_refused(engines: dict[str, Engine], array: np.ndarray, kind: str) -> None:
+def test_arrays_of_another_shape_or_type_are_refused(
+    engines: dict[str, Engine], array: np.ndarray, kind: str
+) -> None:
     engine = engines[kind]
     with pytest.raises(EngineError, match=r"Expected uint8 images of shape \(n, 500, 500, 3\)"):
         engine.run(array)
 
 
-def test_a_network_whose_answer_is_not_a_number_is_refused(model: Path, tmp_path: Path) -> None:
+def test_a_network_whose_output_is_nan_is_refused(model: Path, tmp_path: Path) -> None:
     import keras
 
     broken = keras.models.load_model(model, compile=False)
@@ -334,7 +336,7 @@ def test_a_network_whose_answer_is_not_a_number_is_refused(model: Path, tmp_path
 
 
 @pytest.mark.parametrize("bias", [-2.0, 1.2])
-def test_a_network_whose_answer_is_no_probability_is_refused(tmp_path: Path, bias: float) -> None:
+def test_a_network_whose_output_is_no_probability_is_refused(tmp_path: Path, bias: float) -> None:
     import keras
     from keras import layers
 
@@ -361,7 +363,7 @@ def test_a_network_with_one_output_has_neither_heat_map_nor_lesion_nor_kind(tmp_
     assert outputs.clinical is None
 
 
-def test_a_file_the_child_refuses_is_an_invalid_model_not_a_reason_to_try_keras(
+def test_keras_is_not_tried_with_a_file_that_the_converter_refuses(
     tmp_path: Path,
 ) -> None:
     import keras
@@ -375,7 +377,7 @@ def test_a_file_the_child_refuses_is_an_invalid_model_not_a_reason_to_try_keras(
 
 @pytest.mark.parametrize("kind", ["auto", "openvino", "keras"])
 @pytest.mark.parametrize("content", [None, b"", b"not a model"], ids=["missing", "empty", "text"])
-def test_a_file_that_is_no_model_stops_the_start(
+def test_a_file_that_is_no_model_is_refused(
     tmp_path: Path, kind: str, content: bytes | None
 ) -> None:
     path = tmp_path / "model.h5"
@@ -385,7 +387,7 @@ def test_a_file_that_is_no_model_stops_the_start(
         open_engine(path, kind, tmp_path / "cache")
 
 
-def test_an_unknown_kind_is_named(model: Path) -> None:
+def test_an_unknown_engine_is_refused(model: Path) -> None:
     with pytest.raises(EngineError, match="auto, openvino, keras, got 'onnx'"):
         open_engine(model, "onnx")
 

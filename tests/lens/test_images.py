@@ -41,7 +41,7 @@ def corners(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("file", corpus.READ, ids=lambda file: file.name)
-def test_each_usable_file_becomes_500_px_of_rgb_that_show_what_it_holds(file: File) -> None:
+def test_each_usable_file_is_decoded_to_500_px_of_rgb_in_the_expected_colours(file: File) -> None:
     pixels = decode(file.data)
     assert pixels.shape == (SIZE, SIZE, 3)
     assert pixels.dtype == np.uint8
@@ -49,7 +49,7 @@ def test_each_usable_file_becomes_500_px_of_rgb_that_show_what_it_holds(file: Fi
 
 
 @pytest.mark.parametrize("file", corpus.REFUSED, ids=lambda file: file.name)
-def test_each_bad_file_is_refused_in_words(file: File) -> None:
+def test_each_bad_file_is_refused_with_a_message(file: File) -> None:
     kind = {415: UnsupportedImage, 422: UnusableImage}[file.status]
     with pytest.raises(kind) as refused:
         decode(file.data)
@@ -99,7 +99,9 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("kind", "data"), KINDS, ids=[kind for kind, _ in KINDS])
-def test_a_known_kind_that_is_not_read_is_named_with_what_to_do(kind: str, data: bytes) -> None:
+def test_the_message_about_a_known_file_type_names_it_and_says_what_to_do(
+    kind: str, data: bytes
+) -> None:
     with pytest.raises(
         UnsupportedImage, match=f"of type {kind}, which we cannot read. Please"
     ) as no:
@@ -107,18 +109,20 @@ def test_a_known_kind_that_is_not_read_is_named_with_what_to_do(kind: str, data:
     assert "damaged" not in str(no.value)
 
 
-def test_a_film_behind_a_jpeg_changes_no_pixel() -> None:
+def test_a_video_appended_to_a_jpeg_changes_no_pixel() -> None:
     still = encode(corpus.noise(600))
     assert (decode(still + b"\xff\xda" * 1_000_000) == decode(still)).all()
 
 
-def test_a_jpeg_without_its_end_marker_gives_the_pixels_of_the_whole_one() -> None:
+def test_a_jpeg_without_its_end_marker_decodes_to_the_same_pixels() -> None:
     for options in ({}, {"progressive": True}, {"restart_marker_blocks": 1}):
         whole = encode(corpus.noise(600), **options)
         assert (decode(whole[:-2]) == decode(whole)).all()
 
 
-def test_the_largest_photos_at_once_leave_a_worker_under_400_mb(tmp_path: Path) -> None:
+def test_decoding_the_largest_photos_concurrently_takes_a_worker_less_than_400_mb(
+    tmp_path: Path,
+) -> None:
     clear = png(8000, 4900, 8, 6, bytes(1 + 4 * 8000) * 4900)
     glass = encode(Image.new("RGBA", (5000, 3000)), "WEBP", lossless=True, method=0)
     paths = []
@@ -131,7 +135,7 @@ def test_the_largest_photos_at_once_leave_a_worker_under_400_mb(tmp_path: Path) 
     assert int(done.stdout) * 1024 < 280_000_000
 
 
-def test_a_preview_inside_a_heic_is_never_taken_for_the_photo() -> None:
+def test_the_preview_inside_a_heic_is_ignored() -> None:
     photo = corpus.noise(600)
     with_preview = encode(photo, "HEIF", thumbnails=[500])
     assert len(with_preview) > len(encode(photo, "HEIF"))
@@ -149,7 +153,7 @@ def test_a_photo_gives_the_same_pixels_with_and_without_an_alpha_channel(
     assert (plain == layered).all()
 
 
-def test_reduced_decoding_differs_little_from_decoding_in_full() -> None:
+def test_decoding_at_reduced_scale_differs_little_from_full_scale() -> None:
     large = Image.fromarray(painter.lesion(size=2600))
     data = encode(large, "JPEG", quality=95)
     full = np.asarray(Image.open(BytesIO(data)).resize((SIZE, SIZE), Image.Resampling.BICUBIC))

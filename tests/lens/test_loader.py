@@ -305,7 +305,7 @@ def assert_same_answers(model: Any, photos: np.ndarray, path: Path, scale: float
     ],
     ids=lambda build: build.__name__,
 )
-def test_a_networks_answers_are_those_of_the_keras_that_saved_it(
+def test_a_network_gives_the_same_outputs_as_in_the_keras_that_saved_it(
     k: ModuleType, build: Callable[[ModuleType], Any], photos: np.ndarray, tmp_path: Path
 ) -> None:
     model = build(k)
@@ -325,7 +325,7 @@ def test_a_networks_answers_are_those_of_the_keras_that_saved_it(
         ("MobileNetV3Small", None, 64),
     ],
 )
-def test_transfer_learning_saved_by_keras_2_is_read(
+def test_transfer_learning_saved_by_keras_2_gives_the_same_outputs(
     name: str, preprocess: str | None, side: int, photos: np.ndarray, tmp_path: Path
 ) -> None:
     model = transfer(name, preprocess, side)(tf_keras)
@@ -334,7 +334,7 @@ def test_transfer_learning_saved_by_keras_2_is_read(
 
 
 @BOTH
-def test_a_network_that_does_not_scale_pixels_gets_them_from_0_to_1(
+def test_a_network_that_does_not_scale_pixels_gets_values_from_0_to_1(
     k: ModuleType, photos: np.ndarray, tmp_path: Path
 ) -> None:
     pixels = k.Input((64, 64, 3))
@@ -357,7 +357,7 @@ def test_a_network_trained_in_mixed_precision_computes_in_float32(
 
 @BOTH
 @pytest.mark.parametrize("units", [1, 2])
-def test_log_odds_become_probabilities_where_the_setting_says_so(
+def test_logits_become_probabilities_if_the_setting_says_so(
     k: ModuleType, units: int, photos: np.ndarray, tmp_path: Path
 ) -> None:
     pixels, x = scaled(k)
@@ -386,7 +386,7 @@ def test_a_link_to_a_file_is_followed(photos: np.ndarray, tmp_path: Path) -> Non
     assert load_network(tmp_path / "current.h5").size == (64, 64)
 
 
-def test_without_tf_keras_a_file_of_keras_2_is_refused_with_what_to_install(
+def test_without_tf_keras_the_refusal_of_a_keras_2_file_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(functional(tf_keras), tmp_path / "theirs.h5")
@@ -472,8 +472,8 @@ def with_code(k: ModuleType) -> Any:
         (ending(1, "softmax"), "a softmax of one value"),
         (ending(2, "sigmoid"), "is two sigmoids"),
         (ending(3, "softmax"), r"softmax of two classes, .* got \(n, 3\)"),
-        (sum_of_two, "what follows its sigmoid takes it to between 0 and 2"),
-        (stretched, "what follows its sigmoid takes it to between -0.1 and 1.1"),
+        (sum_of_two, "what follows its sigmoid scales it to between 0 and 2"),
+        (stretched, "what follows its sigmoid scales it to between -0.1 and 1.1"),
         (of_each_pixel, r"expected as output .* got \(n, 64, 64, 1\)"),
         (of_two_outputs, "expected one output, or one that is named 'malignant', got left, right"),
         (of_two_inputs, "expected one input, a colour photo"),
@@ -485,7 +485,7 @@ def with_code(k: ModuleType) -> Any:
         (with_code, r"its layer crafty \(Lambda\) carries code"),
     ],
 )
-def test_a_network_that_gives_no_verdict_is_refused_in_one_short_line(
+def test_an_unusable_network_is_refused_in_one_short_line(
     k: ModuleType, build: Callable[[ModuleType], Any], words: str, tmp_path: Path
 ) -> None:
     path = save(build(k), tmp_path / "theirs.h5")
@@ -497,7 +497,7 @@ def test_a_network_that_gives_no_verdict_is_refused_in_one_short_line(
 
 
 @BOTH
-def test_a_file_that_lacks_weights_of_a_layer_is_told_so(k: ModuleType, tmp_path: Path) -> None:
+def test_a_file_without_the_weights_of_a_layer_is_refused(k: ModuleType, tmp_path: Path) -> None:
     path = save(sequential(k), tmp_path / "theirs.h5")
     with h5py.File(path, "r+") as file:
         name = next(name for name, group in file["model_weights"].items() if len(group))
@@ -506,13 +506,13 @@ def test_a_file_that_lacks_weights_of_a_layer_is_told_so(k: ModuleType, tmp_path
         load_network(path)
 
 
-def test_a_logit_is_not_asked_of_a_network_that_ends_in_a_sigmoid(tmp_path: Path) -> None:
+def test_a_network_that_ends_in_a_sigmoid_is_refused_as_logits(tmp_path: Path) -> None:
     path = save(functional(keras), tmp_path / "theirs.h5")
     with pytest.raises(InvalidModel, match=r"ends in a sigmoid.*unset MOLELENS_OUTPUT"):
         load_network(path, "logit")
 
 
-def test_a_function_of_tensorflow_that_could_touch_files_is_not_called(tmp_path: Path) -> None:
+def test_a_tensorflow_function_that_could_access_files_is_refused(tmp_path: Path) -> None:
     path = save(arithmetic(tf_keras), tmp_path / "theirs.h5")
     with h5py.File(path, "r+") as file:
         config = file.attrs["model_config"].replace("math.truediv", "io.read_file")

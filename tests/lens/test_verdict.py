@@ -60,7 +60,7 @@ def photo() -> np.ndarray:
 @pytest.mark.parametrize(
     ("probability", "verdict"), [(0.29, "benign"), (0.31, "malignant"), (0.99, "malignant")]
 )
-def test_the_threshold_divides_benign_from_malignant(
+def test_the_threshold_separates_benign_from_malignant(
     photo: np.ndarray, probability: float, verdict: str
 ) -> None:
     answer = judge(photo, Instrument(probability), CARD)
@@ -78,7 +78,9 @@ def test_a_higher_temperature_brings_the_probability_nearer_to_one_half(photo: n
 
 
 @pytest.mark.parametrize("lesion", [0.1, None, float("nan")])
-def test_what_may_be_no_lesion_gets_no_verdict(photo: np.ndarray, lesion: float | None) -> None:
+def test_a_photo_that_may_show_no_lesion_gets_no_verdict(
+    photo: np.ndarray, lesion: float | None
+) -> None:
     answer = judge(photo, Instrument(0.01, lesion), CARD)
     assert (answer.status, answer.verdict, answer.probability) == ("cannot_judge", None, None)
     assert answer.reasons == (Reason.NOT_A_LESION,)
@@ -93,7 +95,7 @@ def test_what_may_be_no_lesion_gets_no_verdict(photo: np.ndarray, lesion: float 
         (None, None, 0.2, expit(logit(0.4) / 2)),
     ],
 )
-def test_the_operating_point_is_that_of_the_kind_the_network_takes_the_photo_for(
+def test_the_operating_point_is_that_of_the_recognised_kind_of_photo(
     photo: np.ndarray,
     clinical: float | None,
     kind: str | None,
@@ -106,7 +108,7 @@ def test_the_operating_point_is_that_of_the_kind_the_network_takes_the_photo_for
 
 
 @pytest.mark.parametrize(("clinical", "status"), [(0.9, "ok"), (0.1, "cannot_judge")])
-def test_a_lesion_threshold_holds_for_its_kind_of_photo(
+def test_each_kind_of_photo_has_its_own_lesion_threshold(
     photo: np.ndarray, clinical: float, status: str
 ) -> None:
     answer = judge(photo, Instrument(0.4, 0.6, clinical=clinical), BY_KIND)
@@ -128,20 +130,20 @@ def blurred() -> np.ndarray:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_photo_with_a_plain_fault_is_not_judged(pixels: np.ndarray, reason: Reason) -> None:
+def test_a_photo_with_an_obvious_fault_is_not_judged(pixels: np.ndarray, reason: Reason) -> None:
     answer = judge(decode(painter.encoded(pixels)), Instrument(0.01), CARD)
     assert (answer.status, answer.verdict, answer.reasons) == ("cannot_judge", None, (reason,))
 
 
 @pytest.mark.parametrize(("radius", "faults"), [(1, ()), (4, (Reason.BLURRED,))])
-def test_a_photo_a_little_soft_is_judged_and_one_clearly_blurred_is_not(
+def test_a_slightly_soft_photo_is_judged_and_a_clearly_blurred_one_is_not(
     photo: np.ndarray, radius: float, faults: tuple[Reason, ...]
 ) -> None:
     soft = Image.fromarray(photo).filter(ImageFilter.GaussianBlur(radius))
     assert photo_faults(np.asarray(soft)) == faults
 
 
-def test_a_network_that_answers_nonsense_is_an_error_and_never_benign(photo: np.ndarray) -> None:
+def test_an_output_of_nan_is_an_error_and_never_benign(photo: np.ndarray) -> None:
     with pytest.raises(FloatingPointError):
         judge(photo, Instrument(float("nan")), CARD)
 
@@ -166,7 +168,7 @@ def test_eight_views_are_all_flips_and_quarter_turns(photo: np.ndarray) -> None:
         (-3.0, None, 8),
     ],
 )
-def test_as_many_views_are_looked_at_as_the_verdict_is_in_doubt(
+def test_more_views_are_used_the_closer_the_result_is_to_the_threshold(
     photo: np.ndarray, above: float, lesion: float | None, views: int
 ) -> None:
     engine = Instrument(expit(logit(0.3) + above), lesion)
@@ -175,7 +177,7 @@ def test_as_many_views_are_looked_at_as_the_verdict_is_in_doubt(
     assert len({view.tobytes() for view in seen}) == len(seen) == views
 
 
-def test_one_view_that_is_no_lesion_is_doubt(photo: np.ndarray) -> None:
+def test_all_views_are_used_if_one_shows_no_lesion(photo: np.ndarray) -> None:
     class Divided(Instrument):
         def run(self, images: np.ndarray) -> Outputs:
             outputs = super().run(images)
@@ -185,7 +187,7 @@ def test_one_view_that_is_no_lesion_is_doubt(photo: np.ndarray) -> None:
     assert judge(photo, Divided(0.99), SPARING).views == 8
 
 
-def test_views_that_disagree_about_the_kind_of_photo_are_doubt(photo: np.ndarray) -> None:
+def test_all_views_are_used_if_they_disagree_about_the_kind_of_photo(photo: np.ndarray) -> None:
     class Divided(Instrument):
         def run(self, images: np.ndarray) -> Outputs:
             outputs = super().run(images)
@@ -196,14 +198,14 @@ def test_views_that_disagree_about_the_kind_of_photo_are_doubt(photo: np.ndarray
     assert judge(photo, Divided(0.99, clinical=0.9), BY_KIND).views == 8
 
 
-def test_an_offset_moves_the_doubt(photo: np.ndarray) -> None:
+def test_the_margins_are_measured_from_the_threshold_with_an_offset(photo: np.ndarray) -> None:
     shifted = with_point(SPARING, offset=2.0)
     at = logit(0.3) - 2.0
     looked = [judge(photo, Instrument(expit(at + d)), shifted).views for d in (0.4, 0.9, 1.1)]
     assert looked == [8, 4, 2]
 
 
-def test_a_temperature_does_not_move_the_doubt(photo: np.ndarray) -> None:
+def test_the_margins_are_measured_from_the_threshold_with_a_temperature(photo: np.ndarray) -> None:
     # At temperature 2 a logit of 2 x logit(0.3) stands at the threshold.
     at = 2 * logit(0.3)
     warm = with_point(SPARING, temperature=2.0)
@@ -229,7 +231,7 @@ def test_the_heat_maps_of_the_views_are_turned_back_before_they_are_averaged(
     assert heat_map.sum() == 25 * 255
 
 
-def test_the_heat_map_shows_evidence_for_malignant_alone(photo: np.ndarray) -> None:
+def test_the_heat_map_shows_only_evidence_for_malignant(photo: np.ndarray) -> None:
     raw = np.array([[-3.0, 0.0], [1.0, 4.0]], np.float32)
     answer = judge(photo, Instrument(0.9, heat_map=raw), Card(name="test"))
     assert answer.heat_map.tolist() == [[0, 0], [0.25, 1]]

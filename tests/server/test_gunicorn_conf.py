@@ -47,7 +47,7 @@ def configuration(monkeypatch: pytest.MonkeyPatch, cores: int = 4, **variables: 
         ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, "", 3),
     ],
 )
-def test_cores_are_those_the_control_groups_grant(
+def test_usable_cores_are_limited_by_cgroups(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     files: dict[str, str],
@@ -63,7 +63,7 @@ def test_cores_are_those_the_control_groups_grant(
     assert machine.usable_cores(tmp_path, own) == cores
 
 
-def test_memory_is_cut_by_the_control_groups_limit(tmp_path: Path) -> None:
+def test_usable_memory_is_limited_by_cgroups(tmp_path: Path) -> None:
     whole = machine.usable_bytes(tmp_path, tmp_path / "own")
     (tmp_path / "memory.max").write_text("max\n")
     assert machine.usable_bytes(tmp_path, tmp_path / "own") == whole
@@ -80,7 +80,7 @@ def test_memory_is_cut_by_the_control_groups_limit(tmp_path: Path) -> None:
         ({"OMP_NUM_THREADS": "3"}, 4, []),
     ],
 )
-def test_workers_times_engine_threads_is_the_cores(
+def test_each_worker_gets_its_share_of_the_cores_for_the_engine(
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
     workers: int,
@@ -97,7 +97,9 @@ def test_the_port_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", ["PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS"])
-def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_error_for_a_setting_that_is_no_number_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     with pytest.raises(SystemExit, match=f"{name}: expected a whole number from 1, got 'many'"):
         configuration(monkeypatch, **{name: "many"})
 
@@ -112,13 +114,13 @@ def metrics_folder(monkeypatch: pytest.MonkeyPatch, memory_folder: Path) -> Path
     return folder
 
 
-def test_each_worker_counts_into_the_folder_that_the_parent_makes(
+def test_workers_write_metrics_to_the_folder_that_the_parent_creates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert f"PROMETHEUS_MULTIPROC_DIR={metrics_dir.FOLDER}" in configuration(monkeypatch)["raw_env"]
 
 
-def test_what_a_killed_gunicorn_counted_is_not_taken_over(metrics_folder: Path) -> None:
+def test_metrics_that_a_killed_gunicorn_left_are_discarded(metrics_folder: Path) -> None:
     metrics_folder.mkdir()
     (metrics_folder / "gauge_livesum_1.db").touch()
     hooks.on_starting(None)
@@ -127,7 +129,7 @@ def test_what_a_killed_gunicorn_counted_is_not_taken_over(metrics_folder: Path) 
     assert not metrics_folder.exists()
 
 
-def test_a_start_removes_what_killed_ones_left_and_nothing_of_one_that_lives(
+def test_a_start_removes_the_metrics_of_killed_gunicorns_but_not_of_running_ones(
     metrics_folder: Path,
 ) -> None:
     killed, living = (metrics_folder.with_name(f"molelens-metrics-{number}") for number in (2, 3))
@@ -138,7 +140,7 @@ def test_a_start_removes_what_killed_ones_left_and_nothing_of_one_that_lives(
     assert (killed.exists(), living.exists()) == (False, True)
 
 
-def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
+def test_a_client_cannot_save_up_time_by_sending_fast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reading, "READ_TIMEOUT_SECONDS", 0.5)
@@ -155,11 +157,11 @@ def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
         assert time.monotonic() - start < 2
 
 
-def test_the_trial_of_a_new_model_outlasts_its_conversion() -> None:
+def test_the_trial_before_a_reload_leaves_enough_time_for_a_conversion() -> None:
     assert hooks.RELOAD_TRIAL_SECONDS > model_cache.CONVERSION_TIMEOUT_SECONDS
 
 
-def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:
+def test_gunicorn_needs_no_options_and_its_parent_process_loads_no_large_library() -> None:
     code = (
         "import sys\n"
         "from gunicorn.app.wsgiapp import WSGIApplication\n"
@@ -174,7 +176,7 @@ def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_
     assert done.stdout == "app.server.worker.TimedWorker False []\n"
 
 
-def test_a_worker_that_has_answered_gives_memory_back(
+def test_a_worker_returns_memory_after_a_request(
     tiny_model: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
     lines = (

@@ -54,13 +54,15 @@ def start(settings: dict[str, str], **changed: str) -> subprocess.CompletedProce
 
 MEANS = {
     signal.SIGILL: "AVX",
-    signal.SIGABRT: "a library gave up",
+    signal.SIGABRT: "a library aborted",
     signal.SIGKILL: "ran out of memory",
 }
 
 
 @pytest.mark.parametrize(("number", "words"), MEANS.items(), ids=[each.name for each in MEANS])
-def test_where_the_converter_is_killed_no_worker_tries_the_same(settings, tmp_path, number, words):
+def test_if_the_converter_is_killed_no_other_worker_starts_it_again(
+    settings, tmp_path, number, words
+):
     settings["MOLELENS_CACHE"] = str(tmp_path / "cache")
     ended = start({**settings, **dying(tmp_path, "tensorflow", number)}, MOLELENS_WORKERS="1")
     (line,) = [x for x in ended.stderr.splitlines() if x.startswith("MoleLens cannot start")]
@@ -75,7 +77,9 @@ def test_where_the_converter_is_killed_no_worker_tries_the_same(settings, tmp_pa
     [("1", signal.SIGILL), ("1", signal.SIGABRT), ("2", signal.SIGKILL)],
     ids=["1-SIGILL", "1-SIGABRT", "2-SIGKILL"],
 )
-def test_workers_that_are_killed_at_every_start_are_given_up(settings, tmp_path, workers, number):
+def test_gunicorn_gives_up_if_workers_are_killed_at_every_start(
+    settings, tmp_path, workers, number
+):
     variables = {**settings, **dying(tmp_path, "openvino", number)}
     ended = start(variables, MOLELENS_WORKERS=workers)
     (line,) = [x for x in ended.stderr.splitlines() if x.startswith("MoleLens cannot start")]
@@ -86,25 +90,25 @@ def test_workers_that_are_killed_at_every_start_are_given_up(settings, tmp_path,
     assert "Traceback" not in ended.stderr
 
 
-def test_a_worker_that_is_killed_once_while_it_starts_is_tried_again(settings, tmp_path):
+def test_a_worker_that_is_killed_once_during_startup_is_replaced(settings, tmp_path):
     variables = {**settings, **dying(tmp_path, "openvino", signal.SIGKILL, times=1)}
     with gunicorn({**variables, "MOLELENS_WORKERS": "1"}, tmp_path / "log") as server:
         assert server.said().count("Booting worker") == 2
 
 
-def test_a_bad_model_ends_several_workers_without_a_traceback(settings):
+def test_several_workers_with_a_bad_model_exit_without_a_traceback(settings):
     ended = start(settings, MOLELENS_MODEL="/nowhere.h5", MOLELENS_WORKERS="4")
     assert ended.returncode == 4
     assert "MoleLens cannot start: /nowhere.h5" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_a_signal_without_a_meaning_of_its_own_is_named_too():
+def test_a_signal_without_a_known_cause_is_reported_as_a_crash():
     assert child_process.describe_signal(signal.SIGSEGV) == "SIGSEGV: a library crashed"
     assert child_process.describe_signal(99) == "signal 99: a library crashed"
 
 
-def test_a_start_without_memory_for_results_says_which_setting_would_do(monkeypatch, tmp_path):
+def test_without_shared_memory_the_error_says_which_setting_to_change(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "SHARED_MEMORY", tmp_path / "shm")
     with pytest.raises(StartError) as caught:
         open_store(Settings(results=f"file://{tmp_path}/shm/molelens-501"))
@@ -121,7 +125,7 @@ tmpfs on /Users/a/Ram Disk (1) (tmpfs, local, nodev, nosuid, noowners, mounted b
 """
 
 
-def test_memory_is_told_from_a_disk_on_macos():
+def test_memory_and_disks_are_distinguished_on_macos():
     assert files.mounted_on_macos(MACOS)[0] == ("/", "apfs")
     assert files.mounted_on_macos(MACOS)[-1] == ("/Users/a/Ram Disk (1)", "tmpfs")
 
@@ -160,7 +164,9 @@ def test_a_model_is_converted_on_a_file_system_without_locks(
     assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
-def test_a_damaged_model_there_is_still_damaged(settings, tmp_path, without_locks):
+def test_a_damaged_model_on_a_file_system_without_locks_is_reported_as_damaged(
+    settings, tmp_path, without_locks
+):
     (tmp_path / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(1000))
     changed = {"LD_PRELOAD": str(without_locks), "NOLOCK": str(tmp_path), "NOLOCK_ERRNO": "37"}
     ended = start(settings, MOLELENS_MODEL=str(tmp_path / "model.h5"), **changed)
