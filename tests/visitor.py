@@ -1,4 +1,4 @@
-"""Upload photos to the app through the form or the API, and read the pages, with Flask's client."""
+"""Send photos through Flask's test client, by the form or the API, and read the answers."""
 
 import html
 import io

@@ -179,13 +179,13 @@ def test_gunicorn_needs_no_options_and_its_parent_process_loads_no_large_library
 def test_a_worker_returns_memory_after_a_request(
     tiny_model: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
-    lines = (
+    code = (
         "from app.server import worker as w\nw.trim_heap = lambda: print('given back', flush=True)"
     )
     with folder_in_memory() as folder:
         settings = settings_for(tiny_model, engine_cache, folder)
-        with one_worker(settings, tmp_path, lines) as server:
+        with one_worker(settings, tmp_path, code) as server:
             server.get("/")
-            before = server.said().count("given back")
+            before = server.log.count("given back")
             server.get("/")
-            wait_until(lambda: server.said().count("given back") > before, seconds=30)
+            wait_until(lambda: server.log.count("given back") > before, seconds=30)
