@@ -216,7 +216,7 @@ def _check_exit_status(child: "subprocess.CompletedProcess[str]", path: Path) ->
         raise artifact.InvalidModel(child.stdout.strip().splitlines()[-1])
     if child.returncode < 0:
         raise ConverterKilledError(
-            "the process that converts it was ended by "
+            "the process that converts it was killed by "
             f"{child_process.describe_signal(-child.returncode)}; converting needs a processor "
             "with AVX and 1.1 GB of memory: serve the model on a machine with both, or copy the "
             "converted model (MOLELENS_CACHE) from one"

@@ -1,10 +1,9 @@
-"""Calibrates a tiny network over a file in forked children, the n-th killed at its n-th step.
+"""Save a calibrated network over a file in forked processes; the n-th is killed at step n.
 
     python tests/calibration_killed.py FILE.h5
 
-Prints after each child a line of what is at FILE.h5: "old", "new" or what is wrong with it. A step
-is the first call of a function of ``training.fit.calibration`` or of ``artifact.save``, or a file
-that is renamed.
+After each process it prints what FILE.h5 is: "old", "new" or "not calibrated". Steps are the first
+calls of each function of ``training.fit.calibration`` and of ``artifact.save``, and renamed files.
 """
 
 import os
@@ -20,11 +19,11 @@ from lens import artifact, engine
 from training.datasets.manifest import Row
 from training.fit import calibration
 
-OLD = b"the model that was there"
+OLD = b"the old model"
 
 
 def tiny() -> keras.Model:
-    """A network with the outputs of cnn7, which takes milliseconds."""
+    """A network with the outputs of cnn7 that runs in milliseconds."""
     pixels = keras.Input((500, 500, 3), name="pixels")
     cells = keras.layers.AveragePooling2D(100)(keras.layers.Rescaling(1 / 255)(pixels))
     heat_map = keras.layers.Dense(1, name="heat_map")(cells)
@@ -36,7 +35,7 @@ def tiny() -> keras.Model:
 
 
 def calibrate(path: Path) -> None:
-    # Converting for OpenVINO would take each child ten seconds.
+    # Converting for OpenVINO would take ten seconds in each process.
     calibration.open_engine = lambda model, **_: engine.open_engine(model, "keras")
     images = np.random.default_rng(0).integers(0, 256, (4, 500, 500, 3)).astype(np.uint8)
     rows = [
@@ -46,8 +45,8 @@ def calibrate(path: Path) -> None:
     calibration.calibrate(tiny(), artifact.Card("tiny", views=8), path, images, rows)
 
 
-def die_at(step: int) -> None:
-    """Let this process be killed, as the kernel kills, when so many steps are done."""
+def kill_at(step: int) -> None:
+    """Kill this process with SIGKILL at the given step."""
     left = step
     seen = set()
 
@@ -83,7 +82,7 @@ def main(path: Path) -> None:
         step += 1
         child = os.fork()
         if not child:
-            die_at(step)
+            kill_at(step)
             calibrate(path)
             os._exit(0)
         done = os.waitpid(child, 0)[1] == 0

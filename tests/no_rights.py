@@ -1,4 +1,4 @@
-"""A folder that cannot be read, for tests that root may run, as in a container."""
+"""A folder that cannot be read, even if root runs the tests, as in a container."""
 
 import os
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ NOBODY = 65534
 
 @contextmanager
 def unreadable(folder: Path) -> Iterator[None]:
-    """Take all rights to a folder away; root, who needs none, is somebody else meanwhile.
+    """Remove all permissions of a folder; root, who needs none, becomes another user meanwhile.
 
-    What the test writes beside the folder must be open to others.
+    Whatever the test uses beside the folder must be accessible to that user.
     """
     is_root = os.geteuid() == 0
-    for above in [path for path in folder.parents if "pytest" in path.as_posix()]:
-        above.chmod(above.stat().st_mode | 0o755)
+    for parent in [path for path in folder.parents if "pytest" in path.as_posix()]:
+        parent.chmod(parent.stat().st_mode | 0o755)
     folder.chmod(0)
     if is_root:
         os.seteuid(NOBODY)

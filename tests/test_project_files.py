@@ -1,4 +1,4 @@
-"""Facts that stand in two files are the same in both."""
+"""Facts that two files state are the same in both."""
 
 import json
 import re

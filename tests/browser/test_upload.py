@@ -1,4 +1,4 @@
-"""From a photo to an answer, as a person does it."""
+"""Uploading a photo in a browser, from choosing it to reading the result."""
 
 import base64
 import re
@@ -61,7 +61,7 @@ def test_the_camera_input_works_like_the_file_input(open_page, photos):
         ("cut.jpg", "The photo is damaged or incomplete"),
         ("thumbnail.jpg", "The photo is too small"),
     ],
-    ids=["no photo", "a text file", "too large", "empty", "cut off", "a thumbnail"],
+    ids=["no photo", "a text file", "too large", "empty", "truncated", "a thumbnail"],
 )
 def test_the_form_explains_each_error(open_page, photos, name, words, scripts):
     page = open_page(java_script_enabled=scripts)
@@ -82,7 +82,7 @@ def test_a_photo_that_decodes_late_does_not_replace_one_chosen_after_it(open_pag
           const decode = window.createImageBitmap;
           let calls = 0;
           window.createImageBitmap = async (file) => {
-            if (calls++ === 0) await new Promise((now) => { window.decodeFirst = now; });
+            if (calls++ === 0) await new Promise((resolve) => { window.decodeFirst = resolve; });
             const bitmap = await decode(file);
             window.decoded = calls;
             return bitmap;
@@ -118,7 +118,7 @@ def test_a_form_without_its_cookie_says_so_and_works_the_next_time(open_page, ph
 def test_during_an_upload_the_page_shows_progress_and_cannot_send_again(open_page, photos):
     page = open_page()
     choose(page, photos["dark.jpg"])
-    page.route("**/upload", lambda _route: None)  # The answer never comes.
+    page.route("**/upload", lambda _route: None)  # The answer never arrives.
     check(page)
     expect(page.get_by_role("status")).to_contain_text("Sending the photo")
     expect(page.get_by_role("progressbar")).to_be_visible()
@@ -172,7 +172,7 @@ def test_the_crop_moves_by_mouse_and_keys_and_only_its_content_is_judged(open_pa
     page.keyboard.press("Home")
     assert crop_box(page)["x"] < small["x"]
 
-    check(page)  # A corner of bare skin: whatever it says, the dark spot is not in the photo.
+    check(page)  # A corner with skin only: whatever the verdict, the dark spot is not in the photo.
     expect(page).to_have_url(RESULT)
     pixel = page.evaluate(
         """async () => {
@@ -223,23 +223,23 @@ def test_a_photo_can_be_dropped_or_pasted(open_page, photos):
         assert verdict_of(page) == "malignant"
 
 
-def tab_to(page: Page, is_there: str) -> None:
-    """Press Tab until the focused element ``e`` is the one that ``is_there`` describes."""
+def tab_to(page: Page, condition: str) -> None:
+    """Press Tab until the focused element ``e`` meets a JavaScript condition."""
     for _ in range(30):
         page.keyboard.press("Tab")
-        if page.evaluate(f"(() => {{ const e = document.activeElement; return {is_there}; }})()"):
+        if page.evaluate(f"(() => {{ const e = document.activeElement; return {condition}; }})()"):
             return
-    raise AssertionError(f"Tab never led to: {is_there}")
+    raise AssertionError(f"Tab never led to: {condition}")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
 def test_a_photo_can_be_checked_and_deleted_with_the_keyboard_only(open_page, photos, scripts):
-    desk = {"viewport": {"width": 1280, "height": 900}, "is_mobile": False, "has_touch": False}
-    page = open_page(java_script_enabled=scripts, **desk)
+    desktop = {"viewport": {"width": 1280, "height": 900}, "is_mobile": False, "has_touch": False}
+    page = open_page(java_script_enabled=scripts, **desktop)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    # Playwright does not wait until Chromium hands it the chooser: a key at once may be too early.
+    # Playwright does not wait until Chromium has opened the chooser.
     with page.expect_file_chooser() as chooser:
         tab_to(page, "e.id === 'file'")
         page.keyboard.press("Enter")
@@ -299,14 +299,14 @@ def test_the_file_name_is_not_sent(open_page, photos):
 
 
 def test_a_body_over_the_limit_gets_an_answer_instead_of_a_connection_reset(served):
-    """The server must hear the client out, or the answer is lost to a reset connection."""
+    """The server must read the whole body, or the connection is reset before the answer arrives."""
     request = urllib.request.Request(
         f"{served}/api/v1/predictions", bytes(30_000_000), method="POST"
     )
     request.add_header("Content-Type", "multipart/form-data; boundary=x")
-    with pytest.raises(urllib.error.HTTPError) as caught:
+    with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request, timeout=30)
-    assert caught.value.code == 413
+    assert error.value.code == 413
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
@@ -318,8 +318,8 @@ def test_several_photos_lead_to_an_overview_and_each_result_opens(open_page, pho
     check(page)
     outcomes = page.locator("[data-outcome]")
     expect(outcomes).to_have_count(3)
-    said = [outcomes.nth(i).get_attribute("data-outcome") for i in range(3)]
-    assert said == ["malignant", "unsupported_format", "cannot_judge"]
+    shown = [outcomes.nth(i).get_attribute("data-outcome") for i in range(3)]
+    assert shown == ["malignant", "unsupported_format", "cannot_judge"]
     page.get_by_role("link", name="Verdict: malignant").click()
     assert verdict_of(page) == "malignant"
     page.go_back()

@@ -36,7 +36,7 @@ from bench import apache
 from bench.visits import PREDICTIONS, Visitor
 
 NEEDED = (*apache.NEEDED, "curl")
-SECURITY = [
+SECURITY_HEADERS = [
     "Content-Security-Policy",
     "Cross-Origin-Resource-Policy",
     "Referrer-Policy",
@@ -56,7 +56,7 @@ class Backend:
     log: Path
 
     def kill(self) -> None:
-        """Kill master and worker at once, as when a machine loses power."""
+        """Kill the master and the worker at the same time, as when a machine loses power."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -151,18 +151,21 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
             "MOLELENS_WORKERS": "1",
         }
         binds = [f"unix:{folder}/gunicorn.sock", f"127.0.0.1:{port}"]
-        doors = [["--unix-socket", f"{folder}/gunicorn.sock", "http://x"], [f"http://{binds[1]}"]]
+        curl_addresses = [
+            ["--unix-socket", f"{folder}/gunicorn.sock", "http://x"],
+            [f"http://{binds[1]}"],
+        ]
         backends = []
         for number, bind in enumerate(binds, 1):
             log = folder / f"gunicorn-{number}.log"
             command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", bind]
             process = stack.enter_context(running(command, log, cwd=ROOT, env=environment))
             # It is killed at the end, so it does not remove its metrics itself.
-            counts = MEMORY / f"molelens-metrics-{process.pid}"
-            stack.callback(shutil.rmtree, counts, ignore_errors=True)
+            metrics = MEMORY / f"molelens-metrics-{process.pid}"
+            stack.callback(shutil.rmtree, metrics, ignore_errors=True)
             backends.append(Backend(process, log))
-        for backend, (*door, url) in zip(backends, doors, strict=True):
-            ask = ["curl", "-fs", *door, f"{url}/readyz"]
+        for backend, (*options, url) in zip(backends, curl_addresses, strict=True):
+            ask = ["curl", "-fs", *options, f"{url}/readyz"]
             wait_for_process(
                 backend.process,
                 lambda ask=ask: subprocess.run(ask, stdout=subprocess.DEVNULL).returncode == 0,
@@ -178,14 +181,14 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def file_of(tmp_path: Path) -> Callable[[int], Path]:
-    def made(size: int) -> Path:
+def make_file(tmp_path: Path) -> Callable[[int], Path]:
+    def make(size: int) -> Path:
         path = tmp_path / "large.jpg"
         with open(path, "wb") as file:
             file.truncate(size)
         return path
 
-    return made
+    return make
 
 
 def test_a_photo_sent_through_https_is_answered_with_its_result_page(site):
@@ -229,10 +232,12 @@ def test_plain_http_is_redirected_to_https(site):
 @pytest.mark.parametrize("path", ["/", "/static/style.css", "/nowhere", "/static/nowhere"])
 def test_every_security_header_is_sent_once(site, path):
     headers = site.visitor().ask(path).headers
-    assert {name: len(headers.get_all(name, [])) for name in SECURITY} == dict.fromkeys(SECURITY, 1)
+    assert {name: len(headers.get_all(name, [])) for name in SECURITY_HEADERS} == dict.fromkeys(
+        SECURITY_HEADERS, 1
+    )
 
 
-def test_static_files_come_from_apache_and_are_kept_for_a_year(site):
+def test_static_files_are_served_by_apache_and_cached_for_a_year(site):
     visitor = site.visitor()
     address = re.search(r'href="(/static/style\.css\?v=\w+)"', visitor.ask("/").text)[1]
     answer = visitor.ask(address)
@@ -248,7 +253,7 @@ def test_only_the_files_of_static_are_served(site, path):
     assert site.visitor().ask(path).status in (400, 403, 404)
 
 
-WORDS = [
+TOO_LARGE = [
     ("/upload", "text/html", "Send a smaller copy"),
     ("/api/v1/predictions", "application/problem+json", '"status": 413'),
 ]
@@ -262,18 +267,18 @@ def send(site: Site, path: str, photo: Path, version: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
-@pytest.mark.parametrize(("path", "kind", "words"), WORDS)
+@pytest.mark.parametrize(("path", "kind", "words"), TOO_LARGE)
 @pytest.mark.parametrize("size", [25_000_000, 110_000_000])
-def test_a_file_that_is_too_large_is_refused_in_the_apps_words(
-    site, file_of, size, version, path, kind, words
+def test_a_file_that_is_too_large_is_refused_by_the_app_with_its_message(
+    site, make_file, size, version, path, kind, words
 ):
-    head, body = send(site, path, file_of(size), version)
+    head, body = send(site, path, make_file(size), version)
     assert head.startswith(f"http/{version} 413")
     assert f"content-type: {kind}" in head
     assert words in body
 
 
-@pytest.mark.parametrize(("path", "kind", "words"), WORDS)
+@pytest.mark.parametrize(("path", "kind", "words"), TOO_LARGE)
 def test_a_body_larger_than_the_app_discards_is_refused_by_apache(site, path, kind, words):
     lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {MAX_BYTES + 1}", "", ""]
     with tls(site) as client:
@@ -295,24 +300,24 @@ def tls(site: Site) -> ssl.SSLSocket:
     return context.wrap_socket(plain, server_hostname="localhost")
 
 
-EARLY = {
+EARLY_ANSWERS = {
     "no such page": (404, "/no-such-page", []),
     "another method": (405, "/api/v1/predictions", ["-X", "PUT"]),
     "a method a page lacks": (405, "/healthz", []),
     "another host": (400, "/api/v1/predictions", ["-H", "Host: elsewhere.example"]),
 }
-PACE = ["--limit-rate", "5M"]
+SLOWLY = ["--limit-rate", "5M"]
 
 
-@pytest.mark.parametrize("how", [[], ["-H", "Transfer-Encoding: chunked"], PACE], ids=str)
+@pytest.mark.parametrize("how", [[], ["-H", "Transfer-Encoding: chunked"], SLOWLY], ids=str)
 @pytest.mark.parametrize("version", ["1.1", "2"])
-@pytest.mark.parametrize(("status", "path", "options"), EARLY.values(), ids=EARLY)
+@pytest.mark.parametrize(("status", "path", "options"), EARLY_ANSWERS.values(), ids=EARLY_ANSWERS)
 def test_an_answer_given_before_the_body_is_read_arrives(
-    site, file_of, status, path, options, version, how
+    site, make_file, status, path, options, version, how
 ):
     output = site.curl(
         f"--http{version}",
-        *(*options, *how, "-H", "Expect:", "-F", f"photo=@{file_of(5_000_000)}"),
+        *(*options, *how, "-H", "Expect:", "-F", f"photo=@{make_file(5_000_000)}"),
         *("-o", "/dev/null", "-w", "%{http_version} %{http_code} %{exitcode}"),
         site.url + path,
     )
@@ -323,14 +328,14 @@ def test_no_byte_of_an_upload_is_written_to_a_disk_by_apache(site, tmp_path):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(painter.encoded(painter.lesion(size=2200), quality=98))
     assert photo.stat().st_size > 1_000_000
-    folder = (site.folder / "tmp").stat().st_mtime_ns
+    folder_changed = (site.folder / "tmp").stat().st_mtime_ns
     before = bytes_written_to_disk(site.apache.pid)
     for how in ([], ["-H", "Transfer-Encoding: chunked"], ["--http2"]):
         output = site.curl("--http1.1", *how, "-F", f"photo=@{photo}", site.url + PREDICTIONS)
         assert json.loads(output)["status"] == "ok"
     # Apache's logs are on a disk: at most a page of 4 kB for each line.
     assert bytes_written_to_disk(site.apache.pid) - before < 100_000
-    assert (site.folder / "tmp").stat().st_mtime_ns == folder
+    assert (site.folder / "tmp").stat().st_mtime_ns == folder_changed
 
 
 def test_forwarding_headers_of_a_client_are_ignored(site):
@@ -360,7 +365,7 @@ SLOW = [
 ]
 
 
-def cut_off(client: ssl.SSLSocket) -> bool:
+def is_cut_off(client: ssl.SSLSocket) -> bool:
     try:
         return client.recv(4096)[:12] in (b"", b"HTTP/1.1 408", b"HTTP/1.1 400")
     except TimeoutError:  # Only TLS records without data have arrived.
@@ -380,7 +385,7 @@ def test_slow_clients_are_cut_off_and_others_are_served_meanwhile(site):
         while slow:
             assert time.monotonic() < end, f"{len(slow)} of them are still connected"
             for client in select.select(slow, [], [], 1.0)[0]:
-                if cut_off(client):
+                if is_cut_off(client):
                     slow.remove(client)
             for client in slow:
                 with suppress(OSError):

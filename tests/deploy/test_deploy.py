@@ -1,4 +1,4 @@
-"""What deploy/ and docs/operations.md say about the app is so."""
+"""deploy/ and docs/operations.md agree with the app."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from bench import sizing
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 KUBERNETES = "1.33"
-"""The oldest release that the manifests are held to; 1.30 brought preStop.sleep."""
+"""The oldest supported release; preStop.sleep needs 1.30."""
 MANIFESTS = {
     f"{path.name}: {document['kind']} {document['metadata']['name']}": document
     for path in sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
@@ -36,7 +36,7 @@ CONTAINERS = {
 }
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 ALERTS = yaml.safe_load((ROOT / "deploy" / "alerts.yaml").read_text())
-SETTERS = [
+FILES_WITH_SETTINGS = [
     "Dockerfile",
     "deploy/compose.yaml",
     "deploy/kubernetes/web.yaml",
@@ -55,9 +55,9 @@ def test_every_metric_named_in_the_documentation_and_alerts_exists(name):
     assert {re.sub(r"_(total|bucket|sum|count)$", "", each) for each in named} <= exposed
 
 
-@pytest.mark.parametrize("name", SETTERS)
+@pytest.mark.parametrize("name", FILES_WITH_SETTINGS)
 def test_every_setting_named_in_deployment_files_exists(name):
-    # Apache's Defines are no settings of the app.
+    # Apache's Defines are not settings of the app.
     text = re.sub(r"(Define |\$\{)MOLELENS_\w+", "", (ROOT / name).read_text())
     found = set(re.findall(r"MOLELENS_[A-Z_0-9]+", text))
     assert found
@@ -71,12 +71,12 @@ def test_the_documented_check_of_a_new_model_ignores_the_configured_model(settin
     command = command.replace("/srv/molelens/current/.venv/bin/python", sys.executable)
     old = {"MOLELENS_MODEL": "/nowhere/old.h5", "MOLELENS_MODEL_SHA256": "0" * 64}
     environment = {**os.environ, **settings, **old}
-    tried = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True)
-    assert (tried.returncode, tried.stderr) == (0, b"")
+    check = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True)
+    assert (check.returncode, check.stderr) == (0, b"")
 
 
 def test_dockerignore_includes_what_the_dockerfiles_copy():
-    let_in = {
+    included = {
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text().splitlines()
         if line.startswith("!")
@@ -86,7 +86,7 @@ def test_dockerignore_includes_what_the_dockerfiles_copy():
             if line.startswith("COPY ") and "--from" not in line:
                 sources = line.split()[1:-1]
                 assert all((ROOT / source).exists() for source in sources)
-                assert {source.split("/")[0] for source in sources} <= let_in
+                assert {source.split("/")[0] for source in sources} <= included
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
@@ -131,8 +131,8 @@ def test_no_pod_runs_as_root_except_apaches_which_opens_the_ports(name):
 
 @pytest.mark.parametrize("name", PODS)
 def test_pods_can_write_only_to_memory(name):
-    written = {v["name"]: v["emptyDir"] for v in PODS[name]["volumes"] if "emptyDir" in v}
-    assert {folder["medium"] for folder in written.values()} == {"Memory"}
+    writable = [v["emptyDir"] for v in PODS[name]["volumes"] if "emptyDir" in v]
+    assert {volume["medium"] for volume in writable} == {"Memory"}
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
@@ -171,16 +171,16 @@ def test_every_alert_says_what_is_wrong_and_where_to_look():
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_systemd_accepts_the_unit_and_calls_it_safe(tmp_path):
-    # The unit as it is, but for programs that are on the operator's machine alone.
+    # The unit itself, except for programs that exist only on the operator's machine.
     for name in ("molelens.service", "molelens.socket"):
         text = (ROOT / "deploy" / name).read_text()
         (tmp_path / name).write_text(re.sub(r"^(Exec\w+=)\S+", r"\1/bin/true", text, flags=re.M))
     units = [str(tmp_path / "molelens.service"), str(tmp_path / "molelens.socket")]
     verify = ["systemd-analyze", "verify", "--man=no", *units]
-    said = subprocess.run(verify, capture_output=True, text=True)
-    ours = [line for line in said.stderr.splitlines() if "molelens" in line]
-    assert (said.returncode, ours) == (0, [])
-    # The figure that docs/operations.md gives, times ten.
+    result = subprocess.run(verify, capture_output=True, text=True)
+    warnings = [line for line in result.stderr.splitlines() if "molelens" in line]
+    assert (result.returncode, warnings) == (0, [])
+    # Ten times the figure in docs/operations.md.
     score = ["systemd-analyze", "security", "--offline=yes", "--threshold=5", units[0]]
     assert subprocess.run(score, capture_output=True).returncode == 0
 
@@ -194,6 +194,6 @@ def test_the_sizing_table_is_up_to_date():
 
 def test_each_measured_number_of_backends_is_a_row_of_the_sizing_table():
     case = {"photo": "12 MP", "backends": 2, "answered_per_s": 16.25, "worker_pss_mb": [170.4, 171]}
-    told = {"machine": "2 x Made-up", "cases": [case]}
+    report = {"machine": "2 x Made-up", "cases": [case]}
     row = "Apache, backends of one worker: 2 | 12 MP | 16.2 | 1,400,000 | 170 + 171 MB |"
-    assert row in sizing.part(sizing.measured("serve.json"), told)
+    assert row in sizing.part(sizing.measured("serve.json"), report)

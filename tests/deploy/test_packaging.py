@@ -1,4 +1,4 @@
-"""What is installed serves: the wheel from any folder, with the packages for serving alone."""
+"""The wheel serves from any folder, and needs only the packages that are listed for serving."""
 
 import os
 import re
@@ -13,7 +13,14 @@ import pytest
 from serving import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-ONLY_TO_CONVERT_OR_TRAIN = {"keras", "tensorflow", "scipy", "scikit-learn", "matplotlib", "torch"}
+PACKAGES_TO_CONVERT_OR_TRAIN = {
+    "keras",
+    "tensorflow",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+    "torch",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +44,7 @@ def test_the_wheel_serves_pages_styles_and_translations_from_any_folder(
         "page = client.get('/', headers={'Accept-Language': 'de'}).text\n"
         "print(app.__file__, client.get('/static/style.css').status_code, 'lang=\"de\"' in page)\n"
     )
-    ran = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         env={**os.environ, **settings, "PYTHONPATH": str(installed)},
@@ -45,7 +52,7 @@ def test_the_wheel_serves_pages_styles_and_translations_from_any_folder(
         text=True,
         check=True,
     )
-    assert ran.stdout == f"{installed}/app/__init__.py 200 True\n"
+    assert run.stdout == f"{installed}/app/__init__.py 200 True\n"
 
 
 def test_the_wheel_contains_the_model_and_the_configuration_of_gunicorn(
@@ -55,7 +62,7 @@ def test_the_wheel_contains_the_model_and_the_configuration_of_gunicorn(
         "from app.settings import RESOURCES, Settings\n"
         "print(RESOURCES, Settings().model.is_file())\n"
     )
-    ran = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(installed)},
@@ -63,7 +70,7 @@ def test_the_wheel_contains_the_model_and_the_configuration_of_gunicorn(
         text=True,
         check=True,
     )
-    assert ran.stdout == f"{installed}/app True\n"
+    assert run.stdout == f"{installed}/app True\n"
     assert (installed / "app" / "gunicorn.conf.py").is_file()
 
 
@@ -86,7 +93,7 @@ def test_the_requirements_for_serving_contain_nothing_for_conversion_or_training
     pinned = (ROOT / "requirements-serve.txt").read_text()
     names = set(re.findall(r"^([a-z0-9-]+)==", pinned, re.MULTILINE))
     assert {"flask", "openvino", "numpy"} <= names
-    assert not names & ONLY_TO_CONVERT_OR_TRAIN
+    assert not names & PACKAGES_TO_CONVERT_OR_TRAIN
 
 
 @pytest.mark.parametrize("part", ["", "-serve", "-train"])

@@ -1,4 +1,4 @@
-"""The site on a path of a shared host: every address has the path, and cookies stay below it."""
+"""The site under a path of a shared host: every address has the path, and so do the cookies."""
 
 import json
 import re
@@ -45,13 +45,13 @@ def addresses(page: str) -> set[str]:
 
 
 def upload(visitor: Visitor, photos: int) -> str:
-    """The address of the result."""
+    """Upload photos; return the address of the result."""
     answer = visitor.upload(*[painter.encoded(painter.lesion())] * photos)
     assert answer.status == 303
     return answer.location
 
 
-def test_every_address_of_every_page_lies_below_the_path_and_works(visitor: Visitor) -> None:
+def test_every_address_on_every_page_is_under_the_path_and_works(visitor: Visitor) -> None:
     seen, new = set(), {f"{PATH}/", f"{PATH}/no-such-page"}
     new |= {upload(visitor, photos) for photos in (1, 2)}
     while new:
@@ -68,7 +68,7 @@ def test_every_address_of_every_page_lies_below_the_path_and_works(visitor: Visi
     assert any("report.pdf" in address for address in seen)
 
 
-def test_redirects_lead_below_the_path(visitor: Visitor) -> None:
+def test_redirects_stay_under_the_path(visitor: Visitor) -> None:
     result = upload(visitor, 1)
     assert re.fullmatch(f"{PATH}/result/[\\w-]+", result)
     deleted = visitor.submit(visitor.ask(result), f"{result}/delete")
@@ -96,14 +96,14 @@ def test_problems_point_to_the_documentation(visitor: Visitor) -> None:
     assert json.loads(answer.body)["type"].startswith(f"{PATH}/api/docs#")
 
 
-def test_the_app_that_a_phone_installs_starts_below_the_path(visitor: Visitor) -> None:
+def test_the_app_that_a_phone_installs_starts_under_the_path(visitor: Visitor) -> None:
     manifest = json.loads(visitor.ask(f"{PATH}/static/manifest.webmanifest").body)
     address = f"{PATH}/static/manifest.webmanifest"
     assert urljoin(address, manifest["start_url"]) == f"{PATH}/"
     assert urljoin(address, manifest["scope"]) == f"{PATH}/"
 
 
-def test_the_path_without_a_slash_at_its_end_leads_to_the_form(visitor: Visitor) -> None:
+def test_the_path_without_a_trailing_slash_leads_to_the_form(visitor: Visitor) -> None:
     answer = visitor.ask(PATH)
     assert answer.status in (200, 301, 303, 308)
     assert answer.status == 200 or answer.location.endswith(f"{PATH}/")

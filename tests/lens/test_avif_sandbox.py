@@ -1,4 +1,4 @@
-"""AVIF is decoded in a process of its own, and that process is bounded."""
+"""AVIF is decoded in a child process with limited memory and CPU time."""
 
 import signal
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from corpus import LIAR, encode, noise
+from corpus import AVIF_WITH_HIDDEN_PIXELS, encode, noise
 from serving import ROOT
 
 from lens import avif_sandbox
@@ -21,9 +21,9 @@ def test_the_child_process_decodes_the_same_pixels() -> None:
 
 
 def test_memory_is_limited_to_what_the_declared_pixels_need() -> None:
-    avif_sandbox.decode(LIAR, picture_bytes=2_000_000_000)
+    avif_sandbox.decode(AVIF_WITH_HIDDEN_PIXELS, picture_bytes=2_000_000_000)
     with pytest.raises(UnusableImage):
-        decode(LIAR)
+        decode(AVIF_WITH_HIDDEN_PIXELS)
 
 
 def test_a_failure_is_reported_with_the_last_line_of_the_child_process() -> None:

@@ -1,4 +1,4 @@
-"""The engines: same numbers from both, one conversion, a cache that is never trusted blindly."""
+"""The engines: both give the same outputs, a model is converted once, and the cache is verified."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ SHAPE = (SIZE, SIZE, 3)
 
 
 def small_network(filters: int = 4):
-    """A real network of our kind, small enough to convert in seconds; it scales by itself."""
+    """A network like ours, but small enough to convert in seconds; it scales the pixels itself."""
     import keras
     from keras import layers
 
@@ -42,7 +42,7 @@ def small_network(filters: int = 4):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file as training in mixed precision leaves it."""
+    """A model file from training in mixed precision."""
     import keras
 
     path = tmp_path_factory.mktemp("model") / "small.h5"
@@ -58,7 +58,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def warm_cache(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that holds the model, converted by a real child process."""
+    """A cache folder with the model, converted in a real child process."""
     cache = tmp_path_factory.mktemp("cache")
     open_engine(model, "openvino", cache)
     return cache
@@ -72,7 +72,7 @@ def engines(model: Path, warm_cache: Path) -> dict[str, Engine]:
 
 @pytest.fixture
 def cache(warm_cache: Path, tmp_path: Path) -> Path:
-    """A copy of the warm cache, to be spoilt."""
+    """A copy of the warm cache that a test may damage."""
     return Path(shutil.copytree(warm_cache, tmp_path / "cache"))
 
 
@@ -82,12 +82,12 @@ def images() -> np.ndarray:
 
 
 @pytest.fixture
-def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any start of the converting child process fails."""
+def conversion_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child process for conversions cannot start."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
 
 
-def entry_of(cache: Path) -> Path:
+def cache_entry(cache: Path) -> Path:
     return next(path.parent for path in cache.glob(f"*/{model_cache.RECORD}"))
 
 
@@ -98,7 +98,7 @@ def test_openvino_and_keras_give_the_same_outputs(
     ours, theirs = engines["openvino"].run(images), engines["keras"].run(images)
     assert ours.malignant.dtype == np.float32
     assert ours.malignant.shape == (8,)
-    assert np.ptp(theirs.malignant) > 1e-5  # The images do differ in their answers.
+    assert np.ptp(theirs.malignant) > 1e-5  # The outputs do differ between images.
     for name in ("malignant", "lesion", "clinical"):
         difference = np.abs(getattr(ours, name) - getattr(theirs, name)).max()
         assert difference <= model_cache.MAX_DIFFERENCE, name
@@ -147,7 +147,7 @@ def test_serving_a_converted_model_imports_no_tensorflow_and_sends_no_usage_data
     assert done.stdout == "openvino []\n"
 
 
-@pytest.mark.usefixtures("no_child")
+@pytest.mark.usefixtures("conversion_fails")
 def test_a_second_start_does_not_convert_again(model: Path, warm_cache: Path) -> None:
     assert open_engine(model, "auto", warm_cache).name == "openvino"
 
@@ -155,7 +155,7 @@ def test_a_second_start_does_not_convert_again(model: Path, warm_cache: Path) ->
 def test_two_simultaneous_starts_convert_once_and_repair_a_damaged_cache(
     model: Path, cache: Path, images: np.ndarray
 ) -> None:
-    weights = entry_of(cache) / "model.bin"
+    weights = cache_entry(cache) / "model.bin"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-4] + b"\0\0\0\1")
     code = (
@@ -171,9 +171,9 @@ def test_two_simultaneous_starts_convert_once_and_repair_a_damaged_cache(
         )
         for _ in range(2)
     ]
-    said = [start.communicate() for start in starts]
-    assert [out for out, _ in said] == ["openvino\n", "openvino\n"]
-    log = "".join(err for _, err in said)
+    outputs = [start.communicate() for start in starts]
+    assert [out for out, _ in outputs] == ["openvino\n", "openvino\n"]
+    log = "".join(err for _, err in outputs)
     assert "WARNING" in log
     assert "does not match its checksums" in log
     assert log.count("Converting") == 1
@@ -191,18 +191,18 @@ def test_two_simultaneous_starts_convert_once_and_repair_a_damaged_cache(
     ],
     ids=["record is no JSON", "record is a list", "no record", "no weights", "another graph"],
 )
-@pytest.mark.usefixtures("no_child")
+@pytest.mark.usefixtures("conversion_fails")
 def test_a_damaged_entry_is_never_served(
     model: Path, cache: Path, damage, warning: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    damage(entry_of(cache))
-    # No child process can start here, so that serving at all would be serving the damaged entry.
+    damage(cache_entry(cache))
+    # Nothing can be converted here, so an engine that starts would serve the damaged entry.
     with pytest.raises(EngineError, match="cannot run the model"):
         open_engine(model, "openvino", cache)
     assert warning in caplog.text
 
 
-@pytest.mark.usefixtures("no_child")
+@pytest.mark.usefixtures("conversion_fails")
 def test_a_cache_that_cannot_be_written_is_bypassed_with_a_warning(
     model: Path,
     warm_cache: Path,
@@ -210,17 +210,17 @@ def test_a_cache_that_cannot_be_written_is_bypassed_with_a_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    in_the_way = tmp_path / "file"
-    in_the_way.write_text("not a folder")
+    no_folder = tmp_path / "file"
+    no_folder.write_text("not a folder")
     private = tmp_path / f"molelens-cache-{os.getuid()}"
     shutil.copytree(warm_cache, private)
     private.chmod(0o700)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert open_engine(model, "openvino", in_the_way).name == "openvino"
-    assert f"The model cache {in_the_way} cannot be used" in caplog.text
+    assert open_engine(model, "openvino", no_folder).name == "openvino"
+    assert f"The model cache {no_folder} cannot be used" in caplog.text
 
 
-@pytest.mark.usefixtures("no_child")
+@pytest.mark.usefixtures("conversion_fails")
 def test_a_cache_on_a_full_disk_is_bypassed_with_a_warning(
     model: Path,
     warm_cache: Path,
@@ -251,7 +251,7 @@ def test_a_temporary_folder_that_others_can_write_is_not_trusted(
 def test_keras_serves_with_a_warning_if_openvino_differs(
     model: Path, cache: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    record = entry_of(cache) / model_cache.RECORD
+    record = cache_entry(cache) / model_cache.RECORD
     record.write_text(json.dumps({**json.loads(record.read_text()), "difference": 0.0021}))
     assert open_engine(model, kind, cache).name == "keras"
     ours = [record for record in caplog.records if record.name.startswith("lens")]
@@ -268,7 +268,7 @@ def test_the_parity_check_detects_another_network(warm_cache: Path) -> None:
     other = small_network(filters=8)
     other.get_layer("lesion").bias.assign([1.0])
     _, difference = convert.choose_precision(
-        other, entry_of(warm_cache) / "model.xml", openvino_runtime.precisions()
+        other, cache_entry(warm_cache) / "model.xml", openvino_runtime.precisions()
     )
     assert difference > model_cache.MAX_DIFFERENCE
 
@@ -291,12 +291,12 @@ def test_concurrent_threads_get_the_same_outputs_as_a_single_one(
     expected = engine.run(images).malignant
     wrong: list[int] = []
 
-    def ask(i: int) -> None:
+    def run(i: int) -> None:
         for _ in range(5):
             if engine.run(images[i : i + 1]).malignant[0] != pytest.approx(expected[i], abs=1e-6):
                 wrong.append(i)
 
-    threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

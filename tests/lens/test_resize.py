@@ -1,4 +1,4 @@
-"""The resize: the same bits on every processor, and close to Pillow's where Pillow stands in."""
+"""The resize gives the same bits on every processor, and nearly the same if Pillow has to do it."""
 
 import corpus
 import numpy as np
@@ -38,7 +38,7 @@ def test_the_fallback_to_pillow_differs_by_a_few_levels(
 
 
 def test_pixels_are_read_correctly_from_pillows_memory() -> None:
-    """The resizer reads a Pillow image's rows in place, also of one that lies in many pieces."""
+    """The resizer reads the rows of a Pillow image in place, even if its memory is in blocks."""
     noise = corpus.noise(2500)
     data = cykooz_resizer.ImageData(*noise.size, cykooz_resizer.PixelType.U8x3, noise.tobytes())
     small = cykooz_resizer.ImageData(500, 500, cykooz_resizer.PixelType.U8x3)

@@ -61,11 +61,11 @@ def begin(server: Gunicorn, path: str) -> http.client.HTTPConnection:
     return connection
 
 
-@pytest.mark.parametrize(("path", "good"), [(PREDICTIONS, 200), ("/upload", 400)])
+@pytest.mark.parametrize(("path", "status_of_admitted"), [(PREDICTIONS, 200), ("/upload", 400)])
 def test_one_photo_too_many_is_refused_before_it_is_sent_and_its_connection_is_kept(
-    one_place: Gunicorn, path: str, good: int
+    one_place: Gunicorn, path: str, status_of_admitted: int
 ) -> None:
-    """Two uploads begin at once; the form is sent without a token, so its answer is 400."""
+    """Two uploads begin at the same time. The form has no token, so its answer is 400."""
     with closing(begin(one_place, path)) as one, closing(begin(one_place, path)) as other:
         (answered,), _, _ = select.select([one.sock, other.sock], [], [], 60)
         refused, admitted = (one, other) if answered is one.sock else (other, one)
@@ -78,66 +78,66 @@ def test_one_photo_too_many_is_refused_before_it_is_sent_and_its_connection_is_k
         assert refused.getresponse().status == 200
         assert refused.sock is answered
         admitted.sock.sendall(BODY)
-        assert admitted.getresponse().status == good
+        assert admitted.getresponse().status == status_of_admitted
 
 
-def nothing() -> None:
-    """Work to be admitted with."""
+def do_nothing() -> None:
+    """Work for which a place is needed."""
 
 
 def test_a_photo_that_arrives_slowly_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Admission(at_once=1, waiting=0)
+    queue = Admission(at_once=1, waiting=0)
     monkeypatch.setattr(admission, "RESERVATION_SECONDS", 0.0)
-    slow = room.reserve()
+    slow = queue.reserve()
 
     def meanwhile() -> None:
         with pytest.raises(Busy):
-            room.run(nothing, slow)
+            queue.run(do_nothing, slow)
 
-    room.run(meanwhile)
-    room.run(nothing, slow)
+    queue.run(meanwhile)
+    queue.run(do_nothing, slow)
 
 
 def test_a_reserved_place_is_used_once_and_returned() -> None:
-    room = Admission(at_once=1, waiting=1)
-    place = room.reserve()
+    queue = Admission(at_once=1, waiting=1)
+    place = queue.reserve()
 
     def meanwhile() -> None:
-        other = room.reserve()
+        other = queue.reserve()
         with pytest.raises(Busy):
-            room.reserve()
-        room.release(other)
-        room.reserve()
+            queue.reserve()
+        queue.release(other)
+        queue.reserve()
 
-    room.run(meanwhile, place)
+    queue.run(meanwhile, place)
 
 
 def test_nobody_waits_when_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Admission(at_once=1, waiting=0)
+    queue = Admission(at_once=1, waiting=0)
     monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 30.0)
 
     def meanwhile() -> float:
         start = time.monotonic()
         with pytest.raises(Busy):
-            room.run(nothing)
+            queue.run(do_nothing)
         return time.monotonic() - start
 
-    assert room.run(meanwhile) < 10
+    assert queue.run(meanwhile) < 10
 
 
 def test_after_too_long_a_wait_a_photo_is_refused_and_its_work_is_not_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    room, done = Admission(at_once=1, waiting=1), []
+    queue, done = Admission(at_once=1, waiting=1), []
 
     def meanwhile() -> None:
         monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 0.0)
         with pytest.raises(Busy):
-            room.run(lambda: done.append("too late"))
+            queue.run(lambda: done.append("too late"))
 
-    room.run(meanwhile)
+    queue.run(meanwhile)
     monkeypatch.undo()
-    room.run(lambda: done.append("in time"))
+    queue.run(lambda: done.append("in time"))
     assert done == ["in time"]
 
 
@@ -146,64 +146,64 @@ class Photo:
 
 
 def test_nothing_of_failed_work_is_kept_and_the_next_is_admitted() -> None:
-    room = Admission(at_once=1, waiting=0)
+    queue = Admission(at_once=1, waiting=0)
 
     def fail(photo: Photo) -> None:
         raise ValueError(photo)
 
-    def sent() -> weakref.ref[Photo]:
+    def run_and_fail() -> weakref.ref[Photo]:
         photo = Photo()
         with contextlib.suppress(ValueError):
-            room.run(lambda: fail(photo))
+            queue.run(lambda: fail(photo))
         return weakref.ref(photo)
 
     gc.disable()
     try:
-        kept = sent()
-        assert room.run(lambda: 1) == 1  # On the same thread, which has released the first.
-        assert kept() is None
+        photo = run_and_fail()
+        assert queue.run(lambda: 1) == 1  # On the same thread, which has released the first.
+        assert photo() is None
     finally:
         gc.enable()
 
 
 def test_nothing_is_kept_after_too_long_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Admission(at_once=1, waiting=1)
+    queue = Admission(at_once=1, waiting=1)
 
     def meanwhile() -> weakref.ref[Photo]:
         photo = Photo()
         monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 0.0)
         with pytest.raises(Busy):
-            room.run(lambda: repr(photo))
+            queue.run(lambda: repr(photo))
         return weakref.ref(photo)
 
-    def held() -> bool:
-        kept = meanwhile()
+    def is_photo_kept() -> bool:
+        photo = meanwhile()
         gc.collect()
-        return kept() is not None
+        return photo() is not None
 
-    assert not room.run(held)
+    assert not queue.run(is_photo_kept)
     assert metrics.WAITING._value.get() == 0
 
 
 def test_a_process_that_stops_still_answers_admitted_photos() -> None:
-    room = Admission(at_once=1, waiting=0)
-    room._threads.shutdown()
-    assert room.run(lambda: 1) == 1
+    queue = Admission(at_once=1, waiting=0)
+    queue._threads.shutdown()
+    assert queue.run(lambda: 1) == 1
     with pytest.raises(ZeroDivisionError):
-        room.run(lambda: 1 / 0)
+        queue.run(lambda: 1 / 0)
 
 
 def test_when_no_thread_can_be_started_a_photo_is_still_judged_exactly_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def no_room(_: threading.Thread) -> None:
+    def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    room, done = Admission(at_once=1, waiting=1), []
-    with monkeypatch.context() as full:
-        full.setattr(threading.Thread, "start", no_room)
-        room.run(lambda: done.append("first"))
-    room.run(lambda: done.append("second"))
+    queue, done = Admission(at_once=1, waiting=1), []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        queue.run(lambda: done.append("first"))
+    queue.run(lambda: done.append("second"))
     assert done == ["first", "second"]
     assert metrics.WAITING._value.get() == 0
 
@@ -211,16 +211,16 @@ def test_when_no_thread_can_be_started_a_photo_is_still_judged_exactly_once(
 def test_a_sandbox_that_forbids_niceness_does_not_stop_the_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def forbidden(_: int) -> int:
+    def forbid(_: int) -> int:
         raise PermissionError
 
-    monkeypatch.setattr(os, "nice", forbidden)
+    monkeypatch.setattr(os, "nice", forbid)
     assert Admission(at_once=1, waiting=0).run(lambda: 1) == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux do threads have a niceness")
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have their own niceness only on Linux")
 def test_photos_are_judged_at_a_lower_priority() -> None:
-    room = Admission(at_once=1, waiting=0)
+    queue = Admission(at_once=1, waiting=0)
     own = os.nice(0)
-    assert room.run(lambda: os.nice(0)) == min(19, own + admission.THREAD_NICENESS)
+    assert queue.run(lambda: os.nice(0)) == min(19, own + admission.THREAD_NICENESS)
     assert os.nice(0) == own

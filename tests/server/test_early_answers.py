@@ -6,8 +6,8 @@ import selectors
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import painter
 import pytest
@@ -18,7 +18,7 @@ from app.server.discard import Discarder
 from bench.visits import PREDICTIONS, Visitor, form
 
 THREADS = 16
-SIZE = 5_000_000
+BODY_BYTES = 5_000_000
 MAX_BYTES = 6_000_000
 CODE = f"""
 from app.server import discard
@@ -30,7 +30,7 @@ discard.MAX_BYTES = {MAX_BYTES}
 def server(
     tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gunicorn]:
-    """One worker of few threads, whose rate limit is used up."""
+    """One worker with few threads, at which the client has used up its rate limit."""
     with folder_in_memory() as results:
         settings = {
             **settings_for(tiny_model, engine_cache, results),
@@ -54,18 +54,18 @@ def connect(server: Gunicorn, head: str) -> socket.socket:
 
 
 def head(request_line: str, *headers: str) -> str:
-    own = [line.partition(":")[0].lower() for line in headers]
-    if "host" not in own:
+    names = [line.partition(":")[0].lower() for line in headers]
+    if "host" not in names:
         headers = ("Host: 127.0.0.1", *headers)
-    if "content-type" not in own:
+    if "content-type" not in names:
         headers = (*headers, "Content-Type: multipart/form-data; boundary=e")
     return "\r\n".join([f"{request_line} HTTP/1.1", *headers, "", ""])
 
 
-LENGTH = f"Content-Length: {SIZE}"
+LENGTH = f"Content-Length: {BODY_BYTES}"
 CHUNKED = "Transfer-Encoding: chunked"
 EXPECT = "Expect: 100-continue"
-EARLY = {
+EARLY_ANSWERS = {
     "too many photos": (429, f"POST {PREDICTIONS}", [LENGTH]),
     "no such page": (404, "POST /no-such-page", [LENGTH]),
     "a method the API lacks": (405, f"PUT {PREDICTIONS}", [LENGTH]),
@@ -90,7 +90,7 @@ EARLY = {
 }
 
 
-@pytest.mark.parametrize(("status", "line", "headers"), EARLY.values(), ids=EARLY)
+@pytest.mark.parametrize(("status", "line", "headers"), EARLY_ANSWERS.values(), ids=EARLY_ANSWERS)
 def test_an_early_answer_arrives_after_the_whole_body_is_sent(
     server: Gunicorn, status: int, line: str, headers: list[str]
 ) -> None:
@@ -117,7 +117,7 @@ def send_all(client: socket.socket, chunked: bool) -> None:
     piece = bytes(50_000)
     if chunked:
         piece = b"c350\r\n" + piece + b"\r\n"
-    for _ in range(SIZE // 50_000):
+    for _ in range(BODY_BYTES // 50_000):
         client.sendall(piece)
     if chunked:
         client.sendall(b"0\r\n\r\n")
@@ -131,8 +131,8 @@ def statuses(client: socket.socket) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", ["too many photos", "no such page", "a method a page lacks"])
-def test_the_connection_goes_on_after_a_body_of_known_length(server: Gunicorn, kind: str) -> None:
-    status, line, headers = EARLY[kind]
+def test_the_connection_is_kept_after_a_body_of_known_length(server: Gunicorn, kind: str) -> None:
+    status, line, headers = EARLY_ANSWERS[kind]
     with connect(server, head(line, *headers)) as client:
         wait_for_answer(client)
         send_all(client, chunked=False)
@@ -142,8 +142,8 @@ def test_the_connection_goes_on_after_a_body_of_known_length(server: Gunicorn, k
 
 
 def test_what_follows_a_body_in_the_same_packet_is_the_next_request(server: Gunicorn) -> None:
-    both = head("POST /no-such-page", "Content-Length: 5") + "12345" + head("GET /healthz")
-    with connect(server, both) as client:
+    requests = head("POST /no-such-page", "Content-Length: 5") + "12345" + head("GET /healthz")
+    with connect(server, requests) as client:
         got = statuses(client)
     assert got == [404, 200]
 
@@ -182,45 +182,53 @@ class Connection:
         self.sock = sock
 
 
+@dataclass
+class Discarding:
+    """A discarder with one connection, on which ``client`` sends.
+
+    ``finished`` has the value of ``reusable`` for each connection that the discarder has finished.
+    """
+
+    discarder: Discarder
+    connection: Connection
+    client: socket.socket
+    finished: list[bool]
+
+
 @pytest.fixture
-def pair() -> Iterator[tuple[SimpleNamespace, socket.socket]]:
-    """A discarder that has one connection, and the client's end of it."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs, selectors.DefaultSelector() as poller:
-        ended: list[bool] = []
-        discarder = Discarder(poller, lambda _, reusable: ended.append(reusable))
-        yield SimpleNamespace(it=discarder, ours=Connection(ours), ended=ended), theirs
+def discarding() -> Iterator[Discarding]:
+    server, client = socket.socketpair()
+    with server, client, selectors.DefaultSelector() as poller:
+        finished: list[bool] = []
+        discarder = Discarder(poller, lambda _, reusable: finished.append(reusable))
+        yield Discarding(discarder, Connection(server), client, finished)
 
 
-def test_a_client_that_falls_silent_or_trickles_is_closed(pair, monkeypatch):
-    discarder, _ = pair
+def test_a_client_that_sends_nothing_or_too_slowly_is_closed(discarding, monkeypatch):
     monkeypatch.setattr(discard, "READ_TIMEOUT_SECONDS", -1.0)
-    discarder.it.add(discarder.ours, 10)
-    discarder.it.close_overdue(stopping=False)
-    assert discarder.ended == [False]
+    discarding.discarder.add(discarding.connection, 10)
+    discarding.discarder.close_overdue(stopping=False)
+    assert discarding.finished == [False]
 
 
-def test_a_client_that_sends_for_too_long_is_closed(pair, monkeypatch):
-    discarder, _ = pair
+def test_a_client_that_sends_for_too_long_is_closed(discarding, monkeypatch):
     monkeypatch.setattr(discard, "MAX_SECONDS", -1.0)
-    discarder.it.add(discarder.ours, None)
-    discarder.it.close_overdue(stopping=False)
-    assert discarder.ended == [False]
+    discarding.discarder.add(discarding.connection, None)
+    discarding.discarder.close_overdue(stopping=False)
+    assert discarding.finished == [False]
 
 
-def test_a_worker_that_stops_discards_for_two_more_seconds(pair, monkeypatch):
-    discarder, _ = pair
-    discarder.it.add(discarder.ours, 10)
-    discarder.it.close_overdue(stopping=True)
-    assert discarder.ended == []
+def test_a_stopping_worker_discards_for_two_more_seconds(discarding, monkeypatch):
+    discarding.discarder.add(discarding.connection, 10)
+    discarding.discarder.close_overdue(stopping=True)
+    assert discarding.finished == []
     monkeypatch.setattr(discard, "STOP_SECONDS", -1.0)
-    discarder.it.close_overdue(stopping=True)
-    assert discarder.ended == [False]
+    discarding.discarder.close_overdue(stopping=True)
+    assert discarding.finished == [False]
 
 
-def test_of_too_many_the_oldest_is_closed(pair, monkeypatch):
-    discarder, theirs = pair
+def test_with_too_many_connections_the_oldest_is_closed(discarding, monkeypatch):
     monkeypatch.setattr(discard, "MAX_CONNECTIONS", 1)
-    discarder.it.add(discarder.ours, 10)
-    discarder.it.add(Connection(theirs), 10)
-    assert discarder.ended == [False]
+    discarding.discarder.add(discarding.connection, 10)
+    discarding.discarder.add(Connection(discarding.client), 10)
+    assert discarding.finished == [False]

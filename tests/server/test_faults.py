@@ -1,4 +1,4 @@
-"""What visitors see when a part of the service fails under a steady load; and that it recovers."""
+"""What visitors see when a part of the service fails under a steady load, and how it recovers."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from bench.visits import HEADERS, PREDICTIONS, Answer, form
 from lens import artifact, model_cache
 
 RECOVERY_SECONDS = 5.0
-"""Time in which the service must recover by itself."""
+"""Time within which the service must recover by itself."""
 NO_ROOM = "MoleLens cannot keep results just now"
 
 
@@ -83,7 +83,7 @@ def site(whole_site: Site) -> Site:
 
 
 def wait_until_recovered(server: Gunicorn) -> None:
-    # Busy machines get twice the time of a start.
+    # On a busy machine, the limit is twice the time of a start.
     waited = wait(server.ready, max(RECOVERY_SECONDS, 2 * server.start_seconds))
     print(f"recovered after {waited:.1f} s; a start took {server.start_seconds:.1f} s")
 
@@ -136,7 +136,7 @@ def test_a_killed_worker_loses_only_the_requests_it_was_handling(site):
         wait_until_recovered(site.server)
         crowd.wait_for_uploads()
     wait(lambda: len(site.server.workers() - before) == 1)
-    # The requests it was handling do not count as in work for ever.
+    # The requests it was handling are no longer counted as in work.
     wait(lambda: "molelens_in_work 0.0" in site.server.get("/metrics"))
     assert len(crowd.errors) <= len(COLOURS)
     assert crowd.refused == []
@@ -188,7 +188,7 @@ def test_with_a_full_redis_photos_are_refused_with_a_reason_and_no_result_is_los
 
 
 @pytest.mark.parametrize("content", [None, b"not a model"], ids=["missing", "damaged"])
-def test_a_reload_with_a_bad_model_is_refused_and_the_old_workers_go_on(site, content):
+def test_a_reload_with_a_bad_model_is_refused_and_the_old_workers_continue(site, content):
     whole, workers, lines = site.model.read_bytes(), site.server.workers(), len(site.server.log)
     try:
         site.model.unlink()
@@ -205,7 +205,7 @@ def test_a_reload_with_a_bad_model_is_refused_and_the_old_workers_go_on(site, co
         site.model.write_bytes(whole)
 
 
-def test_a_reload_brings_the_new_model_and_loses_no_request(site):
+def test_a_reload_serves_the_new_model_and_loses_no_request(site):
     before, workers = artifact.sha256(site.model), site.server.workers()
     with h5py.File(site.model, "a") as file:
         file.attrs["another"] = "file"

@@ -1,4 +1,4 @@
-"""gunicorn.conf.py: it fits the machine by itself, and the parent stays light."""
+"""gunicorn.conf.py adapts to the machine, and the parent process loads no large library."""
 
 import os
 import runpy
@@ -19,7 +19,7 @@ CONFIGURATION = ROOT / "gunicorn.conf.py"
 
 
 def configuration(monkeypatch: pytest.MonkeyPatch, cores: int = 4, **variables: str) -> Any:
-    """The configuration as gunicorn would read it on a machine of ``cores`` cores."""
+    """The configuration that gunicorn would read on a machine with ``cores`` cores."""
     for name in ("PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -106,7 +106,7 @@ def test_the_error_for_a_setting_that_is_no_number_names_it(
 
 @pytest.fixture
 def metrics_folder(monkeypatch: pytest.MonkeyPatch, memory_folder: Path) -> Path:
-    """Where the hooks of this test keep metrics; they forget nobody's results."""
+    """The folder of metrics for the hooks in this test, which delete no results."""
     folder = memory_folder / "molelens-metrics-1"
     monkeypatch.setattr(metrics_dir, "MEMORY", str(memory_folder))
     monkeypatch.setattr(metrics_dir, "FOLDER", folder)
@@ -132,12 +132,12 @@ def test_metrics_that_a_killed_gunicorn_left_are_discarded(metrics_folder: Path)
 def test_a_start_removes_the_metrics_of_killed_gunicorns_but_not_of_running_ones(
     metrics_folder: Path,
 ) -> None:
-    killed, living = (metrics_folder.with_name(f"molelens-metrics-{number}") for number in (2, 3))
+    killed, running = (metrics_folder.with_name(f"molelens-metrics-{number}") for number in (2, 3))
     hooks.on_starting(None)
-    metrics_folder.rename(living)
+    metrics_folder.rename(running)
     killed.mkdir()
     hooks.on_starting(None)
-    assert (killed.exists(), living.exists()) == (False, True)
+    assert (killed.exists(), running.exists()) == (False, True)
 
 
 def test_a_client_cannot_save_up_time_by_sending_fast(
@@ -148,7 +148,7 @@ def test_a_client_cannot_save_up_time_by_sending_fast(
     with ours, theirs:
         reader = reading.TimedReader(ours)
         reader.begin()
-        theirs.sendall(bytes(100_000))  # Five seconds, were they saved up.
+        theirs.sendall(bytes(100_000))  # Worth five seconds, if time could be saved up.
         left = 100_000
         while left:
             left -= len(reader.chunk(left))
@@ -180,12 +180,13 @@ def test_a_worker_returns_memory_after_a_request(
     tiny_model: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
     code = (
-        "from app.server import worker as w\nw.trim_heap = lambda: print('given back', flush=True)"
+        "from app.server import worker as w\n"
+        "w.trim_heap = lambda: print('heap trimmed', flush=True)"
     )
     with folder_in_memory() as folder:
         settings = settings_for(tiny_model, engine_cache, folder)
         with one_worker(settings, tmp_path, code) as server:
             server.get("/")
-            before = server.log.count("given back")
+            before = server.log.count("heap trimmed")
             server.get("/")
-            wait_until(lambda: server.log.count("given back") > before, seconds=30)
+            wait_until(lambda: server.log.count("heap trimmed") > before, seconds=30)

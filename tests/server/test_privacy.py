@@ -90,7 +90,7 @@ def test_the_kernel_counts_what_is_written_to_a_disk() -> None:
 
 def test_no_byte_of_a_photo_is_written_to_a_disk(private: Gunicorn) -> None:
     assert len(LARGE) > 5_000_000
-    assert send(private, LARGE) == 200  # Loads what is imported late.
+    assert send(private, LARGE) == 200  # Loads modules that are imported at the first photo.
     before = bytes_written_to_disk(private.process.pid)
     assert send(private, LARGE) == 200
     assert send(private, LARGE, path="/upload") == 400  # Read, but refused without a token.
@@ -146,5 +146,5 @@ def test_the_log_does_not_tell_who_sent_which_photo(private: Gunicorn) -> None:
     lines = [line for line in private.log.splitlines() if line.startswith("{")]
     assert json.loads(lines[-1])["verdict"] == "malignant"
     hashes = [hashlib.new(name, photo).hexdigest() for name in ("md5", "sha1", "sha256")]
-    for telling in ("127.0.0.1", "photo.jpg", "image/jpeg", *hashes):
-        assert not [line for line in lines if telling in line]
+    for secret in ("127.0.0.1", "photo.jpg", "image/jpeg", *hashes):
+        assert not [line for line in lines if secret in line]

@@ -14,25 +14,25 @@ from serving import Gunicorn, folder_in_memory, one_worker, settings_for
 from bench.visits import HEADERS, PREDICTIONS, form
 
 THREADS = 12
-REQUEST_LINE = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: localhost\r\n".encode()
+HEAD_START = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: localhost\r\n".encode()
 
 
 def head(body: bytes) -> bytes:
     lines = f"Content-Length: {len(body)}\r\nContent-Type: {HEADERS['Content-Type']}\r\n\r\n"
-    return REQUEST_LINE + lines.encode()
+    return HEAD_START + lines.encode()
 
 
 BODY = form(painter.encoded(painter.lesion()))
-# What is sent at once, and what is sent slowly after it.
+# What is sent immediately, and what is then sent slowly.
 SLOW = {
-    "slow headers": (REQUEST_LINE, b"X-Any: x\r\n" * 1000),
+    "slow headers": (HEAD_START, b"X-Any: x\r\n" * 1000),
     "slow body": (head(BODY), BODY),
     "silence": (b"G", b""),
 }
 
 
 @pytest.fixture(scope="module")
-def impatient(
+def server(
     tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gunicorn]:
     """One worker with few threads and a read timeout of 4 s instead of 30."""
@@ -42,7 +42,7 @@ def impatient(
             "MOLELENS_THREADS": str(THREADS),
             "MOLELENS_WAITING": str(THREADS - 4),  # With two at work, a place for each client.
         }
-        folder = tmp_path_factory.mktemp("impatient")
+        folder = tmp_path_factory.mktemp("server")
         code = "from app.server import reading\nreading.READ_TIMEOUT_SECONDS = 4.0"
         with one_worker(settings, folder, code) as server:
             yield server
@@ -67,25 +67,25 @@ def trickle(slow: socket.socket, rest: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_others_are_served_meanwhile_and_slow_clients_are_cut_off(
-    impatient: Gunicorn, kind: str
+    server: Gunicorn, kind: str
 ) -> None:
     begin, rest = SLOW[kind]
-    host, port = impatient.url.removeprefix("http://").split(":")
+    host, port = server.url.removeprefix("http://").split(":")
     with ExitStack() as stack:
         clients = []
         for _ in range(THREADS - 2):
             clients.append(stack.enter_context(socket.create_connection((host, int(port)))))
             clients[-1].sendall(begin)
-        assert "MoleLens" in impatient.get("/")
+        assert "MoleLens" in server.get("/")
         assert select.select(clients, [], [], 0)[0] == []  # None of them has been cut off yet.
         answer = trickle(clients[0], rest)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
-    assert impatient.ready()
+    assert server.ready()
 
 
-def test_a_photo_that_comes_slowly_but_steadily_is_judged(impatient: Gunicorn) -> None:
+def test_a_photo_that_arrives_slowly_but_steadily_is_judged(server: Gunicorn) -> None:
     """It takes longer than 4 s, but brings at least 20 kB a second, which extend the limit."""
-    host, port = impatient.url.removeprefix("http://").split(":")
+    host, port = server.url.removeprefix("http://").split(":")
     data = form(painter.encoded(painter.lesion(), "PNG"))
     steps = 45
     with socket.create_connection((host, int(port)), timeout=60) as steady:
