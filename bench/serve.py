@@ -22,6 +22,7 @@ from bench.chart import draw
 from bench.machine import processor
 from bench.report import Case, RequestParts, ServeReport, ServerReport
 from bench.server import ROOT, SETTLE_SECONDS, Server, gunicorn
+from bench.visits import form
 from lens import artifact, images, model_cache
 from lens.engine import open_engine
 from lens.verdict import judge
@@ -116,7 +117,7 @@ def _warm_up(server: Server, photo: bytes) -> None:
     """Let every worker answer, and check that the answers are verdicts."""
     for _ in range(10):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
-        status, body = load.ask(connection, load.form(photo))
+        status, body = load.ask(connection, form(photo))
         connection.close()
         answer = json.loads(body)
         if status != 200 or set(answer.get("reasons", [])) - {"not_a_lesion"}:

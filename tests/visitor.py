@@ -1,4 +1,4 @@
-"""What a visitor does in tests: sends a photo by the form or the API, and reads the answer."""
+"""Send photos through Flask's test client, by the form or the API, and read the answers."""
 
 import html
 import io

@@ -1,6 +1,5 @@
 """Alive, ready, measured: what a machine that watches this one may rely on."""
 
-import contextlib
 import io
 import json
 import logging
@@ -8,19 +7,18 @@ import math
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 
 import numpy as np
 import painter
 import pytest
-from serving import ROOT, form
+from serving import ROOT
 from visitor import result_address
 
 from app import create_app
 from app.logs import JsonLines
 from app.readiness import Readiness, golden_image
 from app.settings import StartError
+from bench.visits import PREDICTIONS, Visitor, form
 from lens.engine import Outputs
 
 GOLDEN_SUM = 126_634_826
@@ -213,19 +211,14 @@ OF_SIX_PHOTOS_AND_TWO_TEXTS = {
 
 def test_metrics_are_right_over_several_workers(served):
     def counts() -> dict[str, float]:
-        with urllib.request.urlopen(f"{served}/metrics") as response:
-            lines = [line.rsplit(" ", 1) for line in response.read().decode().splitlines()]
+        metrics = Visitor(served).ask("/metrics").text
+        lines = [line.rsplit(" ", 1) for line in metrics.splitlines()]
         found = {name: float(text) for name, text in lines if not name.startswith("#")}
         return {name: found.get(name, 0.0) for name in OF_SIX_PHOTOS_AND_TWO_TEXTS}
 
     before = counts()
     for photo in [painter.encoded(painter.lesion())] * 6 + [b"text"] * 2:
-        body, kind = form(photo)
-        request = urllib.request.Request(
-            f"{served}/api/v1/predictions", body, {"Content-Type": kind}
-        )
-        with contextlib.suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(request).close()
+        Visitor(served).ask(PREDICTIONS, form(photo))
     # Whichever worker is asked, it adds up all of them.
     for _ in range(6):
         after = counts()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from serving import ROOT, fill, small_disk
+from serving import ROOT, fill_disk, small_disk
 
 from lens import artifact, loader, model_cache, openvino_runtime
 from lens.card import Card
@@ -234,7 +234,7 @@ def test_a_cache_on_a_full_disk_is_bypassed_with_a_warning(
     private.chmod(0o700)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with small_disk(tmp_path / "full", 100_000) as full:
-        fill(full)
+        fill_disk(full)
         assert open_engine(model, "openvino", full).name == "openvino"
     assert "No space left on device" in caplog.text
 

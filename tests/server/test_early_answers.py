@@ -1,27 +1,26 @@
-"""An answer that is given while its client still sends is heard; nobody can misuse that."""
+"""An answer given while the client still sends arrives, and clients cannot abuse this."""
 
-import http.client
 import re
 import select
 import selectors
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
 import painter
 import pytest
-from serving import Gunicorn, folder_in_memory, form, one_worker, settings_for
+from serving import Gunicorn, folder_in_memory, one_worker, settings_for
 
 from app.server import discard
 from app.server.discard import Discarder
+from bench.visits import PREDICTIONS, Visitor, form
 
 THREADS = 16
 SIZE = 5_000_000
 MAX_BYTES = 6_000_000
-PREDICT = "/api/v1/predictions"
-LINES = f"""
+CODE = f"""
 from app.server import discard
 discard.MAX_BYTES = {MAX_BYTES}
 """
@@ -40,21 +39,15 @@ def server(
             "MOLELENS_MAX_UPLOAD": "1",
             "MOLELENS_THREADS": str(THREADS),
         }
-        with one_worker(settings, tmp_path_factory.mktemp("early"), LINES) as server:
-            with closing(http.client.HTTPConnection(address(server))) as first:
-                body, kind = form(painter.encoded(painter.lesion()))
-                first.request("POST", PREDICT, body, {"Content-Type": kind})
-                assert first.getresponse().status == 200
+        with one_worker(settings, tmp_path_factory.mktemp("early"), CODE) as server:
+            first = Visitor(server.url).ask(PREDICTIONS, form(painter.encoded(painter.lesion())))
+            assert first.status == 200
             yield server
-
-
-def address(server: Gunicorn) -> str:
-    return server.url.removeprefix("http://")
 
 
 def connect(server: Gunicorn, head: str) -> socket.socket:
     """A connection on which the head of a request was sent."""
-    host, port = address(server).split(":")
+    host, port = server.url.removeprefix("http://").split(":")
     client = socket.create_connection((host, int(port)), timeout=60)
     client.sendall(head.encode())
     return client
@@ -73,32 +66,32 @@ LENGTH = f"Content-Length: {SIZE}"
 CHUNKED = "Transfer-Encoding: chunked"
 EXPECT = "Expect: 100-continue"
 EARLY = {
-    "too many photos": (429, f"POST {PREDICT}", [LENGTH]),
+    "too many photos": (429, f"POST {PREDICTIONS}", [LENGTH]),
     "no such page": (404, "POST /no-such-page", [LENGTH]),
-    "a method the API lacks": (405, f"PUT {PREDICT}", [LENGTH]),
+    "a method the API lacks": (405, f"PUT {PREDICTIONS}", [LENGTH]),
     "a method a page lacks": (405, "POST /healthz", [LENGTH]),
     "a method static files lack": (405, "POST /static/style.css", [LENGTH]),
-    "another host": (400, f"POST {PREDICT}", [LENGTH, "Host: elsewhere.example"]),
+    "another host": (400, f"POST {PREDICTIONS}", [LENGTH, "Host: elsewhere.example"]),
     "too large": (413, "POST /upload", [LENGTH]),
-    "an unknown expectation": (417, f"POST {PREDICT}", [LENGTH, "Expect: a-miracle"]),
-    "an unknown coding": (501, f"POST {PREDICT}", ["Transfer-Encoding: zip"]),
-    "two lengths": (400, f"POST {PREDICT}", [LENGTH, CHUNKED]),
+    "an unknown expectation": (417, f"POST {PREDICTIONS}", [LENGTH, "Expect: a-miracle"]),
+    "an unknown coding": (501, f"POST {PREDICTIONS}", ["Transfer-Encoding: zip"]),
+    "two lengths": (400, f"POST {PREDICTIONS}", [LENGTH, CHUNKED]),
     "a long address": (414, f"POST /{'a' * 3000}", [LENGTH]),
-    "a long header": (431, f"POST {PREDICT}", [LENGTH, f"X-Long: {'a' * 9000}"]),
-    "no header": (400, f"POST {PREDICT}", [LENGTH, "Without a colon"]),
+    "a long header": (431, f"POST {PREDICTIONS}", [LENGTH, f"X-Long: {'a' * 9000}"]),
+    "no header": (400, f"POST {PREDICTIONS}", [LENGTH, "Without a colon"]),
     "the connection will close": (404, "POST /no-such-page", [LENGTH, "Connection: close"]),
-    "chunked, too many photos": (429, f"POST {PREDICT}", [CHUNKED]),
+    "chunked, too many photos": (429, f"POST {PREDICTIONS}", [CHUNKED]),
     "chunked, no such page": (404, "POST /no-such-page", [CHUNKED]),
-    "chunked, another method": (405, f"PUT {PREDICT}", [CHUNKED]),
-    "chunked, another host": (400, f"POST {PREDICT}", [CHUNKED, "Host: elsewhere.example"]),
-    "expecting, too many photos": (429, f"POST {PREDICT}", [LENGTH, EXPECT]),
+    "chunked, another method": (405, f"PUT {PREDICTIONS}", [CHUNKED]),
+    "chunked, another host": (400, f"POST {PREDICTIONS}", [CHUNKED, "Host: elsewhere.example"]),
+    "expecting, too many photos": (429, f"POST {PREDICTIONS}", [LENGTH, EXPECT]),
     "expecting, no such page": (404, "POST /no-such-page", [LENGTH, EXPECT]),
     "expecting and chunked": (404, "POST /no-such-page", [CHUNKED, EXPECT]),
 }
 
 
 @pytest.mark.parametrize(("status", "line", "headers"), EARLY.values(), ids=EARLY)
-def test_an_early_answer_is_heard_after_the_whole_body_is_sent(
+def test_an_early_answer_arrives_after_the_whole_body_is_sent(
     server: Gunicorn, status: int, line: str, headers: list[str]
 ) -> None:
     with connect(server, head(line, *headers)) as client:
@@ -108,7 +101,7 @@ def test_an_early_answer_is_heard_after_the_whole_body_is_sent(
     assert got == ([100, status] if EXPECT in headers else [status])
 
 
-def test_an_answer_that_comes_in_the_middle_of_a_body_is_heard(server: Gunicorn) -> None:
+def test_an_answer_given_in_the_middle_of_a_body_arrives(server: Gunicorn) -> None:
     photo_begins = b'--e\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n\r\n'
     with connect(server, head("POST /upload", CHUNKED)) as client:
         client.sendall(b"%x\r\n%b\r\n" % (len(photo_begins), photo_begins))
@@ -131,7 +124,7 @@ def send_all(client: socket.socket, chunked: bool) -> None:
 
 
 def statuses(client: socket.socket) -> list[int]:
-    """Of all answers, up to the end of the connection."""
+    """The statuses of all answers until the connection is closed."""
     client.shutdown(socket.SHUT_WR)
     with client.makefile("rb") as answers:
         return [int(status) for status in re.findall(rb"HTTP/1.1 (\d{3}) ", answers.read())]
@@ -155,7 +148,7 @@ def test_what_follows_a_body_in_the_same_packet_is_the_next_request(server: Guni
     assert got == [404, 200]
 
 
-def test_those_who_never_stop_sending_hold_up_nobody_and_are_cut_off(server: Gunicorn) -> None:
+def test_clients_that_never_stop_sending_are_cut_off_and_delay_no_others(server: Gunicorn) -> None:
     with ExitStack() as stack:
         endless = [
             stack.enter_context(connect(server, head("POST /no-such-page", CHUNKED)))
@@ -166,7 +159,7 @@ def test_those_who_never_stop_sending_hold_up_nobody_and_are_cut_off(server: Gun
             client.sendall(b"ffffffff\r\n")
         assert "MoleLens" in server.get("/privacy")
         sent = sum(len(send_until_cut_off(client)) for client in endless[:3])
-    assert sent < 3 * (MAX_BYTES + 20_000_000)  # What the kernels keep in between counts as sent.
+    assert sent < 3 * (MAX_BYTES + 20_000_000)  # What the kernel buffers counts as sent.
     assert server.ready()
 
 
@@ -179,11 +172,11 @@ def send_until_cut_off(client: socket.socket) -> bytes:
             return bytes(sent)
 
 
-# The parts of it, without a server.
+# The discarder alone, without a server.
 
 
 class Connection:
-    """What gunicorn keeps of a connection, as far as a Discarder looks at it."""
+    """The part of gunicorn's connection that a Discarder uses."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock

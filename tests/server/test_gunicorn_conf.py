@@ -177,13 +177,13 @@ def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_
 def test_a_worker_that_has_answered_gives_memory_back(
     tiny_model: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
-    lines = (
+    code = (
         "from app.server import worker as w\nw.trim_heap = lambda: print('given back', flush=True)"
     )
     with folder_in_memory() as folder:
         settings = settings_for(tiny_model, engine_cache, folder)
-        with one_worker(settings, tmp_path, lines) as server:
+        with one_worker(settings, tmp_path, code) as server:
             server.get("/")
-            before = server.said().count("given back")
+            before = server.log.count("given back")
             server.get("/")
-            wait_until(lambda: server.said().count("given back") > before, seconds=30)
+            wait_until(lambda: server.log.count("given back") > before, seconds=30)

@@ -89,7 +89,7 @@ def test_workers_that_are_killed_at_every_start_are_given_up(settings, tmp_path,
 def test_a_worker_that_is_killed_once_while_it_starts_is_tried_again(settings, tmp_path):
     variables = {**settings, **dying(tmp_path, "openvino", signal.SIGKILL, times=1)}
     with gunicorn({**variables, "MOLELENS_WORKERS": "1"}, tmp_path / "log") as server:
-        assert server.said().count("Booting worker") == 2
+        assert server.log.count("Booting worker") == 2
 
 
 def test_a_bad_model_ends_several_workers_without_a_traceback(settings):
@@ -156,7 +156,7 @@ def test_a_model_is_converted_on_a_file_system_without_locks(
     settings["MOLELENS_WORKERS"] = "1"
     with gunicorn({**settings, **changed}, tmp_path / "log") as server:
         assert "openvino" in server.get("/readyz")
-        assert "without locks" in server.said()
+        assert "without locks" in server.log
     assert [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]
 
 
