@@ -238,6 +238,6 @@ def too_many_pixels(size: tuple[int, int] | None = None) -> UnusableImage:
     fault = f"is {size[0]} by {size[1]} pixels" if size else "has very many pixels"
     return UnusableImage(
         "too_many_pixels",
-        f"The photo {fault}, more than can be read. Please send a smaller copy, best as a JPEG "
-        f"of at most {MAX_PIXELS // 1_000_000} megapixels.",
+        f"The photo {fault}, more than can be read. Please send a smaller copy, preferably as "
+        f"a JPEG of at most {MAX_PIXELS // 1_000_000} megapixels.",
     )

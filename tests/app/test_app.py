@@ -555,6 +555,6 @@ def test_a_benign_result_names_the_kind_of_photo_and_the_melanomas_missed_there(
     key = service.results.put(told)
     page = " ".join(text(client.get(f"/result/{key}")).split())
     assert "In tests on photos of this kind it missed about 25 of 100 melanomas." in page
-    assert "The model took this for a close-up by a phone or camera." in page
+    assert "The model recognised this as a close-up taken with a phone or camera." in page
     report = PdfReader(io.BytesIO(client.get(f"/result/{key}/report.pdf").data))
-    assert "a close-up by a phone or camera" in report.pages[0].extract_text()
+    assert "a close-up taken with a phone or camera" in report.pages[0].extract_text()

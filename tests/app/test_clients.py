@@ -5,7 +5,7 @@ import io
 import painter
 import pytest
 
-from app.addresses import is_known, normal
+from app.addresses import is_known, normalized
 from app.clients import client_of
 
 PHOTO = painter.encoded(painter.lesion())
@@ -75,7 +75,7 @@ HOSTS = [
 
 @pytest.mark.parametrize(("host", "expected"), HOSTS)
 def test_a_host_is_written_in_one_way(host, expected):
-    assert normal(host) == expected
+    assert normalized(host) == expected
 
 
 KNOWN = ("Molelens.example", "127.0.0.1", "[2001:db8::1]", ".clinic.example", "port.example:8443")

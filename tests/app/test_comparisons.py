@@ -12,11 +12,11 @@ from pypdf import PdfReader
 from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token
 
 from app import results
-from app.photo_days import day_taken
+from app.photo_days import exif_day
 from app.results import Results, StoreUnavailable
 from lens.card import Card, OperatingPoint, for_all_kinds
 
-WORDS = "Any change that you see is a reason to see a doctor, whatever both verdicts say."
+WORDS = "Any change that you see is a reason to see a doctor, whatever the two verdicts say."
 BENIGN, MALIGNANT, UNJUDGED = "benign", "malignant", "cannot_judge"
 PHOTOS = {BENIGN: PALE_PHOTO, MALIGNANT: PHOTO, UNJUDGED: SEA_PHOTO}
 
@@ -169,7 +169,7 @@ def test_a_day_still_to_come_is_refused_but_not_where_it_has_begun(client):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "HEIF"])
 def test_the_day_is_read_from_every_format(kind):
-    assert day_taken(taken_on("2026:05:03", kind=kind)) == date(2026, 5, 3)
+    assert exif_day(taken_on("2026:05:03", kind=kind)) == date(2026, 5, 3)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_the_day_is_read_from_every_format(kind):
     ids=["nothing", "text", "no EXIF", "zeros", "words", "cut off"],
 )
 def test_where_no_day_can_be_read_there_is_none(data):
-    assert day_taken(data) is None
+    assert exif_day(data) is None
 
 
 def test_no_day_is_logged(client, caplog):

@@ -110,14 +110,14 @@ def test_a_full_store_refuses_and_drops_no_living_result(memory_folder):
 def test_results_that_no_process_serves_any_more_are_forgotten(memory_folder):
     (memory_folder / "results").mkdir()
     (memory_folder / "results" / "left").write_bytes(b"photo")
-    files.forget(f"file://{memory_folder}")
+    files.delete_results(f"file://{memory_folder}")
     assert os.listdir(memory_folder / "results") == []
 
 
 def test_results_that_a_process_serves_are_not_forgotten(memory_folder):
     store = open_store(Settings(results=f"file://{memory_folder}")).results
     key = store.put(a_result())
-    files.forget(f"file://{memory_folder}")
+    files.delete_results(f"file://{memory_folder}")
     assert store.get(key)
 
 
@@ -127,12 +127,12 @@ def test_a_process_that_is_just_dying_does_not_keep_results_from_being_forgotten
     held = os.open(memory_folder / "results", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_SH)
     threading.Timer(0.2, os.close, [held]).start()
-    files.forget(f"file://{memory_folder}")
+    files.delete_results(f"file://{memory_folder}")
     assert os.listdir(memory_folder / "results") == []
 
 
 def test_where_no_result_was_ever_kept_there_is_nothing_to_forget(memory_folder):
-    files.forget(f"file://{memory_folder}/never-made")
+    files.delete_results(f"file://{memory_folder}/never-made")
     assert os.listdir(memory_folder) == []
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from app import settings
-from app.settings import FILES, Settings, StartError
+from app.settings import RESOURCES, Settings, StartError
 
 BAD = [
     ("MOLELENS_ENGINE", "torch", "openvino"),
@@ -62,8 +62,8 @@ def test_good_values_are_read():
 
 
 def test_the_documented_table_is_the_one_in_force():
-    assert settings.table() in (FILES / "docs" / "settings.md").read_text()
+    assert settings.table() in (RESOURCES / "docs" / "settings.md").read_text()
 
 
 def test_every_setting_says_what_it_does():
-    assert all(item.metadata["does"] for item in fields(Settings))
+    assert all(item.metadata["description"] for item in fields(Settings))

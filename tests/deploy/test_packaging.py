@@ -51,7 +51,10 @@ def test_the_wheel_serves_pages_styles_and_translations_from_any_folder(
 def test_the_wheel_brings_its_model_and_how_gunicorn_serves_it(
     installed: Path, tmp_path: Path
 ) -> None:
-    code = "from app.settings import FILES, Settings; print(FILES, Settings().model.is_file())"
+    code = (
+        "from app.settings import RESOURCES, Settings\n"
+        "print(RESOURCES, Settings().model.is_file())\n"
+    )
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

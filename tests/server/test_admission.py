@@ -88,7 +88,7 @@ def nothing() -> None:
 def test_a_photo_that_arrives_slowly_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Admission(at_once=1, waiting=0)
     monkeypatch.setattr(admission, "RESERVATION_SECONDS", 0.0)
-    slow = room.expect()
+    slow = room.reserve()
 
     def meanwhile() -> None:
         with pytest.raises(Busy):
@@ -100,14 +100,14 @@ def test_a_photo_that_arrives_slowly_loses_its_place(monkeypatch: pytest.MonkeyP
 
 def test_a_reserved_place_is_used_once_and_returned() -> None:
     room = Admission(at_once=1, waiting=1)
-    place = room.expect()
+    place = room.reserve()
 
     def meanwhile() -> None:
-        other = room.expect()
+        other = room.reserve()
         with pytest.raises(Busy):
-            room.expect()
-        room.leave(other)
-        room.expect()
+            room.reserve()
+        room.release(other)
+        room.reserve()
 
     room.run(meanwhile, place)
 

@@ -105,7 +105,7 @@ def test_a_signal_without_a_meaning_of_its_own_is_named_too():
 
 
 def test_a_start_without_memory_for_results_says_which_setting_would_do(monkeypatch, tmp_path):
-    monkeypatch.setattr(files, "MEMORY", tmp_path / "shm")
+    monkeypatch.setattr(files, "SHARED_MEMORY", tmp_path / "shm")
     with pytest.raises(StartError) as caught:
         open_store(Settings(results=f"file://{tmp_path}/shm/molelens-501"))
     assert not (tmp_path / "shm").exists()
