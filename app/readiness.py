@@ -16,7 +16,7 @@ from lens.engine import Engine, EngineError
 from lens.images import SIZE
 
 TOLERANCE = 5e-3
-"""Allowed difference of the probability; bf16 differs from float32 by about 1e-4."""
+"""Allowed difference of the probability; an undamaged engine repeats its answer to 1e-6."""
 
 MIN_CHECK_INTERVAL_SECONDS = 1.0
 """Until then, checks repeat the last answer, so that frequent health checks cost little."""

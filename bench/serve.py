@@ -23,9 +23,8 @@ from bench.machine import processor
 from bench.report import Case, RequestParts, ServeReport, ServerReport
 from bench.server import ROOT, SETTLE_SECONDS, Server, gunicorn
 from bench.visits import form
-from lens import artifact, images
+from lens import artifact, images, model_cache
 from lens.engine import open_engine
-from lens.openvino_runtime import precisions
 from lens.verdict import judge
 
 HERE = Path(__file__).resolve().parent
@@ -50,7 +49,7 @@ def main() -> None:
         "cores": machine.usable_cores(),
         "workers": workers,
         "model": arguments.model.name,
-        "precision": precisions()[0],
+        "precision": "",
         "photos": {name: f"{len(data) / 1e6:.2f} MB" for name, data in jpegs.items()},
         "seconds": arguments.seconds,
         "servers": {},
@@ -71,6 +70,7 @@ def main() -> None:
         for name, (command, environment) in contenders.items():
             print(f"\n{name}")
             report["servers"][name] = _measure(command, environment, jpegs, arguments.seconds)
+        report["precision"] = model_cache.converted(model, cache).precision
         report["request"] = _breakdown(model, Path(cache), jpegs)
         print("\nMoleLens with nothing to decode and no network to run")
         with gunicorn(["bench.without_network:app"], common) as server:
