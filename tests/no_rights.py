@@ -1,4 +1,4 @@
-"""A folder that cannot be read, for tests that root may run, as in a container."""
+"""Make a folder unreadable, even if the tests are run by root, as in a container."""
 
 import os
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ NOBODY = 65534
 
 @contextmanager
 def unreadable(folder: Path) -> Iterator[None]:
-    """Take all rights to a folder away; root, who needs none, is somebody else meanwhile.
+    """Remove all permissions on a folder; root, which ignores permissions, becomes another user.
 
-    What the test writes beside the folder must be open to others.
+    Whatever the test writes elsewhere must be writable for that user.
     """
     is_root = os.geteuid() == 0
     for above in [path for path in folder.parents if "pytest" in path.as_posix()]:

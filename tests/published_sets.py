@@ -1,4 +1,4 @@
-"""Small painted sets, each in its published layout, for tests of ``training.prepare``."""
+"""Small copies of the published sets, in their published layouts, for tests of ``prepare``."""
 
 import csv
 from io import BytesIO
@@ -16,7 +16,7 @@ MILK_METADATA = "MILK10k_Training_Metadata.csv"
 
 
 def picture(seed: int, side: int = 12) -> Image.Image:
-    """A picture like no other: side x side random patches, 160 pixels square."""
+    """A unique picture of 160 x 160 pixels: ``side`` x ``side`` patches of random colour."""
     patches = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     return Image.fromarray(patches).resize((160, 160), Image.Resampling.BICUBIC)
 
@@ -28,7 +28,7 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def put(path: Path, content: bytes | str | int) -> None:
-    """Write bytes, a text, or the picture of a seed."""
+    """Write bytes, a text, or the picture with this seed to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, int):
         content = jpeg(picture(content))
@@ -36,7 +36,7 @@ def put(path: Path, content: bytes | str | int) -> None:
 
 
 def published(folder: Path) -> Path:
-    """The sets, small, each in its published layout; no two pictures alike."""
+    """Write a small copy of each set in its published layout; all pictures are different."""
     put(
         folder / "ham10000" / HAM,
         "lesion_id,image_id,dx,dx_type,age,sex,localization\n"
@@ -130,18 +130,21 @@ def published(folder: Path) -> Path:
     return folder
 
 
-LESIONS = ("ham10000", "isic2019", "siim2020", "pad_ufes", "folders")
+SETS = ("ham10000", "isic2019", "siim2020", "pad_ufes", "folders")
 
 
 def command(data: Path, out: Path, *names: str) -> list[str]:
-    options = [f"--{name.replace('_', '-')}={data / name}" for name in names or LESIONS]
+    """Arguments of ``training.prepare`` for the named sets, by default all of ``SETS``."""
+    options = [f"--{name.replace('_', '-')}={data / name}" for name in names or SETS]
     return [*options, "--out", str(out)]
 
 
 def manifest(out: Path, name: str = "manifest.csv") -> list[dict[str, str]]:
+    """The rows of a manifest."""
     with (out / name).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def by_name(out: Path) -> dict[str, dict[str, str]]:
+    """The rows of the manifest, by the name of the image without suffix."""
     return {Path(row["path"]).stem: row for row in manifest(out)}
