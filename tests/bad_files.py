@@ -1,6 +1,6 @@
-"""The plainest files that are no usable photo, and what each gets: (name, bytes, status, code).
+"""Simple files that are not usable photos, and their results: (name, bytes, status, code).
 
-``corpus.py`` has many more, good ones too.
+``corpus.py`` has many more, including usable ones.
 """
 
 import struct
@@ -10,20 +10,20 @@ import painter
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG, its checksum right."""
+    """A PNG chunk with a correct checksum."""
     body = kind + data
     return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
-    """A PNG of any layout; ``rows`` each begin with their filter byte, ``extra`` are chunks."""
+    """A PNG of any layout; each row starts with its filter byte, and ``extra`` are more chunks."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(rows, 9))
     return b"\x89PNG\r\n\x1a\n" + header + extra + pixels + chunk(b"IEND", b"")
 
 
 def bomb() -> bytes:
-    """A PNG of 12,000 x 10,000 grey pixels, 120 megapixels, in about 14 kB (1 bit a pixel)."""
+    """A PNG of 12,000 x 10,000 grey pixels, 120 megapixels, in about 14 kB (1 bit per pixel)."""
     width, height = 12_000, 10_000
     return png(width, height, 1, 0, bytes(1 + width // 8) * height)
 

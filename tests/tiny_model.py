@@ -1,8 +1,8 @@
-"""Builds a real Keras model of a few weights: dark on skin is malignant, blue is no lesion.
+"""Build a Keras model of a few weights: a dark spot is malignant, a blue picture is not a lesion.
 
     python tests/tiny_model.py OUT.h5
 
-It runs in a process of its own, so that the tests' process never holds TensorFlow.
+It runs in a separate process, so that the tests' own process never imports TensorFlow.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-# In the shape that training.evaluate writes: value, low and high end.
+# In the format of training.evaluate: value, lower limit and upper limit.
 FIGURES = {
     "n": 15,
     "malignant": 5,
