@@ -1,10 +1,10 @@
-"""Calibrates a tiny network over a file in forked children, the n-th killed at its n-th step.
+"""Calibrate a tiny network in forked children, of which the n-th is killed at its n-th step.
 
     python tests/calibration_killed.py FILE.h5
 
-Prints after each child a line of what is at FILE.h5: "old", "new" or what is wrong with it. A step
-is the first call of a function of ``training.fit.calibration`` or of ``artifact.save``, or a file
-that is renamed.
+After each child, print the state of FILE.h5: "old", "new" or "not calibrated". A step is the first
+call of a function of ``training.fit.calibration`` or of ``artifact.save``, or the renaming of a
+file.
 """
 
 import os
@@ -20,11 +20,11 @@ from lens import artifact, engine
 from training.datasets.manifest import Row
 from training.fit import calibration
 
-OLD = b"the model that was there"
+OLD = b"the old model"
 
 
 def tiny() -> keras.Model:
-    """A network with the outputs of cnn7, which takes milliseconds."""
+    """A network with outputs of cnn7 that predicts within milliseconds."""
     pixels = keras.Input((500, 500, 3), name="pixels")
     cells = keras.layers.AveragePooling2D(100)(keras.layers.Rescaling(1 / 255)(pixels))
     heat_map = keras.layers.Dense(1, name="heat_map")(cells)
@@ -36,7 +36,7 @@ def tiny() -> keras.Model:
 
 
 def calibrate(path: Path) -> None:
-    # Converting for OpenVINO would take each child ten seconds.
+    # Use Keras, because converting for OpenVINO would take ten seconds in each child.
     calibration.open_engine = lambda model, **_: engine.open_engine(model, "keras")
     images = np.random.default_rng(0).integers(0, 256, (4, 500, 500, 3)).astype(np.uint8)
     rows = [
@@ -46,15 +46,15 @@ def calibrate(path: Path) -> None:
     calibration.calibrate(tiny(), artifact.Card("tiny", views=8), path, images, rows)
 
 
-def die_at(step: int) -> None:
-    """Let this process be killed, as the kernel kills, when so many steps are done."""
-    left = step
+def kill_at(step: int) -> None:
+    """Make this process kill itself with SIGKILL when it reaches a step."""
+    remaining = step
     seen = set()
 
     def count() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def on_call(frame: FrameType, event: str, _: object) -> None:
@@ -77,16 +77,16 @@ def state(path: Path) -> str:
 
 def main(path: Path) -> None:
     step = 0
-    done = False
-    while not done:
+    finished = False
+    while not finished:
         path.write_bytes(OLD)
         step += 1
         child = os.fork()
         if not child:
-            die_at(step)
+            kill_at(step)
             calibrate(path)
             os._exit(0)
-        done = os.waitpid(child, 0)[1] == 0
+        finished = os.waitpid(child, 0)[1] == 0
         print(state(path), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A small data set of painted lesions, as ``training.prepare`` writes one, and quick training."""
+"""A small set of painted lesions with its manifest, and a quick training run on it."""
 
 import csv
 import os
@@ -10,9 +10,9 @@ import painter
 import pytest
 from serving import ROOT
 
-from training.datasets.manifest import COLUMNS
+from training.datasets.manifest import REQUIRED_COLUMNS
 
-# Two stages of two steps an epoch; what is tested is never how well it learns.
+# Two stages of small images, with two steps per epoch. How well it learns does not matter.
 QUICK = (
     *("--set", "stages.0.share=0.5", "--set", "stages.0.size=64", "--set", "stages.0.batch=8"),
     *("--set", "stages.1.share=0.5", "--set", "stages.1.size=96", "--set", "stages.1.batch=8"),
@@ -21,7 +21,7 @@ QUICK = (
 
 
 def write(folder: Path, lesions: int = 48) -> Path:
-    """Paint lesions, half of them malignant, two thirds to train on; return their manifest."""
+    """Paint lesions, half of them malignant and two thirds for training; return the manifest."""
     rows = []
     for index in range(lesions):
         malignant = index % 2
@@ -32,12 +32,12 @@ def write(folder: Path, lesions: int = 48) -> Path:
         diagnosis = "melanoma" if malignant else "nevus"
         rows.append([path.name, "painted", diagnosis, malignant, f"g{index}", split])
     with (folder / "manifest.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+        csv.writer(file).writerows([REQUIRED_COLUMNS, *rows])
     return folder / "manifest.csv"
 
 
 def train(*arguments: str, **variables: str) -> subprocess.Popen:
-    """Start ``training.train`` on two quick stages, with more variables in its environment."""
+    """Start ``training.train`` with QUICK and further environment variables."""
     return subprocess.Popen(
         [sys.executable, "-m", "training.train", *QUICK, *arguments],
         cwd=ROOT,
@@ -49,7 +49,7 @@ def train(*arguments: str, **variables: str) -> subprocess.Popen:
 
 
 def wait_for(process: subprocess.Popen, line: str) -> str:
-    """Read what training prints until a line begins so; return all of it."""
+    """Read what training prints until a line starts with ``line``; return all that was read."""
     printed = ""
     for text in process.stdout:
         printed += text
@@ -59,7 +59,7 @@ def wait_for(process: subprocess.Popen, line: str) -> str:
 
 
 def kill(*processes: subprocess.Popen) -> None:
-    """As the kernel kills: no handler runs."""
+    """Kill processes with SIGKILL, so that no handler runs."""
     for process in processes:
         process.kill()
         process.communicate()
