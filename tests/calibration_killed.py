@@ -51,9 +51,9 @@ def kill_at(step: int) -> None:
     seen = set()
 
     def count() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def on_call(frame: FrameType, event: str, _: object) -> None:
@@ -76,8 +76,8 @@ def state(path: Path) -> str:
 
 def main(path: Path) -> None:
     step = 0
-    done = False
-    while not done:
+    finished = False
+    while not finished:
         path.write_bytes(OLD)
         step += 1
         child = os.fork()
@@ -85,7 +85,7 @@ def main(path: Path) -> None:
             kill_at(step)
             calibrate(path)
             os._exit(0)
-        done = os.waitpid(child, 0)[1] == 0
+        finished = os.waitpid(child, 0)[1] == 0
         print(state(path), flush=True)
 
 

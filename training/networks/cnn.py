@@ -48,7 +48,7 @@ def _paper(
 
 
 def cnn7(size: int | None = SIZE) -> keras.Model:
-    """The served network: exactly seven convolutions, 3.0 M parameters, any input size.
+    """The served network: seven convolutions, 3.0 M parameters, any input size.
 
     The first layer averages the pixels two by two, so the convolutions get 250 px for a 500 px
     input. This makes training four times as fast on two cores. Batch normalisation is used only
