@@ -47,7 +47,7 @@ def calibrate(path: Path) -> None:
 
 def kill_at(step: int) -> None:
     """Kill this process with SIGKILL at the given step."""
-    left = step
+    remaining = step
     seen = set()
 
     def count() -> None:

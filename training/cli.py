@@ -94,10 +94,21 @@ def _hidden_stderr() -> Iterator[None]:
 
 
 def command_line(name: str, arguments: list[str] | None, *, without: str = "") -> str:
-    """The command line that repeats this call, without the option ``without``."""
+    """The command line of this call for a model card, without the option ``without``."""
     given = sys.argv[1:] if arguments is None else arguments
     kept = [argument for argument in given if argument != without]
-    return shlex.join(["python", "-m", f"training.{name}", *kept])
+    return without_folders(shlex.join(["python", "-m", f"training.{name}", *kept]))
+
+
+def without_folders(command: str) -> str:
+    """A command whose absolute paths are cut to file names.
+
+    Model cards are published, and the folders of the machine that trained are nobody's concern.
+    """
+    arguments = [
+        Path(part).name if Path(part).is_absolute() else part for part in shlex.split(command)
+    ]
+    return shlex.join(arguments)
 
 
 def positive_int(text: str) -> int:

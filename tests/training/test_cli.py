@@ -14,6 +14,12 @@ from training import cli
 COMMANDS = ("prepare", "train", "recalibrate", "tune", "evaluate", "score", "reproduce")
 
 
+def test_a_command_in_a_model_card_names_no_folder_of_the_machine() -> None:
+    given = ["/home/ann/models/a.h5", "--out", "new models/b.h5", "--manifest", "/data/m.csv"]
+    expected = "python -m training.recalibrate a.h5 --out 'new models/b.h5' --manifest m.csv"
+    assert cli.command_line("recalibrate", given) == expected
+
+
 def run_failing(error: BaseException) -> int:
     def action() -> None:
         raise error

@@ -139,7 +139,7 @@ def test_a_stopped_experiment_is_continued(
 
 def test_a_run_ends_when_the_command_is_killed() -> None:
     child = "import threading; print('started', flush=True); threading.Event().wait()"
-    call = f"from training.paper import experiment; experiment._in_child(exec, {child!r})"
+    call = f"from training.paper import experiment; experiment._in_child_process(exec, {child!r})"
     with subprocess.Popen(
         [sys.executable, "-c", f"if __name__ == '__main__': {call}"],
         stdout=subprocess.PIPE,

@@ -7,6 +7,7 @@ from lens import artifact
 from lens.card import Card
 from lens.files import replacing
 from lens.verdict import EARLY_STOP_VIEWS
+from training.cli import without_folders
 from training.evaluation import tables
 from training.evaluation.metrics import MIN_GROUPS
 from training.evaluation.results import Report
@@ -238,7 +239,7 @@ def _file(card: Card) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     lines = ["## How to rebuild it", ""]
     if card.command:
-        lines += ["```", card.command, "```", ""]
+        lines += ["```", *map(without_folders, card.command.splitlines()), "```", ""]
     else:
         lines += ["The model file does not record which command made it.", ""]
     lines.append(

@@ -93,7 +93,7 @@ class Teacher:
             if pixels.shape not in self._compiled:
                 network = _convert(self._network, pixels.shape)
                 # In bf16 the probability changes by 0.007 on average, and a prediction takes 17 in
-                # place of 29 ms of CPU (AVX512_BF16). The pupil's step at 384 px takes 10.
+                # place of 29 ms of CPU (AVX512_BF16). The student's step at 384 px takes 10.
                 options = run_options(precisions()[0])
                 compiled = openvino.Core().compile_model(network, "CPU", options)
                 self._compiled[pixels.shape] = compiled

@@ -46,7 +46,7 @@ def reproduce(options: ReproduceOptions) -> None:
             _in_child_process(_write_report, experiment, results, served, names, options.report)
 
 
-def _in_child(work: Callable[..., Any], *arguments: Any) -> Any:
+def _in_child_process(work: Callable[..., Any], *arguments: Any) -> Any:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, initializer=_end_with_parent) as child:
         return child.submit(work, *arguments).result()
