@@ -35,7 +35,7 @@ def reproduce(options: ReproduceOptions) -> None:
     for number, run in enumerate(RUNS, start=1):
         path = options.out / f"{run.name}.json"
         done = path.exists()
-        print(f"[{number}/{len(RUNS)}] {run.name}: {'done before' if done else run}", flush=True)
+        print(f"[{number}/{len(RUNS)}] {run.name}: {'already done' if done else run}", flush=True)
         if not done:
             _write_json(path, _in_child_process(_perform, run, chosen, options))
         results[run.name] = json.loads(path.read_text(encoding="utf-8"))
