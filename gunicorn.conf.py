@@ -1,11 +1,11 @@
-"""gunicorn's configuration, which ``gunicorn wsgi:app`` reads by itself.
+"""gunicorn's configuration, which ``gunicorn wsgi:app`` reads automatically.
 
 Flags and GUNICORN_CMD_ARGS override it. The environment variables PORT, MOLELENS_WORKERS and
 MOLELENS_THREADS (docs/settings.md) set the values that depend on the machine.
 """
 
 from app.server import machine, metrics_dir
-from app.server.hooks import (  # noqa: F401 - gunicorn takes them by name
+from app.server.hooks import (  # noqa: F401 - gunicorn finds them by name
     child_exit,
     on_exit,
     on_starting,
@@ -24,7 +24,7 @@ worker_class = "app.server.worker.TimedWorker"
 
 # Decoding and the network release the GIL, and a slow upload blocks only a thread. There are more
 # threads than photos in work and waiting (MOLELENS_AT_ONCE + MOLELENS_WAITING, 14 by default), so
-# that further requests are answered 503 at once.
+# that further requests are answered 503 immediately.
 threads = machine.positive_integer("MOLELENS_THREADS", 64)
 
 # The app must not be loaded before the fork (app/server/__init__.py says why).
@@ -36,19 +36,20 @@ raw_env = [
 ]
 worker_tmp_dir = metrics_dir.MEMORY
 
-# Ends a worker whose event loop hangs. Loading the app, converting a model and long requests do not
-# count: the heartbeat starts when the app is loaded, and other threads run the requests.
+# Seconds after which a worker whose event loop hangs is killed. Loading the app, converting a model
+# and long requests do not count: the heartbeat starts when the app is loaded, and requests run in
+# other threads.
 timeout = 180
 
-# Processing a photo takes less than a second; uploading it from a slow phone may take longer.
+# Seconds. Processing a photo takes less than one; uploading it from a slow phone may take longer.
 graceful_timeout = 30
 
-# Our requests are far smaller: a route with an id, and a browser's usual headers.
+# Bytes, except for the number of fields. Our requests are far smaller.
 limit_request_line = 2048
 limit_request_fields = 64
 limit_request_field_size = 8190
 
-# Clients must not choose the path below which the site is served; SCRIPT_NAME does.
+# Clients must not choose the path under which the site is served; SCRIPT_NAME sets it.
 forwarder_headers = ""
 
 # gunicorn is controlled by signals and systemd only.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from app import settings
-from app.settings import FILES, PREFIX, Settings, StartError
+from app.settings import PREFIX, RESOURCES, Settings, StartError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,11 +17,11 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     """Create the application and load its model.
 
     Args:
-        config: MOLELENS_* settings, as strings, which override the environment; and any of Flask's
-            own keys.
+        config: MOLELENS_* settings as strings, which override the environment, and keys of Flask's
+            own configuration.
 
     Raises:
-        StartError: a setting, the model or the store is unusable; one line says why.
+        StartError: a setting, the model or the store is unusable; its message gives the reason.
     """
     # gunicorn's parent process imports this package too (app/server) and must not have loaded
     # Flask, NumPy or OpenVINO when it forks, so they are imported here.
@@ -47,7 +47,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     config = dict(config or {})
     given = {name: value for name, value in config.items() if name.startswith(PREFIX)}
     values = settings.read({**os.environ, **given})
-    app = Flask("app", template_folder=FILES / "templates", static_folder=FILES / "static")
+    app = Flask("app", template_folder=RESOURCES / "templates", static_folder=RESOURCES / "static")
     logs.install(app)
     app.extensions["molelens"] = served = service.start(values)
     app.config.update(_flask_config(values, served.store.secret_key))
@@ -56,7 +56,7 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
     addresses.install(app, values.hosts)
     for part in (languages, incoming, static_files, headers, problems, uploads):
         part.install(app)
-    CSRFProtect(app).exempt(api)  # The API reads no cookie, so it needs no protection.
+    CSRFProtect(app).exempt(api)  # The API reads no cookies, so it needs no CSRF protection.
     for blueprint in (pages, comparisons, api, ops):
         app.register_blueprint(blueprint)
     uploads.limit_rate(app, values.rate_limit, served.store.rate_limit_url)
@@ -71,7 +71,7 @@ def _flask_config(values: Settings, secret_key: str) -> dict[str, Any]:
         "SESSION_COOKIE_NAME": "molelens",
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Strict",
-        # A form is valid as long as the browser keeps its session.
+        # A form is valid as long as the browser keeps the session cookie.
         "WTF_CSRF_TIME_LIMIT": None,
         # This check needs the Referer header, which our Referrer-Policy turns off. The token and
         # the SameSite cookie protect the form without it.

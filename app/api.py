@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from app import openapi
 from app.openapi_schemas import NOTICE
-from app.photo_days import FIELDS, in_order, sent_day
-from app.refusals import REFUSALS, concerning
+from app.photo_days import FIELDS, chronological, day_of_photo
+from app.refusals import REFUSALS, tag_refusals
 from app.service import Service, current
 from app.uploads import judge_photo, sent_photo
 from lens.verdict import Verdict
@@ -27,17 +27,17 @@ def predict() -> ResponseReturnValue:
 def compare() -> ResponseReturnValue:
     service = current()
     photos = {field: sent_photo(field) for field in FIELDS}
-    days = {field: sent_day(field, photo) for field, photo in photos.items()}
+    days = {field: day_of_photo(field, photo) for field, photo in photos.items()}
     verdicts = {}
     for field, photo in photos.items():
-        with concerning(field):
+        with tag_refusals(field):
             verdicts[field] = judge_photo(service, photo)[1]
-    answer: dict[str, Any] = {}
-    for name, field in zip(FIELDS, in_order(days), strict=True):
+    body: dict[str, Any] = {}
+    for name, field in zip(FIELDS, chronological(days), strict=True):
         day = days[field]
         taken = day.isoformat() if day else None
-        answer[name] = {"taken": taken, "prediction": _prediction(service, verdicts[field])}
-    return jsonify({**answer, "notice": NOTICE})
+        body[name] = {"taken": taken, "prediction": _prediction(service, verdicts[field])}
+    return jsonify({**body, "notice": NOTICE})
 
 
 def _prediction(service: Service, verdict: Verdict) -> dict[str, Any]:

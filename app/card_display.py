@@ -1,4 +1,4 @@
-"""Show numbers to people: those of a result, and those of the model's card."""
+"""Format the figures of a result and of the model's card for people."""
 
 import math
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 
 from lens.card import Metrics, TrainingData
 
-_SETS = {
+_DATA_SET_NAMES = {
     "ham10000": "HAM10000",
     "isic2019": "ISIC 2019",
     "siim2020": "SIIM-ISIC 2020",
@@ -31,7 +31,7 @@ class Figure:
 
 
 def of_100(probability: float) -> str:
-    """A probability as a count out of 100, in words that never say none or all."""
+    """A probability as a count out of 100, in words; never "0" or "100"."""
     count = round(100 * probability)
     if count < 1:
         return _("fewer than 1")
@@ -40,13 +40,13 @@ def of_100(probability: float) -> str:
     return _("about %(count)s", count=format_decimal(count))
 
 
-def fixed(value: float) -> str:
-    """A value between 0 and 1 with three decimals, in the notation of the page's language."""
+def three_decimals(value: float) -> str:
+    """Format a value between 0 and 1 in the notation of the page's language."""
     return format_decimal(value, "0.000")
 
 
 def _figure(entry: object) -> Figure | None:
-    """A figure of the card, which is a number, or a list of value, low and high; else None."""
+    """Read a figure of the card: a number, or a list of value, low and high; else None."""
     numbers = entry if isinstance(entry, list) else [entry]
     if len(numbers) not in (1, 3) or not all(map(_is_number, numbers)):
         return None
@@ -71,7 +71,7 @@ def melanomas_found(metrics: Metrics, kind: str | None) -> float | None:
 
 
 def _part(table: object, name: str | None) -> Mapping[str, object]:
-    """A part of a table in the card, which may be damaged; {} if it is missing."""
+    """A part of a table in the card; {} if it is missing or damaged."""
     part = table.get(name) if isinstance(table, dict) else None
     return part if isinstance(part, dict) else {}
 
@@ -93,10 +93,11 @@ def source_name(source: str) -> str:
     if source in kinds:
         return kinds[source]
     name, _space, kind = source.partition(" ")
-    return f"{_SETS.get(name, name)}: {kinds[kind]}" if kind in kinds else _SETS.get(name, name)
+    set_name = _DATA_SET_NAMES.get(name, name)
+    return f"{set_name}: {kinds[kind]}" if kind in kinds else set_name
 
 
-def images(training_data: TrainingData) -> dict[str, dict[str, tuple[int, int]]]:
+def image_counts(training_data: TrainingData) -> dict[str, dict[str, tuple[int, int]]]:
     """Counts of images and malignant images by source and split, if the card has them."""
     counts: object = training_data.get("images_and_malignant")
     table: dict[str, dict[str, tuple[int, int]]] = {}

@@ -1,6 +1,6 @@
 """Pages that show two photos of one spot side by side: the form, the comparison, its PDF.
 
-Each photo is judged by itself. The app does not measure change; the person judges it by eye.
+Each photo is judged separately. The app does not measure change; that is left to the person's eye.
 """
 
 from contextlib import suppress
@@ -11,11 +11,11 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, s
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from app.languages import chosen
+from app.languages import chosen_language
 from app.pages import find_result, make_result
 from app.pair import Pair, Photo
-from app.photo_days import FIELDS, in_order, sent_day
-from app.refusals import Refused, concerning
+from app.photo_days import FIELDS, chronological, day_of_photo
+from app.refusals import Refused, tag_refusals
 from app.results import Comparison, Result, StoreUnavailable
 from app.service import current
 from app.uploads import judge_photo, sent_photo, stage
@@ -33,7 +33,7 @@ def form_with_error(error: Refused) -> str:
     """The form again, with the reason why the photos were refused."""
     key = (request.view_args or {}).get("key")
     result = None
-    with suppress(StoreUnavailable):  # It may itself be the reason.
+    with suppress(StoreUnavailable):  # Which may be the reason for the refusal.
         result = current().results.get(key) if key else None
     return render_template("compare.html", key=key, result=result, error=error)
 
@@ -41,18 +41,18 @@ def form_with_error(error: Refused) -> str:
 @comparisons.post("/compare")
 @comparisons.post("/result/<key>/compare")
 def compare(key: str | None = None) -> ResponseReturnValue:
-    """Judge both photos; or the earlier one only, if the later one has a result already."""
+    """Judge both photos; only the earlier one if the later one already has a result."""
     later = find_result(key) if key else None
     sent, days = _read_form(("earlier",) if later else FIELDS)
     judged = {}
     for field, data in sent.items():
-        with concerning(field):
+        with tag_refusals(field):
             judged[field] = judge_photo(current(), data)
-    with stage("store"):  # Only once both are judged, so that no single photo is kept.
+    with stage("store"):  # After both are judged, so that neither is kept if the other is refused.
         photos = {field: _keep(make_result(*each), days[field]) for field, each in judged.items()}
         if key and later:
             photos["later"] = Photo(key, later, days["later"])
-        pair = Pair(*(photos[field] for field in in_order(days)))
+        pair = Pair(*(photos[field] for field in chronological(days)))
         return redirect(url_for("comparisons.comparison", key=_keep_pair(pair)), 303)
 
 
@@ -60,10 +60,10 @@ def _read_form(fields: tuple[str, ...]) -> tuple[dict[str, bytes], dict[str, dat
     """The photos sent in ``fields``, and the days of both photos."""
     photos, days = {}, {}
     for field in FIELDS:
-        with concerning(field):
+        with tag_refusals(field):
             if field in fields:
                 photos[field] = sent_photo(field)
-            days[field] = sent_day(field, photos.get(field))
+            days[field] = day_of_photo(field, photos.get(field))
     return photos, days
 
 
@@ -94,7 +94,7 @@ def comparison(key: str) -> ResponseReturnValue:
 def report_pdf(key: str) -> ResponseReturnValue:
     from app import comparison_report  # Imported only here, as in app/pages.py.
 
-    pdf = comparison_report.pdf(_find_pair(key)[1], chosen())
+    pdf = comparison_report.pdf(_find_pair(key)[1], chosen_language())
     return send_file(BytesIO(pdf), "application/pdf", True, "molelens-comparison.pdf")
 
 

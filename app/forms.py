@@ -1,4 +1,4 @@
-"""Parse forms: photos stay in memory, and unreadable forms are reported."""
+"""Parse forms: keep photos in memory, and report forms that cannot be read."""
 
 from collections.abc import Iterator
 from io import BufferedReader, BytesIO
@@ -15,21 +15,21 @@ from app import photo_days
 from app.refusals import Refused
 
 BODY_BUFFER_BYTES = 2**18
-"""The same as gunicorn's reads (app/server/reading.py), because gunicorn copies the rest of its
-buffer at every smaller read. With 64 kB a request took 1.2 ms more. With 1 MB a worker took up to
-168 MB for 32 clients with 12-megapixel photos, instead of 154."""
+"""As many as gunicorn reads (app/server/reading.py), because gunicorn copies the rest of its buffer
+at every smaller read. With 64 kB a request took 1.2 ms longer. With 1 MB a worker used up to 168 MB
+for 32 clients with 12-megapixel photos, instead of 154."""
 
 PHOTO_FIELDS = {"photo", *photo_days.FIELDS}
 
 MAX_PARTS = 1000
 MAX_TEXT_BYTES = 100_000
-"""Limit for a text field, for the headers of a part, and for a form without files."""
+"""Limit for each text field, for the headers of each part, and for a form without files."""
 
-_PARSED_BYTES = 2**16
-"""Bytes given to the parser at once."""
+_CHUNK_BYTES = 2**16
+"""Size of the chunks that the parser gets."""
 
 Body: TypeAlias = "BufferedReader[Any]"
-_CUT_OFF = {
+_TRUNCATED = {
     State.PREAMBLE: "the boundary that its Content-Type names is not in the body",
     State.PART: "the body ends within the headers of a part",
     State.DATA_START: "the body ends within a part",
@@ -94,7 +94,7 @@ def _text_fields(body: Body) -> list[tuple[str, str | FileStorage]]:
 
 
 class _Decoder(MultipartDecoder):
-    """Reads headers that are not UTF-8 as Latin-1, in which older programs send file names."""
+    """Reads headers that are not UTF-8 as Latin-1, because older programs send file names in it."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         try:
@@ -131,7 +131,8 @@ def _text(content: BytesIO) -> str:
 
 
 def _file(part: Field | File, content: BytesIO) -> FileStorage:
-    default_name = "photo" if content.tell() else ""  # Without either, the input was left empty.
+    # With neither a name nor content, the input was left empty.
+    default_name = "photo" if content.tell() else ""
     content.seek(0)
     name = part.filename if isinstance(part, File) else ""
     return FileStorage(content, name or default_name, part.name, headers=part.headers)
@@ -139,18 +140,18 @@ def _file(part: Field | File, content: BytesIO) -> FileStorage:
 
 def _events(body: Body, boundary: bytes) -> Iterator[Event]:
     decoder = _Decoder(
-        boundary, max_form_memory_size=MAX_TEXT_BYTES + _PARSED_BYTES, max_parts=MAX_PARTS
+        boundary, max_form_memory_size=MAX_TEXT_BYTES + _CHUNK_BYTES, max_parts=MAX_PARTS
     )
     while decoder.state is not State.EPILOGUE:
-        data = body.read(_PARSED_BYTES)
+        data = body.read(_CHUNK_BYTES)
         try:
             decoder.receive_data(data or None)
             while not isinstance(event := decoder.next_event(), NeedData):
                 yield event
         except (RequestEntityTooLarge, ValueError) as error:
             if decoder.state is State.PREAMBLE or decoder.complete:
-                raise FormError(_CUT_OFF[decoder.state]) from error
+                raise FormError(_TRUNCATED[decoder.state]) from error
             too_long = isinstance(error, RequestEntityTooLarge)
             raise FormError(_TOO_LONG if too_long else f"a part is broken: {error}") from error
-    while body.read(_PARSED_BYTES):  # The form has ended; what follows is ignored.
+    while body.read(_CHUNK_BYTES):  # The form has ended; what follows is ignored.
         pass

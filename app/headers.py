@@ -2,7 +2,7 @@
 
 from flask import Flask, Response, request
 
-# Not allowed are inline scripts and styles, data: and blob: addresses, and other origins.
+# Forbids inline scripts and styles, data: and blob: URLs, and other origins.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; connect-src 'self'; form-action 'self'; "
     "frame-ancestors 'none'; img-src 'self'; manifest-src 'self'; script-src 'self'; "
@@ -14,7 +14,7 @@ _PERMISSIONS_POLICY = (
     "payment=(), picture-in-picture=(), publickey-credentials-get=(), screen-wake-lock=(), "
     "usb=(), xr-spatial-tracking=()"
 )
-_ALWAYS = {
+_SECURITY_HEADERS = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -23,16 +23,16 @@ _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_HSTS = "max-age=63072000; includeSubDomains"
+_HSTS_FOR_TWO_YEARS = "max-age=63072000; includeSubDomains"
 _CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
 
 
-def add(response: Response) -> Response:
-    response.headers.update(_ALWAYS)
+def add_headers(response: Response) -> Response:
+    response.headers.update(_SECURITY_HEADERS)
     if request.is_secure:
-        response.headers["Strict-Transport-Security"] = _HSTS
+        response.headers["Strict-Transport-Security"] = _HSTS_FOR_TWO_YEARS
     if request.endpoint != "static":
-        # Results must not stay in a cache after they expire, nor forms after their token.
+        # Caches must not keep results that have expired, nor forms whose CSRF token has.
         response.headers["Cache-Control"] = "no-store"
     elif "v" in request.args and response.status_code == 200:
         response.headers["Cache-Control"] = _CACHE_FOR_A_YEAR
@@ -40,4 +40,4 @@ def add(response: Response) -> Response:
 
 
 def install(app: Flask) -> None:
-    app.after_request(add)
+    app.after_request(add_headers)

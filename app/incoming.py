@@ -11,13 +11,13 @@ class PhotoRequest(flask.Request):
     """A request whose form ``app.forms`` parses."""
 
     form_data_parser_class = PhotoForm
-    want_form_data_parsed = True  # Also without a Content-Type, so that an error is reported.
+    want_form_data_parsed = True  # Even without a Content-Type, so that the error is reported.
 
 
-class OwnCookie(SecureCookieSessionInterface):
-    """A session cookie that is Secure if the request was, and sent to the path of this app only.
+class SessionCookie(SecureCookieSessionInterface):
+    """A session cookie that is Secure if the request came by HTTPS, and limited to this app's path.
 
-    Plain http must work on a developer's machine, and other apps may share the host.
+    Plain HTTP must work on a developer's machine, and other apps may share the host.
     """
 
     def get_cookie_secure(self, app: Flask) -> bool:
@@ -28,10 +28,10 @@ class OwnCookie(SecureCookieSessionInterface):
 
 
 def cookie_path() -> str:
-    """The path below which the app is served: "/", or SCRIPT_NAME."""
+    """The path under which the app is served: "/", or SCRIPT_NAME."""
     return flask.request.script_root or "/"
 
 
 def install(app: Flask) -> None:
     app.request_class = PhotoRequest
-    app.session_interface = OwnCookie()
+    app.session_interface = SessionCookie()

@@ -1,4 +1,4 @@
-"""The log: one JSON object per line, without addresses, file names, ids of results or hashes."""
+"""The log: one JSON object per line, without IP addresses, file names, result ids or hashes."""
 
 import json
 import logging
@@ -37,7 +37,7 @@ def route() -> str:
 
 
 def _method() -> str:
-    """The method, or "other". Clients may send any word, and each would make a new metric."""
+    """The method, or "other": clients may send any word, and each would create a new metric."""
     return request.method if request.method in _METHODS else "other"
 
 
@@ -71,7 +71,7 @@ def _end(response: Response) -> Response:
     return response
 
 
-def _fault(exc_info: Any) -> None:
+def _log_exception(exc_info: Any) -> None:
     """Log an unexpected exception. Flask itself would log the path, which may contain an id."""
     fields = {"request_id": g.get("request_id"), "method": _method(), "route": route()}
     logger.error("exception", exc_info=exc_info, extra={"fields": fields})
@@ -87,8 +87,8 @@ def install(app: Flask) -> None:
         core = logging.getLogger("lens")
         core.addHandler(handler)
         core.propagate = False
-    app.log_exception = _fault  # type: ignore[method-assign]
-    # Messages of Flask and its extensions become lines of JSON too.
+    app.log_exception = _log_exception  # type: ignore[method-assign]
+    # Flask and its extensions then log lines of JSON, too.
     app.logger.handlers = logger.handlers
     app.logger.propagate = False
     app.before_request(_begin)

@@ -1,7 +1,7 @@
 """Prometheus metrics, all named molelens_...
 
-gunicorn.conf.py sets PROMETHEUS_MULTIPROC_DIR, so that each worker counts by itself and /metrics
-adds up the counts of all workers.
+gunicorn.conf.py sets PROMETHEUS_MULTIPROC_DIR, so that each worker has its own counts and /metrics
+adds them up.
 """
 
 import os
@@ -16,17 +16,20 @@ from prometheus_client import (
     multiprocess,
 )
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 REQUESTS = Counter("molelens_requests", "Requests answered.", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram(
-    "molelens_request_seconds", "Whole request, in seconds.", ["route"], buckets=_SECONDS
+    "molelens_request_seconds",
+    "Duration of a request, in seconds.",
+    ["route"],
+    buckets=_BUCKETS_SECONDS,
 )
 STAGE_SECONDS = Histogram(
     "molelens_stage_seconds",
-    "Stages of one photo, in seconds: wait, decode, judge, store.",
+    "Duration of the stages of a photo, in seconds: wait, decode, judge, store.",
     ["stage"],
-    buckets=_SECONDS,
+    buckets=_BUCKETS_SECONDS,
 )
 VERDICTS = Counter("molelens_verdicts", "Verdicts given.", ["verdict"])
 CANNOT_JUDGE = Counter("molelens_cannot_judge", "Why photos could not be judged.", ["reason"])
@@ -34,8 +37,8 @@ REFUSALS = Counter("molelens_refusals", "Requests refused, by reason.", ["reason
 IN_WORK = Gauge(
     "molelens_in_work", "Photos being decoded or judged now.", multiprocess_mode="livesum"
 )
-WAITING = Gauge("molelens_waiting", "Photos waiting for a turn now.", multiprocess_mode="livesum")
-# This and the next metric show when users start to send other photos (drift).
+WAITING = Gauge("molelens_waiting", "Photos waiting in the queue now.", multiprocess_mode="livesum")
+# This metric and the next one reveal drift: a change in the photos that users send.
 BRIGHTNESS = Histogram(
     "molelens_photo_brightness",
     "Mean grey level of the photos judged, 0 to 255.",
@@ -50,7 +53,7 @@ MODEL = Gauge(
     "molelens_model",
     "1 for the model served.",
     ["name", "sha256", "engine"],
-    # Living workers only: after a reload the previous model is not served any more.
+    # Live workers only: after a reload, the previous model is no longer served.
     multiprocess_mode="livemax",
 )
 

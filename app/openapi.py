@@ -2,9 +2,15 @@
 
 from typing import Any
 
-from app.openapi_schemas import COMPARED, COMPARISON, PREDICTED, PREDICTION, PROBLEM
+from app.openapi_schemas import (
+    COMPARISON,
+    COMPARISON_EXAMPLE,
+    PREDICTION,
+    PREDICTION_EXAMPLE,
+    PROBLEM,
+)
 
-_PROBLEM_WORDS = {
+_PROBLEM_DESCRIPTIONS = {
     400: "A photo is missing, there are too many, a date is invalid, or the form cannot be read.",
     413: "The request is larger than the limit.",
     415: "The file is not a JPEG, PNG, WebP, AVIF or HEIC image.",
@@ -12,7 +18,7 @@ _PROBLEM_WORDS = {
     429: "Too many photos from this client; wait as Retry-After says.",
     503: "Busy; wait as Retry-After says. Nothing was judged.",
 }
-_WAITS = (429, 503)
+_STATUSES_WITH_RETRY_AFTER = (429, 503)
 
 _CURL = "curl -F photo=@lesion.jpg {base}/api/v1/predictions"
 _CURL_TWO = """curl -F earlier=@january.jpg -F later=@april.jpg -F earlier_taken=2026-01-12 \\
@@ -31,7 +37,7 @@ else:
 
 
 def document(base: str) -> dict[str, Any]:
-    """The OpenAPI document for the service at ``base`` (an address without a slash at the end)."""
+    """The OpenAPI document for the service at ``base`` (a URL without a trailing slash)."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -47,10 +53,10 @@ def document(base: str) -> dict[str, Any]:
         "paths": {
             "/api/v1/predictions": {"post": _predict(base)},
             "/api/v1/comparisons": {"post": _compare(base)},
-            "/api/openapi.json": {"get": _plain("openapi", "This document.", "application/json")},
-            "/healthz": {"get": _plain("healthz", "The process is alive.", "application/json")},
+            "/api/openapi.json": {"get": _get("openapi", "This document.", "application/json")},
+            "/healthz": {"get": _get("healthz", "The process is alive.", "application/json")},
             "/readyz": {"get": _ready()},
-            "/metrics": {"get": _plain("metrics", "Metrics for Prometheus.", "text/plain")},
+            "/metrics": {"get": _get("metrics", "Metrics for Prometheus.", "text/plain")},
         },
         "components": {
             "schemas": {"Prediction": PREDICTION, "Comparison": COMPARISON, "Problem": PROBLEM}
@@ -59,12 +65,12 @@ def document(base: str) -> dict[str, Any]:
 
 
 def _predict(base: str) -> dict[str, Any]:
-    words = "The verdict, or that the photo cannot be judged and why."
+    description = "The verdict, or why the photo cannot be judged."
     return {
         "operationId": "predict",
         "summary": "Judge one photo of a skin lesion.",
         "requestBody": _form({"photo": _photo("One")}, ["photo"]),
-        "responses": _answers("Prediction", words, PREDICTED),
+        "responses": _responses("Prediction", description, PREDICTION_EXAMPLE),
         "x-codeSamples": [
             {"lang": "curl", "source": _CURL.format(base=base)},
             {"lang": "Python", "source": _PYTHON.format(base=base)},
@@ -73,7 +79,7 @@ def _predict(base: str) -> dict[str, Any]:
 
 
 def _compare(base: str) -> dict[str, Any]:
-    words = "Both verdicts. If both days are known, they decide which photo is the earlier one."
+    description = "Both verdicts. Two known days determine which photo is the earlier one."
     fields = {
         "earlier": _photo("The earlier photo, one"),
         "later": _photo("The later photo of the same lesion, one"),
@@ -82,9 +88,9 @@ def _compare(base: str) -> dict[str, Any]:
     }
     return {
         "operationId": "compare",
-        "summary": "Judge two photos of one skin lesion, each by itself.",
+        "summary": "Judge two photos of one skin lesion separately.",
         "requestBody": _form(fields, ["earlier", "later"]),
-        "responses": _answers("Comparison", words, COMPARED),
+        "responses": _responses("Comparison", description, COMPARISON_EXAMPLE),
         "x-codeSamples": [{"lang": "curl", "source": _CURL_TWO.format(base=base)}],
     }
 
@@ -110,36 +116,36 @@ def _form(fields: dict[str, Any], required: list[str]) -> dict[str, Any]:
     return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
 
-def _answers(schema: str, words: str, example: dict[str, Any]) -> dict[str, Any]:
+def _responses(schema: str, description: str, example: dict[str, Any]) -> dict[str, Any]:
     body = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
     return {
-        "200": {"description": words, "content": {"application/json": body}},
-        **{str(status): _refusal(status) for status in _PROBLEM_WORDS},
+        "200": {"description": description, "content": {"application/json": body}},
+        **{str(status): _refusal(status) for status in _PROBLEM_DESCRIPTIONS},
     }
 
 
 def _refusal(status: int) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    answer: dict[str, Any] = {
-        "description": _PROBLEM_WORDS[status],
+    response: dict[str, Any] = {
+        "description": _PROBLEM_DESCRIPTIONS[status],
         "content": {"application/problem+json": {"schema": schema}},
     }
-    if status in _WAITS:
-        answer["headers"] = {
+    if status in _STATUSES_WITH_RETRY_AFTER:
+        response["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}
         }
-    return answer
+    return response
 
 
-def _plain(name: str, words: str, media: str) -> dict[str, Any]:
-    schema = {"type": "string"} if media == "text/plain" else {"type": "object"}
-    answer = {"description": words, "content": {media: {"schema": schema}}}
-    return {"operationId": name, "summary": words, "responses": {"200": answer}}
+def _get(name: str, description: str, media_type: str) -> dict[str, Any]:
+    schema = {"type": "string"} if media_type == "text/plain" else {"type": "object"}
+    response = {"description": description, "content": {media_type: {"schema": schema}}}
+    return {"operationId": name, "summary": description, "responses": {"200": response}}
 
 
 def _ready() -> dict[str, Any]:
-    words = "The golden image gets the expected answer, and results can be kept."
-    operation = _plain("readyz", words, "application/json")
+    description = "The golden image gives the expected answer, and results can be kept."
+    operation = _get("readyz", description, "application/json")
     operation["responses"]["503"] = {
         "description": "Not ready: send no traffic here.",
         "content": {"application/json": {"schema": {"type": "object"}}},

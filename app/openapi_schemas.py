@@ -28,7 +28,7 @@ PREDICTION = _object(
     status={
         "type": "string",
         "enum": ["ok", "cannot_judge"],
-        "description": "cannot_judge is an answer, not an error: reasons say why.",
+        "description": "cannot_judge is a result, not an error; reasons say why.",
     },
     reasons={
         "type": "array",
@@ -36,7 +36,7 @@ PREDICTION = _object(
         "description": "Stable codes, such as blurred or not_a_lesion; empty if status is ok.",
     },
     probability=_number(["number", "null"], "p(malignant); null when the photo cannot be judged."),
-    threshold=_number("number", "The verdict is malignant at and above it."),
+    threshold=_number("number", "The verdict is malignant at and above this probability."),
     kind={
         "type": ["string", "null"],
         "enum": ["clinical", "dermoscopic", None],
@@ -53,11 +53,11 @@ PREDICTION = _object(
 )
 
 NOTICE = (
-    "Any visible change is a reason to see a doctor, whatever both verdicts say. "
+    "Any visible change is a reason to see a doctor, whatever the two verdicts say. "
     "A benign verdict on one photo never outweighs a malignant one on the other."
 )
 
-_COMPARED = _object(
+_COMPARED_PHOTO = _object(
     taken={
         "type": ["string", "null"],
         "format": "date",
@@ -67,8 +67,8 @@ _COMPARED = _object(
 )
 
 COMPARISON = _object(
-    earlier=_COMPARED,
-    later=_COMPARED,
+    earlier=_COMPARED_PHOTO,
+    later=_COMPARED_PHOTO,
     notice={
         "type": "string",
         "description": "Show it with the verdicts. The API does not measure change.",
@@ -93,7 +93,7 @@ PROBLEM = {
     },
 }
 
-PREDICTED = {
+PREDICTION_EXAMPLE = {
     "verdict": "malignant",
     "status": "ok",
     "reasons": [],
@@ -103,11 +103,11 @@ PREDICTED = {
     "model": {"name": "cnn7", "sha256": "0" * 64, "calibrated": True},
 }
 
-COMPARED = {
+COMPARISON_EXAMPLE = {
     "earlier": {
         "taken": "2026-01-12",
-        "prediction": {**PREDICTED, "verdict": "benign", "probability": 0.04},
+        "prediction": {**PREDICTION_EXAMPLE, "verdict": "benign", "probability": 0.04},
     },
-    "later": {"taken": "2026-04-15", "prediction": PREDICTED},
+    "later": {"taken": "2026-04-15", "prediction": PREDICTION_EXAMPLE},
     "notice": NOTICE,
 }

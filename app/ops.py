@@ -15,7 +15,7 @@ ops = Blueprint("ops", __name__)
 
 @ops.get("/healthz")
 def alive() -> ResponseReturnValue:
-    """The process answers. Nothing else is checked, because a restart would not fix it."""
+    """Show that the process answers. It checks nothing that a restart would not fix."""
     return jsonify(status="alive")
 
 
@@ -30,7 +30,7 @@ def ready() -> ResponseReturnValue:
         return jsonify(status="not ready", why=str(error)), 503
     return jsonify(
         status="ready",
-        golden={"expected": service.readiness.known, "answer": answer},
+        golden={"expected": service.readiness.expected, "answer": answer},
         model={"name": service.card.name, "sha256": service.sha256},
         engine=service.engine.name,
     )

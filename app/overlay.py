@@ -8,18 +8,21 @@ from PIL import Image
 from lens.arrays import Floats, Pixels
 
 HEAT_SIDE = 250
-"""Side of the heat map in pixels; the browser smooths it to the photo's size."""
+"""Pixels. The browser enlarges the heat map smoothly to the photo's size."""
 
-# From dark red to pale yellow. Lightness always rises, so colour-blind people can read it too.
+# From dark red to pale yellow. Lightness only increases, so colour-blind people can read it, too.
 _VALUES = (0.0, 0.35, 0.7, 1.0)
 _COLOURS = ((60, 0, 30), (190, 20, 40), (250, 140, 10), (255, 245, 180))
 _MAX_ALPHA = 160
+
+_JPEG_QUALITY = 88
+"""Conventional value; not tuned."""
 
 
 def photo_jpeg(pixels: Pixels) -> bytes:
     """Encode decoded pixels (uint8, h x w x 3) as JPEG, without metadata."""
     buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=88)
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()
 
 
@@ -40,5 +43,5 @@ def blended_jpeg(photo: bytes, heat_map: bytes) -> bytes:
     base = Image.open(BytesIO(photo)).convert("RGBA")
     layer = Image.open(BytesIO(heat_map)).resize(base.size, Image.Resampling.BICUBIC)
     buffer = BytesIO()
-    Image.alpha_composite(base, layer).convert("RGB").save(buffer, "JPEG", quality=88)
+    Image.alpha_composite(base, layer).convert("RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()

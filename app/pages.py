@@ -19,7 +19,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from app import card_display, metrics, overlay, result_text
-from app.languages import chosen
+from app.languages import chosen_language
 from app.refusals import REFUSALS, Refused
 from app.result_text import advice
 from app.results import Result, StoreUnavailable
@@ -39,8 +39,8 @@ def index() -> ResponseReturnValue:
 
 
 @pages.get("/upload")
-def upload_address() -> ResponseReturnValue:
-    """Errors of the form are shown at this address; reloading it gives the form."""
+def reload_upload() -> ResponseReturnValue:
+    """Show the form again if a person reloads an error page, which has the URL of the POST."""
     return redirect(url_for("pages.index"), 303)
 
 
@@ -52,7 +52,7 @@ def upload() -> ResponseReturnValue:
     if len(photos) == 1:
         return redirect(url_for("pages.result", key=_judge_and_keep(photos[0])), 303)
     items = ",".join(_judge_or_refuse(photo) for photo in photos)
-    return redirect(url_for("pages.several", items=items), 303)
+    return redirect(url_for("pages.overview", items=items), 303)
 
 
 def _judge_and_keep(photo: bytes) -> str:
@@ -89,7 +89,7 @@ def _measured(name: str, kind: str | None) -> float | None:
 
 
 def _judge_or_refuse(photo: bytes) -> str:
-    """Return the result's id, or a refusal's code, so that the other photos are still judged."""
+    """Return the result's id, or the refusal's code, so that the other photos are still judged."""
     try:
         return _judge_and_keep(photo)
     except Refused as error:
@@ -101,8 +101,8 @@ def _judge_or_refuse(photo: bytes) -> str:
 
 
 @pages.get("/results/<items>")
-def several(items: str) -> ResponseReturnValue:
-    """An overview of several photos. Its address contains the results' ids and refusals' codes."""
+def overview(items: str) -> ResponseReturnValue:
+    """An overview of several photos. Its URL contains the ids of results and codes of refusals."""
     shown = [(item, current().results.get(item)) for item in _items(items)]
     verdicts = {found.verdict for _, found in shown if found}
     return render_template(
@@ -117,7 +117,7 @@ def several(items: str) -> ResponseReturnValue:
 
 
 @pages.post("/results/<items>/delete")
-def delete_several(items: str) -> ResponseReturnValue:
+def delete_overview(items: str) -> ResponseReturnValue:
     failed = []
     for item in _items(items):
         try:
@@ -172,7 +172,7 @@ def report_pdf(key: str) -> ResponseReturnValue:
     # fpdf takes 19 MB, so a worker imports it only when it makes its first report.
     from app import report
 
-    pdf = report.pdf(find_result(key), chosen())
+    pdf = report.pdf(find_result(key), chosen_language())
     return send_file(BytesIO(pdf), "application/pdf", True, "molelens-result.pdf")
 
 
@@ -203,7 +203,7 @@ def about() -> ResponseReturnValue:
         card=card,
         sha256=current().sha256,
         sources=card_display.by_source(card.metrics),
-        images=card_display.images(card.training_data),
+        images=card_display.image_counts(card.training_data),
     )
 
 
@@ -217,14 +217,14 @@ def _minutes() -> int:
 
 
 @pages.app_context_processor
-def _names() -> dict[str, object]:
+def _template_helpers() -> dict[str, object]:
     return {
         "of_100": card_display.of_100,
-        "fixed": card_display.fixed,
+        "three_decimals": card_display.three_decimals,
         "card_figure": card_display.card_figure,
         "source_name": card_display.source_name,
         "kind_line": result_text.kind_line,
         "benign_lead": result_text.benign_lead,
         "headline": result_text.headline,
-        "most_photos": MAX_PHOTOS,
+        "max_photos": MAX_PHOTOS,
     }

@@ -28,12 +28,12 @@ class Pair:
 
     @property
     def malignant(self) -> bool:
-        """Whether a photo is malignant; a benign verdict on the other does not change that."""
+        """Whether either verdict is malignant; a benign one does not outweigh it."""
         return any(photo.result.verdict == "malignant" for photo in self.photos)
 
     @property
     def outcome(self) -> str:
-        """The worst verdict; without a verdict on the later photo, not "benign"."""
+        """One outcome for both: "malignant" if either is; else that of the later photo."""
         return "malignant" if self.malignant else self.later.result.verdict or "cannot_judge"
 
     @property

@@ -1,4 +1,4 @@
-"""When the two photos of a comparison were taken, and which of them is the earlier one."""
+"""The days on which the two photos of a comparison were taken, and which photo is the earlier."""
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -12,15 +12,14 @@ from lens import pixels
 FIELDS = ("earlier", "later")
 """The form fields of the two photos; their days are in ``earlier_taken`` and ``later_taken``."""
 
-_FIRST_DAY = date(1990, 1, 1)
-"""Digital cameras are younger."""
+_EARLIEST_DAY = date(1990, 1, 1)
+"""Older than any digital photo."""
 
 
-def day_taken(data: bytes) -> date | None:
+def exif_day(data: bytes) -> date | None:
     """The day in a photo's EXIF data; None if there is none, or it cannot be read.
 
-    No pixel is decoded. A PNG may hold EXIF after the pixels, which cameras do not write; it is not
-    found.
+    No pixel is decoded. EXIF after the pixels of a PNG, which no camera writes, is not found.
     """
     with suppress(Exception):  # Pillow raises exceptions of many types on damaged EXIF.
         exif = Image.Exif()
@@ -30,35 +29,36 @@ def day_taken(data: bytes) -> date | None:
     return None
 
 
-def sent_day(field: str, photo: bytes | None) -> date | None:
-    """The day sent for the photo in form field ``field``, or else the day in its EXIF data.
+def day_of_photo(field: str, photo: bytes | None) -> date | None:
+    """The day that was sent with the photo in form field ``field``, else the day in its EXIF data.
 
     Raises:
-        Refused: what was sent is no day, or not a possible one.
+        Refused: what was sent is not a date, or not a plausible one.
     """
     name = f"{field}_taken"
     text = request.form.get(name, "")
     if not text:
-        return _if_possible(day_taken(photo)) if photo else None
+        return _if_plausible(exif_day(photo)) if photo else None
     try:
-        day = _if_possible(date.fromisoformat(text))
+        day = _if_plausible(date.fromisoformat(text))
     except ValueError:
         day = None
     if day is None:
         raise Refused(
-            "bad_date", f"Expected a day from {_FIRST_DAY} to today, as in 2026-05-31, in '{name}'."
+            "bad_date",
+            f"Expected a day from {_EARLIEST_DAY} to today, as in 2026-05-31, in '{name}'.",
         )
     return day
 
 
-def _if_possible(day: date | None) -> date | None:
-    # In time zones ahead of UTC it may already be tomorrow.
+def _if_plausible(day: date | None) -> date | None:
+    # In time zones ahead of UTC, the next day may have begun.
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    return day if day and _FIRST_DAY <= day <= tomorrow else None
+    return day if day and _EARLIEST_DAY <= day <= tomorrow else None
 
 
-def in_order(days: dict[str, date | None]) -> tuple[str, str]:
-    """The fields of the earlier and the later photo, by their days if both are known."""
+def chronological(days: dict[str, date | None]) -> tuple[str, str]:
+    """The fields of the earlier and the later photo, ordered by their days if both are known."""
     earlier, later = days["earlier"], days["later"]
     swapped = earlier and later and earlier > later
     return ("later", "earlier") if swapped else ("earlier", "later")

@@ -1,4 +1,4 @@
-"""Error responses: a page for people, RFC 9457 problem+json for programs under /api."""
+"""Error responses: a page for people; below /api, RFC 9457 problem+json for programs."""
 
 import json
 
@@ -18,7 +18,7 @@ _STORE_RETRY_SECONDS = 30
 def problem(
     status: int, title: str, detail: str, code: str = "", retry_after: int | None = None
 ) -> Response:
-    """An RFC 9457 response. ``code`` is a stable code for programs."""
+    """An RFC 9457 response. Programs can rely on ``code``; it never changes."""
     body = {
         "type": url_for("api.docs", _anchor=code) if code else "about:blank",
         "title": title,
@@ -34,7 +34,7 @@ def problem(
     return response
 
 
-def for_programs() -> bool:
+def wants_problem_json() -> bool:
     """Whether errors of this request are sent as problem+json."""
     return request.path.startswith("/api/") and request.endpoint != "api.docs"
 
@@ -43,15 +43,15 @@ def refused(error: Refused) -> Response:
     metrics.REFUSALS.labels(error.code).inc()
     g.refused = error.code
     status = error.refusal.status
-    if for_programs():
+    if wants_problem_json():
         detail = f"{error.field}: {error.detail}" if error.field else error.detail
         return problem(status, error.refusal.title, detail, error.code, error.retry_after)
     if request.endpoint == "pages.upload":
-        page = render_template("index.html", refusal=error.words, code=error.code)
+        page = render_template("index.html", message=error.message, code=error.code)
     elif request.endpoint == "comparisons.compare":
         page = comparisons.form_with_error(error)
     else:
-        page = render_template("error.html", status=status, words=error.words)
+        page = render_template("error.html", status=status, message=error.message)
     response = Response(page, status)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
@@ -60,19 +60,19 @@ def refused(error: Refused) -> Response:
 
 def http_error(error: HTTPException) -> Response:
     status = error.code or 500
-    if for_programs():
+    if wants_problem_json():
         response = problem(status, error.name, error.description or error.name)
     else:
-        response = Response(render_template("error.html", status=status, words=_words(error)))
-        response.status_code = status
-    # For example Allow of a 405.
+        page = render_template("error.html", status=status, message=_message(error))
+        response = Response(page, status)
+    # Such as the Allow header of a 405.
     for name, value in error.get_headers(request.environ):
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value
     return response
 
 
-def _words(error: HTTPException) -> str:
+def _message(error: HTTPException) -> str:
     if isinstance(error, NotFound) and request.blueprint in ("pages", "comparisons"):
         return _(
             "This result is gone: it was deleted, or it has expired. "
@@ -95,10 +95,10 @@ def _too_many(error: RateLimitExceeded) -> Response:
     return refused(Refused("rate_limit", f"Expected at most {error.description}.", wait))
 
 
-def _no_store(_error: StoreUnavailable) -> Response:
+def _store_unavailable(_error: StoreUnavailable) -> Response:
     if request.endpoint in uploads.ROUTES:
         return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY_SECONDS))
-    # Results that are in the store may still be there.
+    # Stored results may still be there, so this message must not say that none was kept.
     return refused(Refused("store_unreachable", "Results cannot be reached.", _STORE_RETRY_SECONDS))
 
 
@@ -106,16 +106,16 @@ def _form_expired(error: CSRFError) -> Response:
     return refused(Refused("form_expired", error.description or ""))
 
 
-def _foreign_host(_error: SecurityError) -> Response:
-    # Plain text, because the links of an error page would point to a foreign host.
+def _unknown_host(_error: SecurityError) -> Response:
+    # Plain text, because the links of an error page would point to that host.
     return Response("This host name is not served here.\n", 400, content_type="text/plain")
 
 
 def install(app: Flask) -> None:
-    app.register_error_handler(SecurityError, _foreign_host)
+    app.register_error_handler(SecurityError, _unknown_host)
     app.register_error_handler(Refused, refused)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
     app.register_error_handler(RateLimitExceeded, _too_many)
-    app.register_error_handler(StoreUnavailable, _no_store)
+    app.register_error_handler(StoreUnavailable, _store_unavailable)
     app.register_error_handler(CSRFError, _form_expired)
     app.register_error_handler(HTTPException, http_error)

@@ -1,7 +1,7 @@
 """Check that the model still gives the same answer for the golden image.
 
-The expected answer is the one at the start, when the engine has checked its copy of the network by
-checksum and against Keras. Later changes, NaN and broken heat maps are detected.
+The answer at startup is the expected one: by then the engine has checked its copy of the network by
+checksum and against Keras. Any later change, NaN, or a heat map that is not finite is an error.
 """
 
 import math
@@ -16,10 +16,10 @@ from lens.engine import Engine, EngineError
 from lens.images import SIZE
 
 TOLERANCE = 5e-3
-"""Allowed difference of the probability; bf16 differs from float32 by about 1e-4."""
+"""Allowed difference of the probability; an undamaged engine repeats its answer to 1e-6."""
 
 MIN_CHECK_INTERVAL_SECONDS = 1.0
-"""An answer is reused this long, so that frequent health checks cost little."""
+"""Until then, checks repeat the last answer, so that frequent health checks cost little."""
 
 
 class NotReady(Exception):
@@ -34,8 +34,8 @@ class Readiness:
         self._lock = threading.Lock()
         self._checked = -math.inf
         try:
-            self.known = self._ask()
-            self._compare(self.known)
+            self.expected = self._run_golden_image()
+            self._compare(self.expected)
         except NotReady as error:
             raise StartError(f"The model fails its test image: {error}.") from error
 
@@ -47,12 +47,12 @@ class Readiness:
         """
         with self._lock:
             if time.monotonic() - self._checked > MIN_CHECK_INTERVAL_SECONDS:
-                self._answer = self._ask()
+                self._answer = self._run_golden_image()
                 self._compare(self._answer)
                 self._checked = time.monotonic()
             return self._answer
 
-    def _ask(self) -> float:
+    def _run_golden_image(self) -> float:
         try:
             outputs = self._engine.run(golden_image()[np.newaxis])
         except EngineError as error:
@@ -64,8 +64,8 @@ class Readiness:
     def _compare(self, answer: float) -> None:
         if not 0.0 <= answer <= 1.0:  # NaN fails this too.
             raise NotReady(f"expected a probability, got {answer}")
-        if abs(answer - self.known) > TOLERANCE:
-            raise NotReady(f"expected {self.known:.4f}, got {answer:.4f}")
+        if abs(answer - self.expected) > TOLERANCE:
+            raise NotReady(f"expected {self.expected:.4f}, got {answer:.4f}")
 
 
 def golden_image() -> Pixels:
@@ -80,5 +80,5 @@ def golden_image() -> Pixels:
     skin = np.stack([226 + grain, 186 + grain, 164 + grain], axis=-1)
     spot = np.stack([84 + x // 8 + grain, 52 + x // 14 + grain, 40 + y // 20 + grain], axis=-1)
     # 4,000 inside the spot, 0 outside it, with a soft edge of a few pixels.
-    share = np.clip(18_000 + 40 * grain - distance, 0, 4_000)[..., None]
-    return ((spot * share + skin * (4_000 - share)) // 4_000).astype(np.uint8)
+    weight = np.clip(18_000 + 40 * grain - distance, 0, 4_000)[..., None]
+    return ((spot * weight + skin * (4_000 - weight)) // 4_000).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""All reasons to refuse a photo or a request: code, HTTP status, and message."""
+"""The reasons to refuse a photo or a request, each with code, HTTP status and message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ class Refusal:
 
     Attributes:
         status: HTTP status.
-        title: short English name, for the logs of programs (RFC 9457 ``title``).
-        words: message for people, in their language.
+        title: short English name, for the logs of clients (RFC 9457 ``title``).
+        message: for people, in their language.
     """
 
     status: int
     title: str
-    words: str
+    message: str
 
 
 REFUSALS = {
@@ -78,7 +78,7 @@ REFUSALS = {
         "Too many pixels",
         _(
             "The photo has too many pixels. "
-            "Send a smaller copy, best as a JPEG of at most 40 megapixels."
+            "Send a smaller copy, preferably as a JPEG of at most 40 megapixels."
         ),
     ),
     "too_small": Refusal(
@@ -140,28 +140,28 @@ class Refused(Exception):
 
     Attributes:
         code: a key of REFUSALS.
-        detail: one English sentence for programs.
+        detail: one English sentence for clients of the API.
         retry_after: seconds, or None.
-        words: message for people; by default that of the code.
+        message: for people; by default that of the code.
         field: the form field of the refused photo, if a form has several.
     """
 
     field = ""
 
     def __init__(
-        self, code: str, detail: str = "", retry_after: int | None = None, words: str = ""
+        self, code: str, detail: str = "", retry_after: int | None = None, message: str = ""
     ) -> None:
         self.code = code
         self.refusal = REFUSALS[code]
         self.detail = detail or f"{self.refusal.title}."
         self.retry_after = retry_after
-        self.words = words or self.refusal.words
+        self.message = message or self.refusal.message
         super().__init__(self.detail)
 
 
 @contextmanager
-def concerning(field: str) -> Iterator[None]:
-    """Set ``field`` of refusals within the ``with`` block."""
+def tag_refusals(field: str) -> Iterator[None]:
+    """Set ``field`` on refusals that are raised within the ``with`` block."""
     try:
         yield
     except Refused as error:
@@ -169,10 +169,10 @@ def concerning(field: str) -> Iterator[None]:
         raise
 
 
-def of_image(error: InvalidImage) -> Refused:
+def for_image(error: InvalidImage) -> Refused:
     """The refusal for a file that ``lens.images`` cannot decode."""
     if isinstance(error, UnsupportedImage):
         file_type = error.file_type
-        words = UNSUPPORTED_TYPES[file_type.advice](file_type.name) if file_type else ""
-        return Refused("unsupported_format", str(error), words=words)
+        message = UNSUPPORTED_TYPES[file_type.advice](file_type.name) if file_type else ""
+        return Refused("unsupported_format", str(error), message=message)
     return Refused(error.reason if error.reason in REFUSALS else "damaged", str(error))

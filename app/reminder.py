@@ -9,19 +9,19 @@ from icalendar import Alarm, Calendar, Event
 from icalendar.enums import CLASS, TRANSP
 
 _MORNING = timedelta(hours=9)
-"""Time of the alarm, after midnight. Conventional value; not tuned."""
+"""Time of the alarm, from midnight. Conventional value; not tuned."""
 
 
-def calendar(today: date, months: int, address: str) -> bytes:
+def calendar(today: date, months: int, url: str) -> bytes:
     """An iCalendar file (RFC 5545) with an all-day event ``months`` after ``today``.
 
     Other people may see the calendar, so the title does not mention skin and the event is private.
 
     Args:
-        today: the first day of the interval. If the last month has no such day, its last day
-            counts.
+        today: the first day of the interval. If the last month is too short for such a day, its
+            last day is used.
         months: length of the interval.
-        address: of the page that compares two photos.
+        url: of the page that compares two photos.
     """
     title = _("Time for a new photo")
     alarm = Alarm.new(description=title)
@@ -32,7 +32,7 @@ def calendar(today: date, months: int, address: str) -> bytes:
         description=_(
             "Take it in the same light and from the same distance as the last one, and put both "
             "side by side: %(address)s",
-            address=address,
+            address=url,
         ),
         start=today + relativedelta(months=months),
         stamp=datetime.now(UTC),

@@ -10,14 +10,14 @@ from fpdf import FPDF
 from fpdf.enums import WrapMode, XPos, YPos
 
 from app import overlay
-from app.card_display import fixed, of_100
+from app.card_display import of_100, three_decimals
 from app.result_text import advice, headline, kind_line
 from app.results import Result
 
 PICTURE_MM = 80
 
 CHINESE_FONT = Path(__file__).parent / "fonts" / "chinese.ttf"
-"""Contains the characters of the Chinese catalog; app/fonts/README.md says how it is made."""
+"""Contains only the characters of the Chinese translation; see app/fonts/README.md."""
 
 # fpdf2's built-in fonts have Latin-1 only, which is enough for all other languages.
 _TO_LATIN_1 = str.maketrans({**dict(zip("‘’“”–—\u202f", "''\"\"-- ", strict=True)), "…": "..."})
@@ -35,13 +35,15 @@ class Page(FPDF):
         if self._chinese:
             self.add_font("chinese", fname=CHINESE_FONT)
         self.add_page()
-        self.say("MoleLens", 20, "B", 0)
-        self.say(_("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4)
+        self.write_paragraph("MoleLens", 20, "B", 0)
+        self.write_paragraph(
+            _("A research demonstration. Not a diagnosis, not a medical device."), 10, "", 4
+        )
 
-    def say(
+    def write_paragraph(
         self, text: str, size: int = 11, style: str = "", gap: float = 2, width: float = 0
     ) -> None:
-        """Write a paragraph ``width`` mm wide (0: to the margin), then ``gap`` mm of space."""
+        """Write ``text``, ``width`` mm wide (0: up to the margin), and leave ``gap`` mm below."""
         if self._chinese:  # The font has no bold style, and lines may break anywhere.
             self.set_font("chinese", size=size)
             wrap = WrapMode.CHAR
@@ -58,13 +60,13 @@ def pdf(result: Result, language: str) -> bytes:
     with force_locale(language):
         page = Page(language)
         _pictures(page, result)
-        page.say(headline(result.verdict), 16, "B")
+        page.write_paragraph(headline(result.verdict), 16, "B")
         for line in _lines(result):
-            page.say(line)
-        page.say(_("For the doctor"), 13, "B", 1)
+            page.write_paragraph(line)
+        page.write_paragraph(_("For the doctor"), 13, "B", 1)
         heat_map = _("Heat map: stronger colour marks what counted more towards malignant.")
         for line in (*details(result), heat_map if result.heat_map else _("No heat map.")):
-            page.say(line, 9, gap=0.5)
+            page.write_paragraph(line, 9, gap=0.5)
         return bytes(page.output())
 
 
@@ -76,8 +78,8 @@ def _pictures(page: Page, result: Result) -> None:
     if result.heat_map is not None:
         blended = BytesIO(overlay.blended_jpeg(result.photo, result.heat_map))
         left = page.l_margin + PICTURE_MM + 8
-        words = _("The photo with the heat map")
-        page.image(blended, left, top, PICTURE_MM, PICTURE_MM, alt_text=words)
+        description = _("The photo with the heat map")
+        page.image(blended, left, top, PICTURE_MM, PICTURE_MM, alt_text=description)
     page.set_y(top + PICTURE_MM + 6)
 
 
@@ -118,8 +120,8 @@ def details(result: Result) -> list[str]:
         lines.append(
             _(
                 "Output p(malignant): %(probability)s. Threshold for malignant: %(threshold)s.",
-                probability=fixed(result.probability),
-                threshold=fixed(result.threshold),
+                probability=three_decimals(result.probability),
+                threshold=three_decimals(result.threshold),
             )
         )
     if result.sensitivity is not None and result.specificity is not None:
@@ -127,8 +129,8 @@ def details(result: Result) -> list[str]:
             _(
                 "Measured on test photos: sensitivity %(sensitivity)s, "
                 "specificity %(specificity)s.",
-                sensitivity=fixed(result.sensitivity),
-                specificity=fixed(result.specificity),
+                sensitivity=three_decimals(result.sensitivity),
+                specificity=three_decimals(result.specificity),
             )
         )
     if result.kind:

@@ -1,4 +1,4 @@
-"""The words of a result: the verdict, or why there is none and how to retake the photo."""
+"""The text of a result: the verdict, or why there is none and how to retake the photo."""
 
 from dataclasses import dataclass
 
@@ -82,9 +82,9 @@ def advice(reason: str) -> Advice:
 
 
 def kind_line(kind: str | None) -> str:
-    """The kind of photo that the model recognised, in a sentence; "" if it does not tell."""
+    """A sentence on the kind of photo that the model recognised; "" if it recognises none."""
     if kind == "clinical":
-        return gettext("The model took this for a close-up by a phone or camera.")
+        return gettext("The model recognised this as a close-up taken with a phone or camera.")
     if kind == "dermoscopic":
-        return gettext("The model took this for a photo through a dermatoscope.")
+        return gettext("The model recognised this as a photo taken through a dermatoscope.")
     return ""

@@ -1,4 +1,4 @@
-"""Results (photo, verdict, heat map), kept for a few minutes and never written to disk."""
+"""Results (photo, verdict, heat map): kept for a few minutes, never written to disk."""
 
 import secrets
 import time
@@ -14,12 +14,12 @@ class StoreUnavailable(Exception):
 
 
 LARGE_RESULT_BYTES = 200_000
-"""The pictures of a large result. A store without room for them counts as full."""
+"""Size of a large result's pictures. A store without room for one counts as full."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What the result page shows. Of the uploaded file, it contains the 500 x 500 pixels only.
+    """What the result page shows. It contains only 500 x 500 pixels of the uploaded file.
 
     Attributes:
         verdict: "benign", "malignant", or None if the photo cannot be judged.
@@ -30,8 +30,8 @@ class Result:
         photo: JPEG made from the decoded pixels, without EXIF.
         heat_map: PNG with transparency to lay over the photo, or None.
         created: seconds since the epoch.
-        model: name of the model that judged the photo. This and the following are stored because
-            the model may have been replaced when the result is shown.
+        model: name of the model that judged the photo. This and the following fields are stored
+            because another model may be served by the time the result is shown.
         sha256: of that model's file, in hexadecimal.
         calibrated: whether ``probability`` is calibrated; otherwise it is only a score.
         sensitivity: of that model on test photos of this kind, in [0, 1]; None if not measured.
@@ -57,9 +57,9 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two results of one spot, by their ids, and the days on which the photos were taken.
+    """The ids of two results of one spot, and the days on which the photos were taken.
 
-    ``created`` is that of the older result, with which the comparison expires.
+    ``created`` is that of the older result: the comparison expires with it.
     """
 
     earlier: str
@@ -73,10 +73,10 @@ Entry = TypeVar("Entry", Result, Comparison)
 
 
 class Results:
-    """Keeps results under unguessable ids in a cachelib cache; ``app.stores`` has two kinds."""
+    """Keeps results under unguessable ids in a cachelib cache; ``app.stores`` has subclasses."""
 
     failures: ClassVar[tuple[type[Exception], ...]] = (OSError,)
-    """Exceptions of the cache when it is full or cannot be reached."""
+    """Exceptions that the cache raises when it is full or cannot be reached."""
 
     def __init__(self, cache: BaseCache, lifetime: int) -> None:
         self._cache = cache
@@ -133,16 +133,16 @@ class Results:
         probe = Comparison("x" * LARGE_RESULT_BYTES, "", None, None, time.time())
         key = self.put(probe)
         if self.get_comparison(key) != probe:
-            raise StoreUnavailable("the store of results does not return what was put in")
+            raise StoreUnavailable("the store of results does not return what was stored")
         self.delete(key)
 
     def _make_room(self) -> None:
-        """Prepare the cache for one more entry."""
+        """Prepare the cache for another entry. Raise StoreUnavailable if there is no room."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """The results, and what else the workers share."""
+    """The results, and whatever else the workers share."""
 
     results: Results
     secret_key: str

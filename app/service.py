@@ -1,4 +1,4 @@
-"""The parts that a process serves with, created once: the model, the store, the queue."""
+"""What a process needs to serve requests, created once: the model, the store, the queue."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from lens.engine import Engine, EngineError, open_engine
 
 @dataclass(frozen=True)
 class Service:
-    """Everything that a process needs to serve requests."""
+    """The model, the store, the queue and the readiness check of a process."""
 
     settings: Settings
     engine: Engine
@@ -54,7 +54,7 @@ def start(settings: Settings) -> Service:
     readiness = Readiness(engine)
     store = open_store(settings)
     admission = Admission(settings.at_once, settings.waiting)
-    # Set last, because a worker that cannot open its store does not serve the model.
+    # Set last: a worker that cannot open its store does not serve the model.
     metrics.MODEL.labels(card.name, sha256, engine.name).set(1)
     return Service(settings, engine, card, sha256, store, admission, readiness)
 

@@ -1,6 +1,6 @@
 """All settings of the web app, read from MOLELENS_* environment variables.
 
-``table()`` makes the table in docs/settings.md; a test compares the two.
+``table()`` generates the table in docs/settings.md; a test compares the two.
 """
 
 import difflib
@@ -13,8 +13,8 @@ from typing import Any
 
 PREFIX = "MOLELENS_"
 _PACKAGE = Path(__file__).resolve().parent
-FILES = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
-"""The folder of templates, static files and the model; in a wheel, the package itself."""
+RESOURCES = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
+"""The folder with templates, static files and the model; in a wheel, the package itself."""
 
 
 class StartError(Exception):
@@ -25,7 +25,7 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
             raise ValueError(f"a whole number from {low} to {high}")
@@ -76,14 +76,29 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 
 def _setting(
-    default: Any, unit: str, does: str, parse: Callable[[str], Any], shown: str = ""
+    default: Any,
+    unit: str,
+    description: str,
+    parse: Callable[[str], Any],
+    documented_default: str = "",
 ) -> Any:
-    """Declare a setting. ``shown`` is the default in the table, if not ``default`` itself.
+    """Declare a setting.
 
-    ``parse`` reads the variable's text and raises ValueError with what was expected.
+    Args:
+        default: the value if the variable is not set.
+        unit: for the table.
+        description: for the table.
+        parse: reads the variable's text; raises ValueError with what was expected.
+        documented_default: for the table, if ``default`` itself would not be helpful there.
     """
     return field(
-        default=default, metadata={"unit": unit, "does": does, "parse": parse, "shown": shown}
+        default=default,
+        metadata={
+            "unit": unit,
+            "description": description,
+            "parse": parse,
+            "documented_default": documented_default,
+        },
     )
 
 
@@ -92,18 +107,18 @@ class Settings:
     """The values in use. The variable of ``rate_limit`` is MOLELENS_RATE_LIMIT, and so on."""
 
     model: Path = _setting(
-        FILES / "models" / "melanoma.h5",
+        RESOURCES / "models" / "melanoma.h5",
         "path",
         "The Keras .h5 file to serve.",
         _path,
-        shown="models/melanoma.h5",
+        documented_default="models/melanoma.h5",
     )
     model_sha256: str = _setting(
         "",
         "hex",
-        "If set, a model file with any other SHA-256 stops the start.",
+        "If set, MoleLens does not start with a model file that has another SHA-256.",
         _sha256,
-        shown="not checked",
+        documented_default="not checked",
     )
     engine: str = _setting(
         "auto",
@@ -114,8 +129,9 @@ class Settings:
     output: str = _setting(
         "probability",
         "",
-        "What the network's output is: a probability (a sigmoid or softmax is at the end), or a "
-        "logit, which the app converts to one. A network with the other output stops the start.",
+        "What the network returns: a probability (it ends in a sigmoid or softmax), or a logit, "
+        "which the app converts to one. MoleLens does not start with a network that returns the "
+        "other.",
         _one_of("probability", "logit"),
     )
     cache: Path | None = _setting(
@@ -123,22 +139,22 @@ class Settings:
         "path",
         "Folder for converted models. It never contains user data.",
         _path,
-        shown="molelens in the user's cache folder",
+        documented_default="molelens in the user's cache folder",
     )
     workers: int | None = _setting(
         None,
         "processes",
         "Worker processes of gunicorn (gunicorn.conf.py reads it).",
-        _whole(1, 256),
-        shown="one for each core, if memory allows",
+        _integer(1, 256),
+        documented_default="one for each core, if memory allows",
     )
     threads: int | None = _setting(
         None,
         "threads",
         "Threads of each worker (gunicorn.conf.py reads it). Must be greater than MOLELENS_AT_ONCE "
-        "+ MOLELENS_WAITING, so that further requests are answered 503 at once.",
-        _whole(1, 256),
-        shown="64",
+        "+ MOLELENS_WAITING, so that further requests are answered 503 immediately.",
+        _integer(1, 256),
+        documented_default="64",
     )
     results: str = _setting(
         f"file:///dev/shm/molelens-{os.getuid()}",
@@ -148,57 +164,64 @@ class Settings:
         "never written to disk. With Redis, several machines can share the work and the rate "
         "limits. The default folder is emptied when gunicorn ends.",
         _store_url,
-        shown="file:///dev/shm/molelens-UID",
+        documented_default="file:///dev/shm/molelens-UID",
     )
-    results_seconds: int = _setting(900, "seconds", "How long a result is kept.", _whole(1, 86400))
+    results_seconds: int = _setting(
+        900, "seconds", "How long a result is kept.", _integer(1, 86400)
+    )
     results_max: int = _setting(
         5000,
         "results",
-        "Results kept at once in the folder, about 60 kB each. When it is full, new photos are "
-        "answered 503; no result is dropped early. Redis has its own maxmemory.",
-        _whole(1, 1_000_000),
+        "Maximum number of results in the folder, about 60 kB each. When it is full, new photos "
+        "are answered 503; no result is deleted early. Redis has its own maxmemory.",
+        _integer(1, 1_000_000),
     )
     secret_key: str = _setting(
         "",
         "text",
-        "Signs the form's cookie (CSRF). Set it only if forms must stay valid over a restart.",
+        "Signs the cookie of the forms (CSRF). Set it only if forms must stay valid after a "
+        "restart.",
         _secret,
-        shown="random, shared by workers through the store of results",
+        documented_default="random, shared by workers through the store of results",
     )
     max_upload: int = _setting(
-        20, "MB", "Largest request accepted; larger ones are answered 413.", _whole(1, 1000)
+        20, "MB", "Largest request accepted; larger ones are answered 413.", _integer(1, 1000)
     )
     rate_limit: str = _setting(
         "30/minute",
         "photos per client",
         "Photos accepted from one client; further ones are answered 429. off turns the limit off. "
-        "A client is an IPv4 address or an IPv6 /64, as a household or a server has it. Each "
-        "worker process counts by itself unless MOLELENS_RESULTS is Redis.",
+        "A client is an IPv4 address or an IPv6 /64, the prefix that a household or a server gets. "
+        "Each worker process counts separately unless MOLELENS_RESULTS is Redis.",
         _rate,
     )
     at_once: int = _setting(
-        2, "photos", "Photos decoded and judged at once in each worker.", _whole(1, 256)
+        2,
+        "photos",
+        "Photos that each worker decodes and judges at the same time.",
+        _integer(1, 256),
     )
     waiting: int = _setting(
         12,
         "photos",
-        "Photos that may wait in each worker; further ones are answered 503 with Retry-After.",
-        _whole(0, 10_000),
+        "Photos that may wait in the queue of each worker; further ones are answered 503 with "
+        "Retry-After.",
+        _integer(0, 10_000),
     )
     proxies: int = _setting(
         0,
         "proxies",
         "Exact number of reverse proxies whose X-Forwarded-* headers are trusted.",
-        _whole(0, 10),
+        _integer(0, 10),
     )
     hosts: tuple[str, ...] = _setting(
         (),
         "names",
-        "Host names answered, separated by commas. A leading dot includes subdomains; [::1] is an "
-        "IPv6 address. Case, ports and a dot at the end do not matter. Other hosts are answered "
-        "400. Health checks must then send one of these names.",
+        "Host names that are answered, separated by commas. A leading dot includes subdomains; "
+        "[::1] is an IPv6 address. Case, ports and a trailing dot do not matter. Other hosts are "
+        "answered 400, so health checks must send one of these names.",
         _hosts,
-        shown="any",
+        documented_default="any",
     )
 
 
@@ -245,6 +268,8 @@ def table() -> str:
     rows = ["| variable | default | unit | what it does |", "| --- | --- | --- | --- |"]
     for item in fields(Settings):
         meta = item.metadata
-        default = meta["shown"] or item.default
-        rows.append(f"| `{variable(item.name)}` | {default} | {meta['unit']} | {meta['does']} |")
+        default = meta["documented_default"] or item.default
+        rows.append(
+            f"| `{variable(item.name)}` | {default} | {meta['unit']} | {meta['description']} |"
+        )
     return "\n".join(rows)

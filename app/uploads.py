@@ -1,4 +1,4 @@
-"""Admit, decode, judge and count the photos of a request, for the pages and the API."""
+"""Admit, decode, judge and count uploaded photos, for the pages and the API."""
 
 import time
 from collections.abc import Iterator
@@ -22,35 +22,35 @@ ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
 """Endpoints that accept photos."""
 
 _API_PHOTOS = {"api.predict": 1, "api.compare": 2}
-"""Photos in one request."""
+"""Number of photos in a request."""
 
 MAX_PHOTOS = 10
-"""Most photos in one form, each with its own result."""
+"""Maximum number of photos in one form, each of which gets its own result."""
 
 
 def install(app: Flask) -> None:
     """Reserve a place before the form is read. Call it before anything that reads forms."""
     app.before_request(_reserve_place)
-    app.teardown_request(_leave_place)
+    app.teardown_request(_release_place)
 
 
 def _reserve_place() -> None:
     if request.endpoint in ROUTES:
         try:
-            g.place = current().admission.expect()
+            g.place = current().admission.reserve()
         except Busy as busy:
             raise _refused(busy) from busy
 
 
 def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
-    """Limit the routes that judge photos to ``rate`` ("30/minute"; "off" for none)."""
+    """Limit the rate at which each client may send photos ("30/minute"; "off": no limit)."""
     if rate == "off":
         return
     limiter = Limiter(
         client,
         app=app,
         storage_uri=storage_url,
-        # While Redis cannot be reached, each process counts by itself.
+        # While Redis cannot be reached, each process counts separately.
         in_memory_fallback_enabled=not storage_url.startswith("memory"),
         headers_enabled=True,
         key_prefix="molelens",
@@ -66,12 +66,13 @@ def _count_photos() -> int:
     if request.endpoint in _API_PHOTOS:
         return _API_PHOTOS[request.endpoint]
     sent = [file for files in request.files.listvalues() for file in files if file.filename]
-    return len(sent) if 1 <= len(sent) <= MAX_PHOTOS else 1  # Of too many, none is judged.
+    # If there are too many, none is judged.
+    return len(sent) if 1 <= len(sent) <= MAX_PHOTOS else 1
 
 
-def _leave_place(_error: BaseException | None) -> None:
+def _release_place(_error: BaseException | None) -> None:
     if "place" in g:
-        current().admission.leave(g.place)
+        current().admission.release(g.place)
 
 
 def _refused(busy: Busy) -> Refused:
@@ -92,12 +93,12 @@ def stage(name: str) -> Iterator[None]:
 
 
 def sent_photos(field: str = "photo") -> list[bytes]:
-    """The bytes of each file in form field ``field``. File names and stated types are ignored.
+    """The bytes of each file in form field ``field``. File names and Content-Types are ignored.
 
     Raises:
         Refused: no file was sent.
     """
-    # Without JavaScript the form sends its camera input and its file input, one of them empty.
+    # Without JavaScript, the form sends its camera input and its file input, one of them empty.
     sent = [file for file in request.files.getlist(field) if file.filename]
     if not sent:
         others = ", ".join(repr(name) for name in sorted(request.files))
@@ -110,7 +111,7 @@ def sent_photo(field: str = "photo") -> bytes:
     """The bytes of the one photo in form field ``field``.
 
     Raises:
-        Refused: no file was sent there, or several.
+        Refused: no file was sent, or several.
     """
     photos = sent_photos(field)
     if len(photos) > 1:
@@ -125,7 +126,7 @@ def _contents(upload: BytesIO) -> bytes:
 
 
 def judge_photo(service: Service, data: bytes) -> tuple[Pixels, Verdict]:
-    """The decoded photo (uint8 500 x 500 x 3) and its verdict.
+    """Decode and judge a photo; return its pixels (uint8 500 x 500 x 3) and its verdict.
 
     Raises:
         Refused: the file is not a usable photo, or all places are taken.
@@ -142,7 +143,7 @@ def judge_photo(service: Service, data: bytes) -> tuple[Pixels, Verdict]:
     try:
         pixels, verdict = service.admission.run(work, g.get("place"))
     except images.InvalidImage as error:
-        raise refusals.of_image(error) from error
+        raise refusals.for_image(error) from error
     except Busy as busy:
         raise _refused(busy) from busy
     _count(pixels, verdict)
@@ -154,7 +155,7 @@ def _count(pixels: Pixels, verdict: Verdict) -> None:
     metrics.VERDICTS.labels(g.verdict).inc()
     for reason in verdict.reasons:
         metrics.CANNOT_JUDGE.labels(str(reason)).inc()
-    # The mean of all pixels would take 0.4 ms, so only every fifth row is used.
+    # The mean of all pixels would take 0.4 ms, so every fifth row has to do.
     metrics.BRIGHTNESS.observe(float(pixels[::5].mean()))
     if verdict.probability is not None:
         metrics.PROBABILITY.observe(verdict.probability)

@@ -1,4 +1,8 @@
-"""Load a server with some clients, each sending the next photo as soon as the last is answered."""
+"""Load a server with some clients, each sending the next photo as soon as the last is answered.
+
+They reuse their connections, as programs that use the API do; a ``bench.visits.Visitor`` opens one
+for each request, like a new browser.
+"""
 
 import http.client
 import resource
@@ -6,13 +10,10 @@ import ssl
 import statistics
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import TypedDict
 
-PATH = "/api/v1/predictions"
-_BOUNDARY = "molelens-bench"
-HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+from bench.visits import HEADERS, PREDICTIONS, form
 
 
 class Figures(TypedDict):
@@ -29,22 +30,9 @@ class Figures(TypedDict):
     client_cpu_ms: float
 
 
-def form(photo: bytes, fields: Mapping[str, str] = MappingProxyType({})) -> bytes:
-    """The body of a multipart form with the field ``photo`` and other fields."""
-    head = "".join(
-        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name={name}\r\n\r\n{text}\r\n"
-        for name, text in fields.items()
-    )
-    head += (
-        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name=photo; filename=photo.jpg\r\n"
-        "Content-Type: image/jpeg\r\n\r\n"
-    )
-    return head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
-
-
 def ask(connection: http.client.HTTPConnection, body: bytes) -> tuple[int, bytes]:
     """Send one photo; return the status and body of the answer."""
-    connection.request("POST", PATH, body, HEADERS)
+    connection.request("POST", PREDICTIONS, body, HEADERS)
     response = connection.getresponse()
     return response.status, response.read()
 

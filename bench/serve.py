@@ -22,9 +22,9 @@ from bench.chart import draw
 from bench.machine import processor
 from bench.report import Case, RequestParts, ServeReport, ServerReport
 from bench.server import ROOT, SETTLE_SECONDS, Server, gunicorn
-from lens import artifact, images
+from bench.visits import form
+from lens import artifact, images, model_cache
 from lens.engine import open_engine
-from lens.openvino_runtime import precisions
 from lens.verdict import judge
 
 HERE = Path(__file__).resolve().parent
@@ -49,7 +49,7 @@ def main() -> None:
         "cores": machine.usable_cores(),
         "workers": workers,
         "model": arguments.model.name,
-        "precision": precisions()[0],
+        "precision": "",
         "photos": {name: f"{len(data) / 1e6:.2f} MB" for name, data in jpegs.items()},
         "seconds": arguments.seconds,
         "servers": {},
@@ -70,6 +70,7 @@ def main() -> None:
         for name, (command, environment) in contenders.items():
             print(f"\n{name}")
             report["servers"][name] = _measure(command, environment, jpegs, arguments.seconds)
+        report["precision"] = model_cache.converted(model, cache).precision
         report["request"] = _breakdown(model, Path(cache), jpegs)
         print("\nMoleLens with nothing to decode and no network to run")
         with gunicorn(["bench.without_network:app"], common) as server:
@@ -116,7 +117,7 @@ def _warm_up(server: Server, photo: bytes) -> None:
     """Let every worker answer, and check that the answers are verdicts."""
     for _ in range(10):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
-        status, body = load.ask(connection, load.form(photo))
+        status, body = load.ask(connection, form(photo))
         connection.close()
         answer = json.loads(body)
         if status != 200 or set(answer.get("reasons", [])) - {"not_a_lesion"}:

@@ -6,6 +6,7 @@ status is 1 if a limit is exceeded.
 """
 
 import argparse
+import itertools
 import os
 import shutil
 import statistics
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from app.settings import Settings
 from bench import photos
 from bench.server import ROOT, Server, gunicorn
-from bench.visits import Visits
+from bench.visits import PREDICTIONS, Answer, UnexpectedAnswerError, Visitor, Visits, form
 
 MAX_GROWTH_PERCENT = 5.0
 """Allowed growth of the workers' memory."""
@@ -46,6 +47,41 @@ class Resources:
     results: int
     temporary_files: int
     workers: frozenset[int]
+
+
+class SoakVisits(Visits):
+    """In each visit, upload a photo, look at the result, use the API, and send what is no photo.
+
+    Attributes:
+        answered: number of requests that got the expected answer.
+    """
+
+    def __init__(self, url: str, jpegs: list[bytes], visitors: int) -> None:
+        super().__init__(visitors)
+        self.answered = 0
+        self._url = url
+        self._jpegs = itertools.cycle(enumerate(jpegs))
+
+    def visit(self, _: int) -> None:
+        with self._lock:
+            number, jpeg = next(self._jpegs)
+        visitor = Visitor(self._url)
+        form_page = self._expect(200, visitor.ask("/"))
+        result = self._expect(303, visitor.submit(form_page, "/upload", jpeg)).location
+        page = self._expect(200, visitor.ask(result))
+        self._expect(200, visitor.ask(f"{result}/photo.jpg"))
+        self._expect(200, visitor.ask(f"{result}/heatmap.png"))
+        if number == 0:  # Other results are left to expire.
+            self._expect(303, visitor.submit(page, f"{result}/delete"))
+        self._expect(200, visitor.ask(PREDICTIONS, form(jpeg)))
+        self._expect(415, visitor.ask(PREDICTIONS, form(b"not a photo")))
+
+    def _expect(self, status: int, answer: Answer) -> Answer:
+        if answer.status != status:
+            raise UnexpectedAnswerError(f"{answer.address}: expected {status}, got {answer.status}")
+        with self._lock:
+            self.answered += 1
+        return answer
 
 
 def main() -> int:
@@ -85,7 +121,7 @@ def soak(model: Path, seconds: float, results: Path, temporary: Path) -> int:
         warm_up(server, jpegs, visitors)
         before = wait_until_quiet(resources, lambda now: now.results == 0)
         begin = time.monotonic()
-        with Visits(server.url, jpegs, visitors) as visits:
+        with SoakVisits(server.url, jpegs, visitors) as visits:
             memory = sample_memory(server, visits, seconds)
         elapsed = time.monotonic() - begin
         after = wait_until_quiet(resources, lambda now: now == before)
@@ -103,14 +139,14 @@ def count_resources(server: Server, results: Path, temporary: Path) -> Resources
 
 def warm_up(server: Server, jpegs: list[bytes], visitors: int) -> None:
     """Let every worker do everything once, so that it has imported and allocated what it keeps."""
-    with Visits(server.url, jpegs, visitors) as visits:
-        while visits.rounds < 4 * visitors and not visits.errors:
+    with SoakVisits(server.url, jpegs, visitors) as visits:
+        while visits.completed < 4 * visitors and not visits.errors:
             time.sleep(0.1)
     if visits.errors:
         raise SystemExit(f"The service does not work: {visits.errors[0]}.")
 
 
-def sample_memory(server: Server, visits: Visits, seconds: float) -> list[float]:
+def sample_memory(server: Server, visits: SoakVisits, seconds: float) -> list[float]:
     """Sample the memory of all workers together, in MB (PSS), until the time is over."""
     memory: list[float] = []
     begin = time.monotonic()
@@ -147,7 +183,7 @@ def growth_percent(memory: list[float]) -> float:
 
 
 def report(
-    visits: Visits, elapsed: float, memory: list[float], before: Resources, after: Resources
+    visits: SoakVisits, elapsed: float, memory: list[float], before: Resources, after: Resources
 ) -> int:
     """Print the table; return the exit status."""
     growth = growth_percent(memory)

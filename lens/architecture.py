@@ -12,14 +12,14 @@ Config = dict[str, Any]
 
 CODE_LAYERS = frozenset(
     {
-        # These hold Python code, or name a file or a function to run.
+        # These contain Python code, or name a file or a function to run.
         *("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"),
         # TensorFlow 2.0 to 2.15 stored operations and methods by name in these.
         *("TensorFlowOpLayer", "ClassMethod", "InstanceMethod", "InstanceProperty"),
     }
 )
 
-# Packages whose classes a file may name. Keras files its own functions under "builtins".
+# Packages whose classes a model file may name. Keras lists its own functions under "builtins".
 _ALLOWED_MODULES = ("keras", "tf_keras", "builtins")
 
 # Keras 2 stores ``preprocess_input`` and arithmetic as names of TensorFlow functions. A file could
@@ -74,7 +74,7 @@ def describe(layer: Config) -> str:
 
 
 def refuse_code(config: Config) -> None:
-    """Refuse a network that runs any code but Keras's own.
+    """Refuse a network that runs any code other than Keras's own.
 
     Older versions of Keras run Lambda layers of an ``.h5`` even with ``safe_mode`` (CVE-2025-9905).
 
@@ -104,9 +104,9 @@ def _is_pure(function: object) -> bool:
 
 
 def in_float32(value: Any) -> Any:
-    """The same configuration, with layers of half precision set to float32.
+    """The same configuration, with half-precision layers set to float32.
 
-    Mixed precision keeps its weights in float32, so nothing is lost. Results in half precision
+    Mixed precision keeps the weights in float32, so nothing is lost. Results in half precision
     differ between processors, and OpenVINO cannot convert bfloat16 from TensorFlow.
     """
     if isinstance(value, list):
@@ -133,7 +133,7 @@ def scales_pixels(config: Config) -> bool:
             return True
         if settings.get("function") in _SCALING_FUNCTIONS:
             return True
-        # Without a dtype, Add is the operation x + constant and not the layer that adds two inputs.
+        # Without a dtype, Add is the operation x + constant, not the layer that adds two inputs.
         if layer.get("class_name") == "Add" and "dtype" not in settings:
             return True
         if {"kernel_initializer", "depthwise_initializer"} & settings.keys():

@@ -1,7 +1,7 @@
 """Read and write the model file: a Keras ``.h5`` with its card in an HDF5 attribute.
 
-This is the only module that uses HDF5. It never imports Keras or TensorFlow, which a server that
-runs a converted model does not need; ``lens.loader`` does.
+This is the only module that uses HDF5. Unlike ``lens.loader``, it imports neither Keras nor
+TensorFlow, which a server that runs a converted model does not need.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _CARD_ATTRIBUTE = "molelens_card"
 
 
 class InvalidModel(Exception):
-    """A model file cannot be served; ``str(error)`` says in one line why, and what to do."""
+    """A model file cannot be served; ``str(error)`` says why and what to do, in one line."""
 
 
 def sha256(path: str | Path) -> str:
@@ -58,7 +58,7 @@ def read_card(path: str | Path) -> Card:
 
 
 def write_card(path: str | Path, card: Card) -> None:
-    """Replace the card in a model file, atomically. The weights stay as they are."""
+    """Replace the card in a model file atomically. The weights do not change."""
     path = Path(path)
     with replacing(path) as copy:
         shutil.copyfile(path, copy)
@@ -67,8 +67,8 @@ def write_card(path: str | Path, card: Card) -> None:
 
 
 def save(model: "keras.Model", path: str | Path, card: Card) -> None:
-    """Write a model and its card as one ``.h5``, which replaces an older file atomically."""
-    # Keras chooses the format by the suffix.
+    """Write a model and its card to one ``.h5``, which replaces an older file atomically."""
+    # Keras chooses the format according to the suffix.
     with replacing(Path(path), suffix=".h5") as partial:
         model.save(partial, include_optimizer=False)
         with h5py.File(partial, "r+") as file:

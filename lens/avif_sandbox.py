@@ -1,8 +1,8 @@
 """Decode a photo in a child process, with limits on memory and CPU time set by the kernel.
 
-An AVIF may declare fewer pixels than its AV1 stream holds. libavif decodes up to 268 megapixels
-before it compares the two (a file of 3 kB took 560 MB), and Pillow has no setting for that limit. A
-failed allocation may also crash the process (AOMediaCodec/libavif#611).
+An AVIF may declare fewer pixels than its AV1 stream contains. libavif decodes up to 268 megapixels
+before it compares the two (a file of 3 kB took 560 MB), and Pillow cannot lower that limit. Also, a
+failed allocation may crash the process (AOMediaCodec/libavif#611).
 """
 
 import subprocess
@@ -11,29 +11,29 @@ import sys
 from lens import child_process
 
 BASE_MEMORY_BYTES = 120_000_000
-"""Memory allowed besides the picture; Python and its libraries needed 60 to 80 MB."""
+"""Memory allowed besides that for the picture; Python and its libraries need 60 to 80 MB."""
 
 MAX_CPU_SECONDS = 3
-"""A photo of 16 megapixels takes 1 to 2 s. An AV1 stream may hold many frames that are decoded and
-never shown."""
+"""A photo of 16 megapixels takes 1 to 2 s. An AV1 stream may contain many frames that are decoded
+but never shown."""
 
 
 class FailedError(Exception):
     """The child process could not decode the photo within its limits."""
 
 
-def decode(data: bytes, needed: int) -> bytes:
+def decode(data: bytes, picture_bytes: int) -> bytes:
     """Run ``lens.pixels.decode_here`` in a child process.
 
     Args:
         data: the whole file.
-        needed: memory for the picture, in bytes.
+        picture_bytes: memory needed for the picture.
 
     Raises:
         FailedError: the file is damaged, or exceeds the limits.
     """
     child = subprocess.run(  # noqa: S603 - our own module, no shell
-        [sys.executable, "-m", "lens.avif_sandbox", str(needed)],
+        [sys.executable, "-m", "lens.avif_sandbox", str(picture_bytes)],
         input=data,
         # Each thread reserves memory for its stack and its heap.
         env=child_process.environment(OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="1"),

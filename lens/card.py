@@ -19,11 +19,11 @@ class OperatingPoint:
     """How the network's output for one kind of photo becomes a probability and a verdict.
 
     Attributes:
-        threshold: the verdict is "malignant" from this calibrated p(malignant) on, 0-1.
+        threshold: the verdict is "malignant" at and above this calibrated p(malignant), 0-1.
         threshold_rule: how the threshold was chosen, in words.
         temperature: divides the logits before the sigmoid (Guo et al. 2017).
-        offset: is added to the logits before that (Platt 1999).
-        lesion_threshold: below this p(lesion) the photo cannot be judged; None: not checked.
+        offset: added to the logits before that (Platt 1999).
+        lesion_threshold: a photo with a lower p(lesion) cannot be judged; None: not checked.
     """
 
     threshold: float = 0.5
@@ -39,7 +39,7 @@ class OperatingPoint:
 
     @property
     def threshold_logit(self) -> float:
-        """The logit of the network that gives exactly the threshold."""
+        """The logit of the network at which the probability equals the threshold."""
         odds = self.threshold / (1 - self.threshold)
         return self.temperature * math.log(odds) - self.offset
 
@@ -59,7 +59,7 @@ class TrainingData(TypedDict, total=False):
 
 
 class PhotoFigures(TypedDict):
-    """Figures of some test photos: value and 95 % interval; None if a class is missing."""
+    """Figures for a set of test photos: value and 95 % interval; None if a class is missing."""
 
     n: int
     malignant: int
@@ -70,7 +70,7 @@ class PhotoFigures(TypedDict):
 
 
 class MelanomasFound(TypedDict):
-    """The number of melanomas among some photos, and the share that was called malignant."""
+    """The number of melanomas in a set of photos, and the share that was called malignant."""
 
     n: int
     found: list[float] | None
@@ -99,9 +99,9 @@ class Card:
         input_size: side of the square input in pixels.
         operating_points: one for each of ``PHOTO_KINDS``.
         views: 1, or 8 for the mean logit over all flips and quarter turns.
-        margins: two distances from the threshold, in logits. If the mean after two of eight views
-            is further away than the first, or after four than the second, the other views are
-            skipped. Empty: no views are skipped.
+        margins: two distances from the threshold, in logits. The remaining views are skipped if,
+            after two of eight views, the mean is further away than the first margin, or after four
+            views further than the second. Empty: no views are skipped.
         calibrated: whether the operating points were fitted on a validation split.
         training_data: what the network was trained on.
         split_hashes: SHA-256 of each split's sorted image names.
@@ -136,7 +136,7 @@ class Card:
 
     @property
     def by_kind(self) -> bool:
-        """Whether the verdict depends on the kind of the photo."""
+        """Whether the kinds of photo have different operating points."""
         return len(self.distinct_points()) > 1
 
     def distinct_points(self) -> dict[str, OperatingPoint]:
@@ -146,7 +146,7 @@ class Card:
 
 
 def to_json(card: Card) -> str:
-    """The card as it is stored in a model file."""
+    """The card as JSON, for a model file."""
     return json.dumps(dataclasses.asdict(card))
 
 

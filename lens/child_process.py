@@ -1,4 +1,4 @@
-"""Run parts of this package in child processes. This module imports nothing heavy."""
+"""Help to run modules of this package in child processes. This module imports nothing large."""
 
 import os
 import signal
@@ -6,12 +6,12 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
 
-_MEANINGS = {
+_LIKELY_CAUSES = {
     "SIGILL": (
         "this processor lacks instructions that a library needs; TensorFlow needs AVX, "
         "which emulators and some virtual machines do not have"
     ),
-    "SIGABRT": "a library gave up, as TensorFlow does on processors without AVX",
+    "SIGABRT": "a library aborted, as TensorFlow does on processors without AVX",
     "SIGKILL": "most likely the system or the container ran out of memory",
 }
 
@@ -23,9 +23,9 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def describe_signal(number: int) -> str:
-    """The name of the signal that ended a process, and its likely cause."""
+    """The name of the signal that killed a process, and the likely cause."""
     try:
         name = signal.Signals(number).name
     except ValueError:
         name = f"signal {number}"
-    return f"{name}: {_MEANINGS.get(name, 'a library crashed')}"
+    return f"{name}: {_LIKELY_CAUSES.get(name, 'a library crashed')}"

@@ -12,17 +12,17 @@ from PIL import Image, ImageCms
 from lens.arrays import Floats
 
 MAX_PROFILE_BYTES = 4_000_000
-"""Larger profiles are ignored. The largest in use, of printing presses, have up to 3 MB."""
+"""Larger profiles are ignored. The largest in use, those of printing presses, have up to 3 MB."""
 
 MAX_CACHED_CONVERSIONS = 16
-"""One of a printing press takes 2 MB, one of a camera 20 kB."""
+"""The conversion for a printing press takes 2 MB, that for a camera 20 kB."""
 
 # The colour space that a profile must have for pixels of each mode.
-_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
-_CLASSES = ("mntr", "scnr", "prtr", "spac")  # No device links and no named colours.
+_COLOUR_SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
+_DEVICE_CLASSES = ("mntr", "scnr", "prtr", "spac")  # No device links and no named colours.
 
 _MAX_SRGB_DIFFERENCE = 1
-"""A profile that changes no colour by more levels than this counts as sRGB."""
+"""Levels. A profile that changes no colour by more than this counts as sRGB."""
 
 _CURVATURE_STEP = 16
 _MAX_CURVATURE = 0.35
@@ -37,9 +37,9 @@ class Conversion:
         transform: of LittleCMS; threads may share it.
         mode: of the pixels it accepts: ``L``, ``RGB`` or ``CMYK``.
         before_resizing: whether pixels must be converted before they are averaged, as for linear
-            light, HDR and inks. For the curves of cameras and screens (sRGB, gamma 2.2, BT.709)
+            light, HDR and CMYK. For the curves of cameras and screens (sRGB, gamma 2.2, BT.709),
             the order changes 99.9 % of a photo's pixels by at most 2 levels, 0.1 on average, so
-            converting 500 x 500 pixels instead of megapixels is enough.
+            it is enough to convert 500 x 500 pixels instead of megapixels.
     """
 
     transform: ImageCms.ImageCmsTransform
@@ -47,7 +47,7 @@ class Conversion:
     before_resizing: bool
 
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Convert an image to RGB. Where ``mode`` is ``L``, grey pixels stored as RGB are fine."""
+        """Convert an image to RGB. If ``mode`` is ``L``, grey pixels may be stored as RGB."""
         if image.mode != self.mode:
             image = image.getchannel(0)
         converted = ImageCms.applyTransform(image, self.transform)
@@ -60,13 +60,13 @@ class Profile:
     """The colour space that a file declares.
 
     Attributes:
-        icc: an ICC profile, embedded in the file or built from numbers in it; empty for sRGB.
-        from_numbers: whether it was built from numbers, which hold for grey pixels as well. An
-            embedded profile of grey pixels must itself be grey.
+        icc: an ICC profile, embedded in the file or built from parameters in it; empty for sRGB.
+        from_parameters: whether it was built from parameters (code points, gamma, chromaticities),
+            which also apply to grey pixels. An embedded profile of grey pixels must itself be grey.
     """
 
     icc: bytes
-    from_numbers: bool = False
+    from_parameters: bool = False
 
     @property
     def is_grey(self) -> bool:
@@ -74,7 +74,7 @@ class Profile:
         return self.icc[16:20] == b"GRAY"
 
 
-SRGB = Profile(b"", from_numbers=True)
+SRGB = Profile(b"", from_parameters=True)
 
 
 class _UnusableProfile:
@@ -87,7 +87,7 @@ _lock = threading.Lock()
 
 
 def conversion(profiles: list[Profile], mode: str) -> Conversion | None:
-    """How to convert a photo's pixels to sRGB; None if they are sRGB or must be taken for it.
+    """How to convert a photo's pixels to sRGB; None if they are sRGB or must be treated as sRGB.
 
     Relative colorimetric, with black point compensation. Unusable profiles are skipped: they are no
     reason to refuse a photo.
@@ -97,7 +97,7 @@ def conversion(profiles: list[Profile], mode: str) -> Conversion | None:
         mode: of the pixels: ``L``, ``RGB`` or ``CMYK``.
     """
     for profile in profiles:
-        result = _cached(profile.icc, "RGB" if profile.from_numbers and mode == "L" else mode)
+        result = _cached(profile.icc, "RGB" if profile.from_parameters and mode == "L" else mode)
         if not isinstance(result, _UnusableProfile):
             return result
     return None
@@ -124,9 +124,9 @@ def _cached(icc: bytes, mode: str) -> _Cached:
 def _build(icc: bytes, mode: str) -> _Cached:
     try:
         profile = ImageCms.ImageCmsProfile(BytesIO(icc))
-        if profile.profile.xcolor_space != _SPACES[mode]:
+        if profile.profile.xcolor_space != _COLOUR_SPACES[mode]:
             return _UnusableProfile()
-        if profile.profile.device_class not in _CLASSES:
+        if profile.profile.device_class not in _DEVICE_CLASSES:
             return _UnusableProfile()
         transform = ImageCms.buildTransform(
             profile,

@@ -1,7 +1,7 @@
-"""Run the network with OpenVINO if it is installed, otherwise with Keras; the results are the same.
+"""Run the network with OpenVINO if installed, otherwise with Keras; both give the same results.
 
 OpenVINO runs a copy of the model that ``lens.model_cache`` converts in a child process, so a web
-worker never imports TensorFlow: it takes 120 MB instead of 870 and starts in 1 s instead of 10.
+worker never imports TensorFlow: it uses 120 MB instead of 870 and starts in 1 s instead of 10.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ ENGINES = ("auto", "openvino", "keras")
 
 
 class EngineError(Exception):
-    """The network cannot run; ``str(error)`` says why, and what to do."""
+    """The network cannot run; ``str(error)`` says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Outputs:
 
 
 class Engine(Protocol):
-    """A loaded network. Any number of threads may call ``run`` at once."""
+    """A loaded network. Any number of threads may call ``run`` at the same time."""
 
     name: str
 
@@ -75,18 +75,18 @@ def open_engine(
         kind: "openvino", "keras", or "auto": OpenVINO when installed, else Keras.
         cache_dir: folder for converted models; by default ``molelens`` in the user's cache
             folder (XDG).
-        threads: CPU threads for one run; by default OMP_NUM_THREADS, else one for each core. If
-            several processes run, give each its share.
-        output: what a foreign network returns: "probability", or "logit" (log-odds).
+        threads: CPU threads for one run; by default OMP_NUM_THREADS, else one for each core. Give
+            each of several processes its share.
+        output: what a third-party network returns: "probability", or "logit" (log-odds).
 
     Returns:
-        The engine asked for. If OpenVINO's results differ too much from Keras's, or if "auto"
-        cannot convert the file, the Keras engine, with a warning in the log.
+        The requested engine. If OpenVINO's results differ too much from Keras's, or if "auto"
+        cannot convert the file: the Keras engine, with a warning in the log.
 
     Raises:
         artifact.InvalidModel: the file is missing, corrupt, carries code, or gives no probability.
-        EngineError: ``kind`` is unknown, "openvino" was asked for and cannot run, or a signal
-            ended the process that converts the file.
+        EngineError: ``kind`` is unknown, "openvino" was requested and cannot run, or a signal
+            killed the process that converts the file.
     """
     if kind not in ENGINES:
         raise EngineError(f"Expected an engine of {', '.join(ENGINES)}, got {kind!r}.")
@@ -115,7 +115,7 @@ def _keras_installed() -> bool:
 
 
 def _omp_threads() -> int | None:
-    """OMP_NUM_THREADS, which NumPy and PyTorch obey too; None if unset."""
+    """OMP_NUM_THREADS, which NumPy and PyTorch use, too; None if unset."""
     number = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return int(number) if number.isdecimal() and int(number) > 0 else None
 
@@ -123,8 +123,8 @@ def _omp_threads() -> int | None:
 class OpenVinoEngine:
     """The converted model on OpenVINO's CPU plugin, without TensorFlow.
 
-    Images of a batch run one after another. For 8 views this takes as long as one batch (61 against
-    62 ms on the cores of one worker) and saves memory (102 against 161 MB for the process).
+    The images of a batch are run one after another. For 8 views this takes as long as one batch (61
+    and 62 ms on the cores of one worker) and needs less memory (102 and 161 MB for the process).
     """
 
     name = "openvino"
@@ -137,7 +137,7 @@ class OpenVinoEngine:
         )
         self._outputs = {name for output in network.outputs for name in output.names}
         self._request = network.create_infer_request()
-        # One request at a time is enough: it uses all threads that this process may use.
+        # One request at a time is enough, because it uses all threads that this process may use.
         self._lock = threading.Lock()
 
     def run(self, images: Pixels) -> Outputs:
@@ -153,7 +153,7 @@ class OpenVinoEngine:
 
 
 class KerasEngine:
-    """The ``.h5`` itself, run by Keras. A process that uses it must not fork afterwards."""
+    """Runs the ``.h5`` itself with Keras. A process that uses it must not fork afterwards."""
 
     name = "keras"
 
@@ -176,7 +176,7 @@ class KerasEngine:
 
 
 def _compiled(network: loader.Network) -> Any:
-    """Compile the network to a function of uint8 images; it saves 25 ms over model.predict."""
+    """Compile the network to a function of uint8 images, 25 ms faster than model.predict."""
     import keras
 
     def call(images: Any) -> Any:
@@ -185,7 +185,7 @@ def _compiled(network: loader.Network) -> Any:
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # One trace serves all batch sizes. Many threads may call it.
+        # One trace is enough for all batch sizes. Threads may share it.
         call = tf.function(call, input_signature=[tf.TensorSpec((None, SIZE, SIZE, 3), tf.uint8)])
     to_numpy = keras.ops.convert_to_numpy
     return lambda images: {name: to_numpy(value) for name, value in call(images).items()}

@@ -11,18 +11,18 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 _NO_LOCK_ERRORS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""What flock() reports on NFS, Lustre and SMB without a lock service."""
+"""Errors of flock() on NFS, Lustre and SMB without a lock service."""
 
 
 @contextmanager
 def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
     """Yield a temporary path beside ``path``, which replaces ``path`` when the block ends.
 
-    If the block raises, ``path`` stays as it was.
+    If the block raises, ``path`` is not changed.
 
     Args:
         path: the file to replace; its folder is created.
-        suffix: appended to the temporary name, which otherwise ends like the name of ``path``.
+        suffix: appended to the temporary name, which otherwise ends as the name of ``path`` does.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{os.getpid()}.{path.name}{suffix}")
@@ -35,12 +35,12 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
 
 @contextmanager
 def exclusive_lock(lock: Path) -> Iterator[bool]:
-    """Hold a lock file for the length of a ``with`` block; wait while another process holds it.
+    """Hold a lock file during a ``with`` block; wait while another process holds it.
 
     The system releases the lock when the process ends, so a file left behind blocks nobody.
 
     Yields:
-        True; or False, with a warning in the log, if the file system has no locks. Then other
+        True; or False, with a warning in the log, if the file system has no locks, so that other
         processes may enter the block at the same time.
     """
     with lock.open("w") as file:

@@ -1,6 +1,6 @@
 """``molelens-convert MODEL.h5... --cache FOLDER``: convert models before they are served.
 
-For servers without TensorFlow, which read the copies with MOLELENS_CACHE=FOLDER.
+For servers without TensorFlow, which load the converted models with MOLELENS_CACHE=FOLDER.
 """
 
 import argparse
@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="molelens-convert",
-        description="Convert models for OpenVINO, for servers that hold no TensorFlow.",
+        description="Convert models for OpenVINO, for servers without TensorFlow.",
     )
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL.h5")
     parser.add_argument(
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def fill(model: Path, cache: Path) -> None:
-    """Convert a model twice: for any CPU, and for the precisions of this CPU."""
+    """Convert a model for any CPU, and for the precisions of this CPU."""
     artifact.read_card(model)
     for allowed in (openvino_runtime.FLOAT32, openvino_runtime.precisions()):
         entry = model_cache.convert_into(model, cache, allowed)

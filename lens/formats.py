@@ -1,4 +1,4 @@
-"""Recognise file types by their content: accepted photos, and other types to name in errors."""
+"""Recognise file types by content: accepted photos, and other types that errors can name."""
 
 import re
 import struct
@@ -9,9 +9,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 """Accepted formats. Most of Pillow's CVEs are in its rarely used decoders (FPX, SGI, PSD ...)."""
 
 BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-"""Of AVIF and HEIF; specific brands come before the general mif1 and msf1."""
+"""Brands of AVIF and HEIF; specific ones come before the general mif1 and msf1."""
 
-_ACCEPTED = (
+_ACCEPTED_SIGNATURES = (
     (0, b"\xff\xd8\xff"),
     (0, b"\x89PNG\r\n\x1a\n"),
     (8, b"WEBP"),
@@ -36,7 +36,7 @@ class FileType:
     advice: Advice
 
 
-_OTHERS = tuple(
+_OTHER_TYPES = tuple(
     (offset, re.compile(pattern, re.DOTALL), FileType(name, advice))
     for offset, pattern, name, advice in (
         (0, rb"II\*\x00.{4}CR|IIR[OS]|MMOR|IIU\x00|FUJIFILMCCD-RAW", "RAW", Advice.RAW),
@@ -59,13 +59,13 @@ _OTHERS = tuple(
 )
 
 # Types of JPEG that the decoder does not support, by frame marker.
-_JPEGS = {0xC3: "lossless", 0xCB: "lossless", 0xF7: "JPEG-LS"} | dict.fromkeys(
+_UNSUPPORTED_JPEGS = {0xC3: "lossless", 0xCB: "lossless", 0xF7: "JPEG-LS"} | dict.fromkeys(
     (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "hierarchical"
 )
 
 
 class InvalidImage(Exception):
-    """A file cannot be judged; ``str(error)`` tells a person why, ``reason`` is a stable code."""
+    """A file cannot be judged; ``str(error)`` explains why, ``reason`` is a stable code."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -89,7 +89,7 @@ class UnusableImage(InvalidImage):
 
 
 def with_known_brand(data: bytes) -> bytes:
-    """Put a known brand of an AVIF or HEIF first, which is the only brand that Pillow reads."""
+    """Put a known brand of an AVIF or HEIF first, because Pillow reads only the first brand."""
     if data[4:8] != b"ftyp" or data[8:12] in BRANDS:
         return data
     compatible = data[16 : min(int.from_bytes(data[:4], "big"), 400)]
@@ -100,27 +100,32 @@ def with_known_brand(data: bytes) -> bytes:
 
 def is_accepted(data: bytes) -> bool:
     """Whether a file starts like one of the accepted formats."""
-    return any(data[at : at + len(mark)] == mark for at, mark in _ACCEPTED)
+    return any(
+        data[offset : offset + len(signature)] == signature
+        for offset, signature in _ACCEPTED_SIGNATURES
+    )
 
 
 def known_type(data: bytes) -> FileType | None:
-    """The type of a file that is not accepted; None if it is unknown."""
-    found = next((each for at, mark, each in _OTHERS if mark.match(data, at)), None)
+    """The type of a file that is not accepted; None if the type is unknown."""
+    found = next(
+        (kind for offset, pattern, kind in _OTHER_TYPES if pattern.match(data, offset)), None
+    )
     if found and found.name == "TIFF" and _is_raw(data):
         return FileType("RAW", Advice.RAW)
     return found
 
 
 def unsupported_jpeg(frame: int, bits: int) -> FileType | None:
-    """The type of a JPEG that is not accepted, by its frame marker and the bits of a sample."""
-    name = _JPEGS.get(frame) or (f"{bits}-bit" if bits not in (0, 8) else None)
+    """The type of a JPEG that is not accepted, by its frame marker and the bits per sample."""
+    name = _UNSUPPORTED_JPEGS.get(frame) or (f"{bits}-bit" if bits not in (0, 8) else None)
     if name is None:
         return None
     return FileType(name if name.startswith("JPEG") else f"{name} JPEG", Advice.PICTURE)
 
 
 def _is_raw(data: bytes) -> bool:
-    """Whether a TIFF is a raw file: a DNG, or one with a camera maker and sub-directories."""
+    """Whether a TIFF is a raw photo: a DNG, or a file with a camera maker and sub-directories."""
     order = "<" if data.startswith(b"II") else ">"
     try:
         (at,) = struct.unpack_from(order + "I", data, 4)

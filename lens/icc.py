@@ -1,4 +1,4 @@
-"""Write an ICC profile, for LittleCMS, from primaries and a tone curve."""
+"""Build ICC profiles, for LittleCMS, from primaries and a tone curve."""
 
 import struct
 
@@ -10,10 +10,10 @@ Chromaticities = tuple[float, float, float, float, float, float, float, float]
 """x and y of white, red, green and blue, in the order of PNG's cHRM."""
 
 BT709: Chromaticities = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
-"""sRGB has the same."""
+"""Also those of sRGB."""
 
 CURVE_POINTS = 4096
-"""Samples of a tone curve, between which LittleCMS interpolates."""
+"""Number of samples of a tone curve; LittleCMS interpolates between them."""
 
 _D50 = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD = np.array(
@@ -26,7 +26,7 @@ def matrix_profile(chromaticities: Chromaticities, curve: Floats) -> bytes:
 
     Args:
         chromaticities: of white and the primaries.
-        curve: float (CURVE_POINTS,), the light, 0-1, for signals from 0 to 1.
+        curve: float (CURVE_POINTS,), the linear light, 0-1, for signals from 0 to 1.
 
     Raises:
         ValueError: the chromaticities are not those of three primaries and a white.
@@ -36,7 +36,7 @@ def matrix_profile(chromaticities: Chromaticities, curve: Floats) -> bytes:
     except np.linalg.LinAlgError as error:
         raise ValueError(f"expected three primaries and a white, got {chromaticities}") from error
     if not np.isfinite(primaries).all() or np.abs(primaries).max() > 8:
-        raise ValueError(f"expected chromaticities of real lights, got {chromaticities}")
+        raise ValueError(f"expected plausible chromaticities, got {chromaticities}")
     light = np.round(np.clip(curve, 0, 1) * 65535).astype(">u2").tobytes()
     tone = b"curv" + struct.pack(">II", 0, len(curve)) + light
     contents = [_xyz(_D50), *(_xyz(primary) for primary in primaries.T), tone]
@@ -58,10 +58,10 @@ def _primaries(xy: Floats) -> Floats:
         xyz = np.stack([x / y, np.ones(4), (1 - x - y) / y])
     if not np.isfinite(xyz).all():
         raise np.linalg.LinAlgError("a chromaticity with y = 0")
-    white, lights = xyz[:, 0], xyz[:, 1:]
-    lights = lights * np.linalg.solve(lights, white)
+    white, primaries = xyz[:, 0], xyz[:, 1:]
+    primaries = primaries * np.linalg.solve(primaries, white)
     gain = (_BRADFORD @ _D50) / (_BRADFORD @ white)
-    return np.linalg.inv(_BRADFORD) @ (gain[:, None] * (_BRADFORD @ lights))
+    return np.linalg.inv(_BRADFORD) @ (gain[:, None] * (_BRADFORD @ primaries))
 
 
 def _xyz(value: Floats) -> bytes:

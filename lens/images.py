@@ -24,14 +24,14 @@ __all__ = [
 ]
 
 MAX_DECODING_BYTES = 250_000_000
-"""Memory for all photos that are decoded at once. With the 120 MB of an idle worker, it stays below
-400 MB. A photo that needs more by itself is refused."""
+"""Memory for all photos that a process decodes at the same time. Together with an idle worker's
+120 MB this is below 400 MB. A photo that alone needs more is refused."""
 
 _DECODER_MODULES = ["images", "pixels", "colour", "icc", "cicp", "jpeg", "png", "isobmff", "resize"]
 
 
 class _MemoryBudget:
-    """Memory that threads share by agreement; a thread that needs more than is free waits."""
+    """A memory budget that threads share; a thread that needs more than is free waits."""
 
     def __init__(self, size: int) -> None:
         self._free = size
@@ -82,16 +82,16 @@ def decode(data: bytes) -> Pixels:
         return pixels.to_input(photo)
 
 
-def _in_sandbox(data: bytes, needed: int) -> Pixels:
+def _in_sandbox(data: bytes, picture_bytes: int) -> Pixels:
     try:
-        decoded = avif_sandbox.decode(data, needed)
+        decoded = avif_sandbox.decode(data, picture_bytes)
     except avif_sandbox.FailedError as error:
         raise pixels.damaged() from error
     return np.frombuffer(decoded, np.uint8).reshape(SIZE, SIZE, 3).copy()
 
 
 def decoder() -> str:
-    """The code and library versions that the pixels depend on, as a key for caches of pixels."""
+    """All code and library versions that affect the decoded pixels, as a key for caches of them."""
     resizer = resize.Resizer  # type: ignore[attr-defined]
     libraries = ["pillow", "pillow-heif", *(["cykooz-resizer"] if resizer else [])]
     versions = [f"{name} {version(name)}" for name in libraries]

@@ -1,4 +1,4 @@
-"""Read the colour space that an AVIF or HEIF gives by code points (nclx)."""
+"""Read the colour space that an AVIF or HEIF declares by code points (nclx)."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 _NCLX = re.compile(rb"colrnclx....", re.DOTALL)
 
 _MAX_BOXES = 1000
-"""Boxes or items read on one level; a photo of many tiles has a few hundred."""
+"""Boxes or items read at one level; a photo with many tiles has a few hundred."""
 
 
 def nclx(data: bytes) -> tuple[int, int] | None:
@@ -16,7 +16,7 @@ def nclx(data: bytes) -> tuple[int, int] | None:
         data: the whole file, in the ISO base media format.
 
     Returns:
-        None if the file gives none, or is damaged.
+        None if the file declares none, or is damaged.
     """
     try:
         meta = _only(_boxes(memoryview(data)), b"meta")[4:]

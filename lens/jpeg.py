@@ -1,4 +1,4 @@
-"""Read a JPEG's markers: its coding, its colour profile, and the parts that Pillow must decode."""
+"""Read a JPEG's markers: its coding, its colour profile, and the parts needed for decoding."""
 
 import re
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0x
 # A marker with a length: no stuffed zero, no padding, no restart marker.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _MAX_SEGMENTS = 10_000
-"""A photo has a few hundred; reading a file full of them would take ten seconds."""
+"""A photo has a few hundred; reading a file that consists of segments would take ten seconds."""
 _PADDING_BYTES = 1000
 _ICC = b"ICC_PROFILE\0"
 
@@ -25,14 +25,14 @@ class Jpeg:
     Attributes:
         frame: the frame marker (0xC0 is baseline), 0 if there is none.
         bits: per sample.
-        components: 1 for grey, 3 for colour, 4 for inks.
-        scans: of each scan: its components, its first and last coefficient, and how many of their
-            low bits are left to later scans.
+        components: 1 for grey, 3 for colour, 4 for CMYK.
+        scans: for each scan: its components, its first and last coefficient, and how many of
+            their low bits are left to later scans.
         icc: pieces of the ICC profile by their number.
         icc_pieces: the number of pieces in the whole profile.
         picture: the parts of the file that hold the picture, without metadata and without what
             follows the end marker (a video, a gain map, more pictures).
-        ended: whether there is an end marker.
+        ended: whether the end marker was found.
     """
 
     frame: int = 0
@@ -52,7 +52,7 @@ class Jpeg:
         return b"".join(piece for _, piece in sorted(self.icc.items()))
 
     @property
-    def is_covered(self) -> bool:
+    def has_all_coefficients(self) -> bool:
         """Whether the scans contain all bits of all coefficients of all components."""
         missing = {
             (component, k) for scan in self.scans for component in scan[0] for k in range(64)
@@ -66,13 +66,13 @@ class Jpeg:
     def files(self) -> list[bytes]:
         """The picture as a file; without an end marker, as two files with different ends.
 
-        If a JPEG is cut off, a decoder silently invents the missing blocks. It decodes different
-        blocks from different padding, so comparing the two files shows whether blocks are missing.
+        If a JPEG is truncated, decoders silently invent the missing blocks. Different padding gives
+        different blocks, so comparing the two decoded files shows whether blocks are missing.
         """
         whole = b"".join(self.picture)
         if self.ended:
             return [whole]
-        # An unfinished transfer may end in zeros. The first zero after FF is data.
+        # An incomplete download may end in zeros. The first zero after FF is data.
         stem = whole.rstrip(b"\0")
         stem += b"\0" * stem.endswith(b"\xff")
         ends = np.random.default_rng(0).integers(0, 0xFF, (2, _PADDING_BYTES), np.uint8)
@@ -96,7 +96,9 @@ def read(data: bytes) -> Jpeg:
             at, jpeg.ended = start + 2, True
             break
         at = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
-        if at < start + 4 or at > len(data):  # The file is cut or damaged; the decoder reports it.
+        if at < start + 4 or at > len(
+            data
+        ):  # The file is truncated or damaged; the decoder reports it.
             break
         body = data[start + 4 : at]
         _read_segment(jpeg, marker, body)
@@ -122,7 +124,7 @@ def _read_segment(jpeg: Jpeg, marker: int, body: bytes) -> None:
 
 
 def _is_metadata(marker: int, body: bytes) -> bool:
-    """Whether decoding does not need the segment; it needs JFIF, EXIF (orientation) and Adobe."""
+    """Whether a segment is not needed for decoding; JFIF, EXIF (orientation) and Adobe are."""
     if marker == 0xE1:
         return not body.startswith(b"Exif\0\0")
     return marker == 0xFE or (0xE0 <= marker <= 0xEF and marker not in (0xE0, 0xEE))

@@ -1,7 +1,7 @@
 """Load the network of a Keras ``.h5`` with the version of Keras that saved it.
 
-Files of Keras 2 are built by ``tf_keras``, the maintained Keras 2, because Keras 3 cannot read many
-of them and reads some wrongly.
+``tf_keras``, the maintained Keras 2, loads files of Keras 2, because Keras 3 cannot load many of
+them and loads some incorrectly.
 """
 
 import copy
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 KERAS_2 = "tf_keras"
 
 MAX_REASON_CHARACTERS = 160
-"""Length to which an error message of Keras is cut; some contain a whole configuration."""
+"""Keras's error messages are cut to this length; some contain a whole configuration."""
 
 
 def load(path: str | Path) -> tuple["keras.Model", Card]:
-    """Load a model of this project and its card, to continue its training.
+    """Load a model of this project and its card, to continue training.
 
     Returns:
-        The card and the Keras model. Its input is raw pixels 0-255 (n, 500, 500, 3). Its output is
-        a dict with the probability ``malignant`` (n, 1), and optionally ``lesion`` (n, 1),
-        ``kind`` (n, 1) and ``heat_map`` (n, h, w, 1).
+        The Keras model and the card. The model's input is raw pixels 0-255 (n, 500, 500, 3). Its
+        output is a dict with the probability ``malignant`` (n, 1), and optionally ``lesion``
+        (n, 1), ``kind`` (n, 1) and ``heat_map`` (n, h, w, 1).
 
     Raises:
         InvalidModel: missing, corrupt, carrying code, or not made by this project.
@@ -62,7 +62,7 @@ class Network:
     Attributes:
         model: the Keras model.
         own: whether this project made it. Such a model takes raw pixels, and all its outputs are
-            used; of a foreign model, only the output for "malignant".
+            used; of a third-party model, only the output for "malignant".
         size: height and width of its input in pixels.
         scale: factor to multiply pixels with.
         dtype: of its input.
@@ -78,41 +78,41 @@ class Network:
 
     def __call__(self, pixels: Any) -> dict[str, Any]:
         """Map pixels, float32 (n, 500, 500, 3), 0-255, to the named outputs."""
-        answers = self.answers(pixels)
-        malignant = probability.of_malignant(answers.pop("malignant"), self.output)
-        return {"malignant": malignant, **answers}
+        outputs = self.raw_outputs(pixels)
+        malignant = probability.of_malignant(outputs.pop("malignant"), self.output)
+        return {"malignant": malignant, **outputs}
 
-    def answers(self, pixels: Any) -> dict[str, Any]:
-        """The same with the raw output as ``malignant``: (n, 1), or (n, 2) for two classes."""
+    def raw_outputs(self, pixels: Any) -> dict[str, Any]:
+        """The same, but ``malignant`` without conversion: (n, 1), or (n, 2) for two classes."""
         from keras import ops
 
         if self.size != (SIZE, SIZE):
             pixels = ops.image.resize(pixels, self.size, antialias=True)
         if self.dtype.startswith(("int", "uint")):
-            # Keras cuts off fractions; 254.9999 must become 255.
+            # Casting truncates; 254.9999 must become 255.
             pixels = ops.floor(pixels + 1e-3)
-        answer = self.model(ops.cast(pixels * self.scale, self.dtype), training=False)
-        answers = probability.by_name(answer, self.model)
-        name = "malignant" if "malignant" in answers else next(iter(answers))
-        if len(answers) > 1 and name != "malignant":
+        returned = self.model(ops.cast(pixels * self.scale, self.dtype), training=False)
+        outputs = probability.by_name(returned, self.model)
+        name = "malignant" if "malignant" in outputs else next(iter(outputs))
+        if len(outputs) > 1 and name != "malignant":
             raise UnsupportedNetwork(
                 "expected one output, or one that is named 'malignant', got "
-                + ", ".join(map(str, answers))
+                + ", ".join(map(str, outputs))
             )
-        malignant = probability.flattened(answers.pop(name))
-        return {"malignant": malignant, **(answers if self.own else {})}
+        malignant = probability.flattened(outputs.pop(name))
+        return {"malignant": malignant, **(outputs if self.own else {})}
 
 
 def load_network(path: str | Path, output: str = "probability") -> Network:
     """Load any Keras ``.h5`` for inference.
 
-    Photos for a foreign network (a file without a card) are resized to its input size, and scaled
-    to 0-1 as in the paper unless it scales them itself.
+    For a third-party network (a file without a card), photos are resized to its input size, and
+    scaled to 0-1 as in the paper unless it scales them itself.
 
     Args:
         path: the file, with any suffix.
-        output: the meaning of a foreign network's output: "probability", or "logit" if no sigmoid
-            or softmax is at the end.
+        output: the meaning of a third-party network's output: "probability", or "logit" if it
+            does not end in a sigmoid or softmax.
 
     Raises:
         InvalidModel: missing, corrupt, carrying code, no binary classifier of photos, or giving no
@@ -127,8 +127,8 @@ def load_network(path: str | Path, output: str = "probability") -> Network:
         size, dtype = _input(model)
         scale = 1.0 if own or scales_pixels(config) else 1 / 255
         network = Network(model, own, size, scale, dtype, output)
-        answers = probability.check(network.answers, output)
-        if card.by_kind and "kind" not in answers:
+        outputs = probability.check(network.raw_outputs, output)
+        if card.by_kind and "kind" not in outputs:
             raise UnsupportedNetwork(
                 "its card has an operating point for each kind of photo, but its network has no "
                 "output 'kind' that tells them apart"
@@ -157,14 +157,14 @@ def _is_keras_2(version: str) -> bool:
 
 def _build(path: Path, config: Config, version: str) -> Any:
     """Build the network of ``config`` with the weights of the file."""
-    # Importing Keras takes two seconds and imports TensorFlow, so it happens only when needed.
+    # Keras is imported only when needed, because this takes two seconds and imports TensorFlow.
     if _is_keras_2(version):
         library = _keras_2(path, version)
     else:
         library = importlib.import_module("keras")
         config = _with_modules(config)
     with tempfile.TemporaryDirectory() as folder:
-        # Keras chooses the format of weights by the suffix, which must be lower case.
+        # Keras recognises the format of weights by the suffix, which must be lower case.
         weights = Path(folder) / "model.h5"
         weights.symlink_to(path.absolute())
         what = "cannot be built"
@@ -207,8 +207,8 @@ def _keras_2(path: Path, version: str) -> Any:
 def _with_modules(config: Config) -> Config:
     """Add the module of each layer and operation, as in the .keras format.
 
-    An ``.h5`` of Keras 3 has only class names. By these, Keras takes the operation Add (``x + 1``)
-    for the layer of the same name and does not find most other operations.
+    An ``.h5`` of Keras 3 has only class names. With these, Keras mistakes the operation Add
+    (``x + 1``) for the layer of that name, and does not find most other operations.
     """
     settings = config.get("config")
     if not isinstance(settings, dict) or "module" in config:
@@ -233,7 +233,7 @@ def _module(class_name: str, settings: Config) -> str:
 
 
 def _broken_layer(library: Any, config: Config) -> Config | None:
-    """The first layer that cannot be built by itself; None if all can."""
+    """The first layer that cannot be built alone; None if all can."""
     for layer in layers(config):
         try:
             built = _from_config(library, layer)

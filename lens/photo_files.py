@@ -1,4 +1,4 @@
-"""Find the files under a folder, and tell from its content what each of them is."""
+"""Find the files under a folder, and recognise by its content what each one is."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from lens.formats import Advice
 
 PHOTO, DICOM, OTHER_IMAGE, PACKED, NO_IMAGE = "photo", "DICOM", "image", "archive", "no image"
 """Types of file. ``lens.images.decode`` accepts PHOTO and not OTHER_IMAGE. PACKED is an archive,
-which may hold photos."""
+which may contain photos."""
 
 _ARCHIVES = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b")  # zip, 7z, rar, gzip
 
 _HEAD_BYTES = 132
-"""All signatures lie in the first bytes."""
+"""All signatures are within these first bytes."""
 
 _MASK_FOLDER = re.compile(
     r"(^|[^a-z])(masks?|annotations?|segmentations?|superpixels?)([^a-z]|$)", re.IGNORECASE
@@ -57,7 +57,7 @@ def content_of(path: Path) -> str:
 
 
 def made_from_photos(name: Path) -> str:
-    """Say what an image derived from a photo is, by its path below the folder; "" for a photo."""
+    """Say what kind of derived image a path leads to (masks, thumbnails); "" for a photo."""
     folders = name.parts[:-1]
     if any(map(_MASK_FOLDER.search, folders)) or _MASK_NAME.search(name.name):
         return "masks, by their name"
@@ -67,11 +67,11 @@ def made_from_photos(name: Path) -> str:
 
 
 def walk(folder: Path) -> tuple[list[Path], list[Path]]:
-    """All files under a folder, also behind links to folders, and the entries that were skipped.
+    """All files under a folder, including linked folders, and the entries that were skipped.
 
     Returns:
         The files, sorted; then the skipped entries, sorted: hidden ones (their name starts with a
-        dot), those in ``SYSTEM_NAMES``, broken links, and what is neither file nor folder.
+        dot), those in ``SYSTEM_NAMES``, broken links, and what is neither a file nor a folder.
 
     Raises:
         OSError: a folder cannot be read; ``filename`` says which.
@@ -87,7 +87,7 @@ def _walk(
 ) -> None:
     status = folder.stat()
     identity = (status.st_dev, status.st_ino)
-    if identity in parents:  # A link to one of its own parent folders would never end.
+    if identity in parents:  # A link to a parent folder, which would lead to an endless loop.
         return
     with os.scandir(folder) as entries:
         for entry in entries:

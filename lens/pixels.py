@@ -23,18 +23,18 @@ from lens.formats import (
 from lens.resize import SIZE, to_input_size, to_rgb
 
 MAX_PIXELS = 40_000_000
-"""Phones save 12 to 24 megapixels; Pillow holds 40 MP in 160 MB."""
+"""Phones save 12 to 24 megapixels; Pillow needs 160 MB for 40 MP."""
 
 MIN_SIDE = 64
-"""Pixels; in a smaller photo a lesion shows no structure."""
+"""Pixels. In a smaller photo a lesion shows no structure."""
 
 _BYTES_PER_PIXEL = {"PNG": 4, "WEBP": 16, "AVIF": 16, "HEIF": 10}
 """Worst case of the decoder and Pillow together. libwebp keeps three RGBA canvases (a 38-byte file
 of 40 MP took 950 MB), and libavif may keep 16-bit planes."""
 
 MAX_SCANNED_PIXELS = 5_000_000_000
-"""Pixels times scans of a JPEG. A few bytes add a scan, for which the decoder visits every block of
-the picture. A progressive photo has about ten scans."""
+"""Pixels times scans of a JPEG. A few bytes are enough for another scan, for which the decoder
+visits every block of the picture. A progressive photo has about ten scans."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -46,12 +46,12 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-_ADOBE_RGB = b"R03"
-_ADOBE_LIGHTS = (*icc.BT709[:4], 0.21, 0.71, *icc.BT709[6:])
-_GAMMA = np.linspace(0, 1, icc.CURVE_POINTS) ** (563 / 256)
-ADOBE_RGB = Profile(icc.matrix_profile(_ADOBE_LIGHTS, _GAMMA), from_numbers=True)
+_ADOBE_RGB_INDEX = b"R03"
+_ADOBE_CHROMATICITIES = (*icc.BT709[:4], 0.21, 0.71, *icc.BT709[6:])
+_ADOBE_CURVE = np.linspace(0, 1, icc.CURVE_POINTS) ** (563 / 256)
+ADOBE_RGB = Profile(icc.matrix_profile(_ADOBE_CHROMATICITIES, _ADOBE_CURVE), from_parameters=True)
 
-# An embedded preview may show something else than the picture itself, so it is ignored.
+# Embedded previews may differ from the picture itself, so they are ignored.
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 # ``open_photo`` refuses photos over Pillow's own limit; Pillow's warning would only fill the log.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -59,13 +59,13 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo whose header was read and whose pixels were not decoded yet.
+    """A photo whose header was read, but whose pixels are not decoded yet.
 
     Attributes:
-        image: of a JPEG, at the scale at which it will be decoded.
+        image: the photo; a JPEG at the scale at which it will be decoded.
         size: width and height in the file.
-        profiles: its colour space; the first usable one applies.
-        twin: of a JPEG without an end marker, the same image with another end. If the pixels of
+        profiles: its colour spaces, of which the first usable one applies.
+        twin: for a JPEG without an end marker, the same image with another end. If the pixels of
             the two differ, pixels are missing.
     """
 
@@ -109,7 +109,7 @@ def upright(photo: Photo) -> Image.Image:
 
 
 def _mode(image: Image.Image, profiles: list[Profile]) -> str:
-    """The mode that a profile of these pixels must have: ``L``, ``CMYK`` or ``RGB``."""
+    """The mode that a profile for these pixels must have: ``L``, ``CMYK`` or ``RGB``."""
     bands = image.getbands()
     mode = {"L": "L", "1": "L", "I": "L", "C": "CMYK"}.get(bands[0], "RGB")
     # A grey WebP or AVIF is decoded to RGB but keeps its grey profile.
@@ -121,7 +121,7 @@ def _mode(image: Image.Image, profiles: list[Profile]) -> str:
 
 
 def open_photo(data: bytes, side: int = SIZE) -> Photo:
-    """Read a photo's header and refuse unusable files. No pixel is decoded yet.
+    """Read a photo's header and refuse unusable files, without decoding pixels.
 
     Args:
         data: the whole file.
@@ -152,7 +152,7 @@ def open_photo(data: bytes, side: int = SIZE) -> Photo:
 
 
 def _opened(data: bytes, side: int) -> Photo:
-    """Open a photo. Pillow does not see unneeded metadata of JPEG and PNG, on which it may fail."""
+    """Open a photo. Unneeded metadata of JPEG and PNG, on which Pillow might fail, is removed."""
     if data.startswith(png.SIGNATURE):
         chunks = png.read(data)
         image = _open(chunks.data)
@@ -172,13 +172,13 @@ def _opened(data: bytes, side: int) -> Photo:
         nclx = image.info.get("nclx_profile", {})
         code_points = nclx and (nclx["color_primaries"], nclx["transfer_characteristics"])
     profile = cicp.profile(*code_points) if code_points else None
-    return Photo(image, image.size, [Profile(profile, from_numbers=True)] if profile else [])
+    return Photo(image, image.size, [Profile(profile, from_parameters=True)] if profile else [])
 
 
 def _opened_jpeg(markers: jpeg.Jpeg, side: int) -> Photo:
     if file_type := unsupported_jpeg(markers.frame, markers.bits):
         raise UnsupportedImage(file_type)
-    if not markers.ended and not markers.is_covered:
+    if not markers.ended and not markers.has_all_coefficients:
         raise ValueError("expected further scans and an end marker")
     image, *twins = (_open(file) for file in markers.files())
     size = image.size
@@ -200,17 +200,17 @@ def _open(data: bytes) -> Image.Image:
 
 def _is_adobe_rgb(image: Image.Image) -> bool:
     """Whether EXIF declares Adobe RGB (DCF 2.0), as some cameras do instead of a profile."""
-    if _ADOBE_RGB not in image.info.get("exif", b""):  # Saves the 0.3 ms of parsing EXIF.
+    if _ADOBE_RGB_INDEX not in image.info.get("exif", b""):  # Saves parsing EXIF, 0.3 ms.
         return False
     try:
         index = image.getexif().get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
     except Exception:  # Broken EXIF is ignored.
         return False
-    return index == _ADOBE_RGB.decode()
+    return index == _ADOBE_RGB_INDEX.decode()
 
 
 def bytes_needed(photo: Photo) -> int:
-    """The most memory that decoding can take, in bytes."""
+    """The maximum memory that decoding can need, in bytes."""
     pixels = photo.size[0] * photo.size[1]
     image = photo.image
     if image.format == "JPEG":
@@ -227,7 +227,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def damaged() -> UnusableImage:
-    """The error for a file of which some pixels cannot be decoded."""
+    """The error for a file some of whose pixels cannot be decoded."""
     return UnusableImage(
         "damaged", "The photo is damaged or incomplete. Please send it again or take a new one."
     )
@@ -238,6 +238,6 @@ def too_many_pixels(size: tuple[int, int] | None = None) -> UnusableImage:
     fault = f"is {size[0]} by {size[1]} pixels" if size else "has very many pixels"
     return UnusableImage(
         "too_many_pixels",
-        f"The photo {fault}, more than can be read. Please send a smaller copy, best as a JPEG "
-        f"of at most {MAX_PIXELS // 1_000_000} megapixels.",
+        f"The photo {fault}, more than can be read. Please send a smaller copy, preferably as "
+        f"a JPEG of at most {MAX_PIXELS // 1_000_000} megapixels.",
     )

@@ -13,14 +13,14 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _COLOUR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
 _PASSED_ON = (b"tRNS", b"eXIf")
-"""Ancillary chunks that Pillow gets. Animation is dropped, which leaves the default picture."""
+"""Ancillary chunks that are passed on to Pillow. Without animation, the default picture remains."""
 
 _MAX_CHUNKS = 50_000
 """Most programs put at least 8 kB into each chunk, so a photo has far fewer."""
 
 _LINEAR = np.linspace(0, 1, icc.CURVE_POINTS)
 _SRGB_GAMMA = 45_455
-"""gAMA that the standard recommends beside an sRGB chunk. Alone it means sRGB as well."""
+"""The gAMA that the standard recommends beside an sRGB chunk. Alone, it means sRGB as well."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Png:
     """A PNG prepared for decoding.
 
     Attributes:
-        data: the file without ancillary chunks except undamaged transparency and EXIF. Damaged text
-            or an oversized profile is no reason to refuse a photo.
-        profiles: the first usable one applies.
+        data: the file without ancillary chunks, except undamaged transparency and EXIF. Damaged
+            text or an oversized profile is no reason to refuse a photo.
+        profiles: its colour spaces, of which the first usable one applies.
     """
 
     data: bytes
@@ -72,7 +72,7 @@ def _has_valid_checksum(chunk: memoryview) -> bool:
 
 
 def _profiles(contents: dict[bytes, bytes]) -> list[Profile]:
-    """The colour spaces in the standard's order: cICP, iCCP, sRGB, then gAMA with cHRM."""
+    """The colour spaces in the order of the standard: cICP, iCCP, sRGB, then gAMA with cHRM."""
     found = [_from_cicp(contents.get(b"cICP", b"")), _from_iccp(contents.get(b"iCCP", b""))]
     if b"sRGB" in contents:
         found.append(SRGB)
@@ -86,7 +86,7 @@ def _from_cicp(chunk: bytes) -> Profile | None:
         return None
     primaries, transfer, _matrix, full_range = chunk
     profile = cicp.profile(primaries, transfer, full_range != 0)
-    return Profile(profile, from_numbers=True) if profile else None
+    return Profile(profile, from_parameters=True) if profile else None
 
 
 def _from_iccp(chunk: bytes) -> Profile | None:
@@ -110,6 +110,6 @@ def _from_gamma(gama: bytes, chrm: bytes) -> Profile | None:
     is_srgb = not gamma or (gamma == _SRGB_GAMMA and is_bt709)
     curve = cicp.srgb(_LINEAR) if is_srgb else _LINEAR ** (100_000 / gamma)
     try:
-        return Profile(icc.matrix_profile(tuple(chromaticities), curve), from_numbers=True)
+        return Profile(icc.matrix_profile(tuple(chromaticities), curve), from_parameters=True)
     except ValueError:
         return None

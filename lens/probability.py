@@ -1,6 +1,6 @@
-"""Check that a network's outputs are probabilities, by its graph and by its results.
+"""Check that a network's outputs are probabilities, by its graph and by its values for photos.
 
-A logit can pass for a probability on many photos, and most logits would give the verdict "benign".
+For many photos a logit looks like a probability, and most logits would give the verdict "benign".
 """
 
 import math
@@ -20,13 +20,13 @@ Calculation: TypeAlias = Callable[[float, float], float]
 OUTPUTS = ("probability", "logit")
 
 NAMES = ("malignant", "lesion", "kind")
-"""Outputs that must be probabilities."""
+"""Names of the outputs that must be probabilities."""
 
 TOLERANCE = 1e-3
-"""How far a probability may lie outside 0 to 1; bfloat16 has three digits."""
+"""How far a probability may be outside 0 to 1; bfloat16 has three digits."""
 
-# TensorFlow operations that can follow a sigmoid or softmax: they reshape, select, average or
-# subtract from 1. For the first set, only the first input matters.
+# TensorFlow operations that may follow a sigmoid or softmax: they reshape, select, average or
+# subtract from 1. Of those in the first set, only the first input matters.
 _RESHAPING = frozenset(
     {
         *("Cast", "ExpandDims", "GatherV2", "Identity", "Max", "Mean", "Min", "Reshape", "Slice"),
@@ -42,11 +42,11 @@ _ARITHMETIC: dict[str, Calculation] = {
 _AVERAGING = frozenset({*_ARITHMETIC, "ConcatV2", "Pack"})
 
 
-def by_name(answer: Any, model: Any) -> dict[str, Any]:
-    """Name a network's outputs, which may come as a tensor, a list or a dict."""
-    if isinstance(answer, dict):
-        return dict(answer)
-    values = answer if isinstance(answer, list | tuple) else [answer]
+def by_name(returned: Any, model: Any) -> dict[str, Any]:
+    """The outputs by name. A network may return a tensor, a list or a dict."""
+    if isinstance(returned, dict):
+        return dict(returned)
+    values = returned if isinstance(returned, list | tuple) else [returned]
     names = getattr(model, "output_names", ())  # A Sequential of Keras 3 has no names.
     if len(set(names)) != len(values):
         names = [f"output {number}" for number in range(1, len(values) + 1)]
@@ -57,7 +57,7 @@ def flattened(value: Any) -> Any:
     """Reshape an output to (n, 1), or to (n, 2) for two classes.
 
     Raises:
-        UnsupportedNetwork: the output has more values for each photo.
+        UnsupportedNetwork: the output has more than two values per photo.
     """
     from keras import ops
 
@@ -81,16 +81,16 @@ def of_malignant(value: Any, output: str) -> Any:
     return value[:, 1:] if value.shape[1] == 2 else value
 
 
-def check(answers: Callable[[Any], dict[str, Any]], output: str) -> dict[str, Any]:
-    """Refuse a network whose outputs are not what ``output`` says.
+def check(network: Callable[[Any], dict[str, Any]], output: str) -> dict[str, Any]:
+    """Refuse a network whose outputs are not of the kind that ``output`` declares.
 
     Args:
-        answers: the network as a function of float32 pixels (n, 500, 500, 3). It returns named
-            outputs, with ``malignant`` still as the network gives it.
+        network: a function of float32 pixels (n, 500, 500, 3) that returns the outputs by name,
+            ``malignant`` without conversion.
         output: one of ``OUTPUTS``.
 
     Returns:
-        The outputs for an extreme photo.
+        The outputs for one of the extreme photos.
 
     Raises:
         UnsupportedNetwork: the message says which output is wrong, and what to do.
@@ -98,25 +98,25 @@ def check(answers: Callable[[Any], dict[str, Any]], output: str) -> dict[str, An
     import keras
 
     if keras.backend.backend() == "tensorflow":
-        answers = _traced(answers)
-        for name, tensor in answers.structured_outputs.items():  # type: ignore[attr-defined]
+        network = _traced(network)
+        for name, tensor in network.structured_outputs.items():  # type: ignore[attr-defined]
             if name in NAMES:
                 _check_graph(name, tensor, "probability" if name != "malignant" else output)
     outputs = {}
     for photo in extreme_photos():
-        outputs = answers(keras.ops.convert_to_tensor(photo[np.newaxis], "float32"))
+        outputs = network(keras.ops.convert_to_tensor(photo[np.newaxis], "float32"))
         for name in set(NAMES) & outputs.keys():
             is_logit = name == "malignant" and output == "logit"
             _check_range(name, np.asarray(outputs[name]), is_logit)
     return outputs
 
 
-def _traced(answers: Callable[[Any], dict[str, Any]]) -> Any:
+def _traced(network: Callable[[Any], dict[str, Any]]) -> Any:
     import tensorflow as tf
 
     pixels = tf.TensorSpec((None, SIZE, SIZE, 3), tf.float32)
-    # autograph would wrap error messages in text of its own.
-    return tf.function(answers, autograph=False).get_concrete_function(pixels)
+    # autograph would add its own text to error messages.
+    return tf.function(network, autograph=False).get_concrete_function(pixels)
 
 
 def _check_graph(name: str, tensor: Any, output: str) -> None:
@@ -139,7 +139,7 @@ def _check_graph(name: str, tensor: Any, output: str) -> None:
     if low < -TOLERANCE or high > 1 + TOLERANCE:
         raise UnsupportedNetwork(
             f"{_described(name)} is no probability: what follows its "
-            f"{' and '.join(sources).lower()} takes it to between {low:.3g} and {high:.3g}"
+            f"{' and '.join(sources).lower()} scales it to between {low:.3g} and {high:.3g}"
         )
     if tensor.shape[-1] == 2 and "Sigmoid" in sources:
         raise UnsupportedNetwork(
@@ -151,12 +151,12 @@ def _check_graph(name: str, tensor: Any, output: str) -> None:
 
 
 def _described(name: str) -> str:
-    """The output's name in an error message; "malignant" may have another name in the file."""
+    """The output in an error message; "malignant" may have another name in the file."""
     return "its output" if name == "malignant" else f"its output {name!r}"
 
 
 def _sources(operation: Any) -> Iterator[Any]:
-    """The operations that produce a value, before those that reshape, select and average it."""
+    """The operations whose results are only reshaped, selected and averaged to produce a value."""
     seen, waiting = set(), [operation]
     while waiting:
         operation = waiting.pop()
@@ -172,9 +172,9 @@ def _sources(operation: Any) -> Iterator[Any]:
 
 
 def _bounds(tensor: Any) -> Bounds:
-    """Between what a value lies that is made of probabilities and constants alone.
+    """Lower and upper bound of a value that is computed from probabilities and constants only.
 
-    A sum over classes counts as a probability: the answers to photos must tell.
+    A sum over classes counts as a probability here; only ``_check_range`` can detect others.
     """
     import tensorflow as tf
 
@@ -193,10 +193,10 @@ def _bounds(tensor: Any) -> Bounds:
 
 
 def _combined(calculate: Calculation | None, one: Bounds, other: Bounds) -> Bounds:
-    if calculate is None:  # Side by side.
+    if calculate is None:  # The values are concatenated.
         ends = [*one, *other]
     elif calculate is operator.truediv and other[0] <= 0 <= other[1]:
-        ends = [0.0, 1.0]  # By another answer: a share, or the answers to photos must tell.
+        ends = [0.0, 1.0]  # Probably a share of a total; ``_check_range`` detects others.
     else:
         ends = [calculate(a, b) for a in one for b in other]
     return min(ends), max(ends)

@@ -16,20 +16,20 @@ SIZE = 500
 """Side of the network's input in pixels, as in the paper."""
 
 _REDUCING_GAP = 3.0
-"""Blocks of pixels are averaged until the photo is this many times too large, as in Pillow."""
+"""First, blocks of pixels are averaged, down to this many times the target size, as in Pillow."""
 
 _STRIP_PIXELS = 1_000_000
 
 
 def to_input_size(image: Image.Image, to_srgb: Conversion | None) -> Image.Image:
     """Convert an image of any mode and size to RGB, 500 x 500."""
-    # Blending with white and averaging in linear light are right in sRGB only.
+    # Blending with white, and averaging pixels in linear light, are correct only in sRGB.
     needs_srgb = to_srgb and (to_srgb.before_resizing or image.has_transparency_data)
     first = to_srgb if needs_srgb else None
     across, down = (int(side / SIZE / _REDUCING_GAP) or 1 for side in image.size)
     if image.mode != "RGB" or image.has_transparency_data or first:
         reduced = _reduced_in_strips(image, across, down, first)
-    else:  # Most photos need no conversion, so copies of 3 MB can be avoided.
+    else:  # Most photos need no conversion, which avoids copies of 3 MB.
         reduced = image if (across, down) == (1, 1) else image.reduce((across, down))
     small = to_square(reduced, (image.width / across, image.height / down))
     return to_srgb(small) if to_srgb and not first else small
@@ -38,7 +38,7 @@ def to_input_size(image: Image.Image, to_srgb: Conversion | None) -> Image.Image
 def _reduced_in_strips(
     image: Image.Image, across: int, down: int, to_srgb: Conversion | None
 ) -> Image.Image:
-    """Convert to RGB and average blocks. Converting the whole photo at once takes 160 MB a copy."""
+    """Convert to RGB and average blocks. A copy of a whole photo would take up to 160 MB."""
     width, height = image.size
     small = Image.new("RGB", (math.ceil(width / across), math.ceil(height / down)))
     rows = down * max(1, _STRIP_PIXELS // (width * down))
@@ -49,7 +49,7 @@ def _reduced_in_strips(
 
 
 def to_rgb(image: Image.Image, to_srgb: Conversion | None = None) -> Image.Image:
-    """Convert an image of any mode to RGB; transparent parts are blended with white.
+    """Convert an image of any mode to RGB, with transparent parts blended with white.
 
     Args:
         image: any mode.
@@ -72,10 +72,10 @@ def to_rgb(image: Image.Image, to_srgb: Conversion | None = None) -> Image.Image
 
 
 def to_square(image: Image.Image, part: tuple[float, float]) -> Image.Image:
-    """Resize with bicubic antialiasing, in a tenth to a fifth of Pillow's time (bench/README.md).
+    """Resize with bicubic antialiasing, 5 to 10 times as fast as Pillow (bench/README.md).
 
-    The result is bit-identical with AVX2, SSE 4.1 and neither. Without cykooz-resizer, Pillow
-    resizes; its result differs by at most 4 grey levels, 0.2 on average.
+    The result is bit-identical with AVX2, with SSE 4.1 and without either. Without cykooz-resizer,
+    Pillow resizes; its result differs by at most 4 grey levels, 0.2 on average.
 
     Args:
         image: RGB of any size.

@@ -1,4 +1,4 @@
-"""Judge a decoded photo: run the network and decide on a verdict, or on why there is none."""
+"""Judge a decoded photo: run the network, and give a verdict or the reasons why there is none."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,12 +18,12 @@ MAX_MEAN = 240.0
 MIN_DEVIATION = 4.0
 MIN_EDGE_STRENGTH = 0.24
 
-# Quarter turns, and whether mirrored. The mean of two opposite turns is the nearest to the mean of
-# all eight, so opposite turns come first.
+# Number of quarter turns, and whether mirrored. The mean of two opposite turns is closest to the
+# mean of all eight, so opposite turns come first.
 _TURNS = tuple((quarters, mirror) for mirror in (False, True) for quarters in (0, 2, 1, 3))
 
 EARLY_STOP_VIEWS = (2, 4)
-"""Of eight views, the numbers after which the rest is skipped if the result is clear."""
+"""Numbers of views, out of eight, after which the others are skipped if the result is clear."""
 
 
 class Reason(StrEnum):
@@ -38,7 +38,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one photo.
+    """The result for one photo.
 
     Attributes:
         status: ``ok``, or ``cannot_judge``.
@@ -70,7 +70,7 @@ class Measurement:
     Attributes:
         logits: float64 (n,), log-odds of malignant, uncalibrated.
         lesions: float32 (n,), probability that the photo shows a lesion.
-        heat_maps: float32 (n, h, w), logit at each place.
+        heat_maps: float32 (n, h, w), logit at each position.
         clinical: float32 (n,), probability that the photo is clinical.
     """
 
@@ -98,7 +98,7 @@ class Measurement:
 
     @property
     def heat_map(self) -> Floats | None:
-        """Mean logit at each place, float32 (h, w)."""
+        """Mean logit at each position, float32 (h, w)."""
         return None if self.heat_maps is None else self.heat_maps.mean(axis=0)
 
 
@@ -158,9 +158,9 @@ def edge_strength(grey: Image.Image) -> float:
 def measure(image: Pixels, engine: Engine, card: Card) -> Measurement:
     """Run a network on one photo, or on all its flips and quarter turns.
 
-    With margins in the card, the network is run on two of eight views, then on two more, then on
-    the rest. It stops as soon as the result is clear: the mean is further from the threshold than
-    the margin, every view shows a lesion, and all views are of the same kind.
+    If the card has margins, the network is run on two of eight views, then on two more, then on the
+    rest. It stops as soon as the result is clear: the mean is further from the threshold than the
+    margin, every view shows a lesion, and all views are of the same kind.
     """
     first, *later = (*EARLY_STOP_VIEWS, card.views) if card.margins else (card.views,)
     measured = _run(image, engine, _TURNS[:first])
@@ -174,17 +174,17 @@ def measure(image: Pixels, engine: Engine, card: Card) -> Measurement:
 def _run(image: Pixels, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> Measurement:
     views = np.empty((len(turns), *image.shape), np.uint8)
     for view, turn in zip(views, turns, strict=True):
-        turned = _turn(image, *turn)
-        if turned.strides[1] == image.strides[1]:  # Rows stay rows: 0.02 ms of CPU.
+        turned = _turned(image, *turn)
+        if turned.strides[1] == image.strides[1]:  # Rows remain rows: 0.02 ms of CPU.
             view[...] = turned
-        else:  # One channel at a time takes 0.2 ms, all three at once more than 1 ms.
+        else:  # One channel at a time takes 0.2 ms, all three together more than 1 ms.
             for channel in range(image.shape[-1]):
                 view[..., channel] = turned[..., channel]
     outputs = engine.run(views)
     p = np.clip(outputs.malignant.astype(np.float64), 1e-7, 1 - 1e-7)
     maps = outputs.heat_map
     if maps is not None:
-        maps = np.stack([_turn_back(m, *turn) for m, turn in zip(maps, turns, strict=True)])
+        maps = np.stack([_turned_back(m, *turn) for m, turn in zip(maps, turns, strict=True)])
     return Measurement(np.log(p / (1 - p)), outputs.lesion, maps, outputs.clinical)
 
 
@@ -212,11 +212,11 @@ def _is_clear(measured: Measurement, margin: float, point: OperatingPoint) -> bo
     )
 
 
-def _turn(image: Pixels, quarters: int, mirror: bool) -> Pixels:
+def _turned(image: Pixels, quarters: int, mirror: bool) -> Pixels:
     return np.rot90(image[:, ::-1] if mirror else image, quarters)
 
 
-def _turn_back(heat_map: Floats, quarters: int, mirror: bool) -> Floats:
+def _turned_back(heat_map: Floats, quarters: int, mirror: bool) -> Floats:
     turned = np.rot90(heat_map, -quarters)
     return turned[:, ::-1] if mirror else turned
 

@@ -1,4 +1,4 @@
-"""A chart of sixteen colours, in any encoding, and what LittleCMS's own program makes of it."""
+"""A chart of sixteen colours, in any encoding, and LittleCMS's own program to convert colours."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 SIDE = 256
-# Skin, moles, blood and the brighter colours of clothes.
+# Colours of skin, moles, blood and, brighter, clothes.
 COLOURS = np.array(
     [
         *((224, 184, 162), (198, 150, 128), (150, 98, 80), (96, 58, 46)),
@@ -42,8 +42,8 @@ def patches(pixels: np.ndarray) -> np.ndarray:
 
 
 def by_transicc(profile: bytes, colours: np.ndarray = COLOURS) -> np.ndarray:
-    """Colours in a profile as sRGB (n, 3): relative colorimetric, black point compensated."""
-    scale = 100 / 255 if colours.shape[1] == 4 else 1  # It takes inks in per cent.
+    """Colours in a profile as sRGB (n, 3): relative colorimetric, with black point compensation."""
+    scale = 100 / 255 if colours.shape[1] == 4 else 1  # transicc expects CMYK in per cent.
     lines = "".join(" ".join(f"{v * scale:.4f}" for v in colour) + "\n" for colour in colours)
     with tempfile.NamedTemporaryFile(suffix=".icc") as file:
         file.write(profile)

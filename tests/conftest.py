@@ -1,4 +1,4 @@
-"""Shared fixtures: a real small model, the app on it, and gunicorn on loopback."""
+"""Shared fixtures: a small real model, the app with it, and gunicorn with the app."""
 
 import fcntl
 import hashlib
@@ -22,34 +22,36 @@ from app import create_app
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 TESTS = ROOT / "tests"
-QUICK = {TESTS, TESTS / "app", TESTS / "lens"}
-QUICK |= {TESTS / "training" / name for name in ("datasets", "evaluation", "test_prepare.py")}
+QUICK_FOLDERS = {TESTS, TESTS / "app", TESTS / "lens"}
+QUICK_FOLDERS |= {
+    TESTS / "training" / name for name in ("datasets", "evaluation", "test_prepare.py")
+}
 LOADS_TENSORFLOW = re.compile(
     r"^ *(import|from) (keras|training\.(fit|networks))|import (fill_cache|networks)\b",
     re.MULTILINE,
 )
-RUNS_GUNICORN = "served"
+GUNICORN_FIXTURE = "served"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--quick", action="store_true", help="unit tests alone: no server, browser or TensorFlow"
+        "--quick", action="store_true", help="only unit tests: no server, browser or TensorFlow"
     )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Under --quick, leave out files by their room and by what they import."""
+    """With --quick, ignore test files in other folders, and those that import TensorFlow."""
     if not config.getoption("quick") or not collection_path.is_file():
         return None
-    if QUICK.isdisjoint({collection_path, collection_path.parent}):
+    if QUICK_FOLDERS.isdisjoint({collection_path, collection_path.parent}):
         return True
     return bool(LOADS_TENSORFLOW.search(collection_path.read_text())) or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under --quick, leave out the few tests of quick rooms that need gunicorn."""
+    """With --quick, deselect the few tests in these folders that need gunicorn."""
     if config.getoption("quick"):
-        slow = [item for item in items if RUNS_GUNICORN in getattr(item, "fixturenames", ())]
+        slow = [item for item in items if GUNICORN_FIXTURE in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
 
@@ -57,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """A line on coverage for each package; ``coverage report -m`` has every line afterwards."""
+    """Print the coverage of each package; ``coverage report -m`` shows the lines afterwards."""
     if not config.pluginmanager.hasplugin("_cov"):
         return
     measured = coverage.Coverage()
@@ -67,27 +69,27 @@ def pytest_terminal_summary(
             package: measured.report(include=f"{package}/*", file=io.StringIO())
             for package in ("app", "lens", "training")
         }
-    except coverage.exceptions.NoDataError:  # Pytest ended before it ran a test.
+    except coverage.exceptions.NoDataError:  # pytest ended without running a test.
         return
-    terminalreporter.section("coverage of what ran in the tests' own processes")
+    terminalreporter.section("coverage of the code that ran in pytest's own processes")
     for package, share in shares.items():
         terminalreporter.line(f"{package:10}{share:.0f} %")
 
 
 @pytest.fixture(scope="session")
 def tiny_model(pytestconfig: pytest.Config) -> Path:
-    """A real .h5 with a card: a dark spot is malignant, a pale one benign, blue is no lesion.
+    """A real .h5 with a card: a dark spot is malignant, a pale one benign, and blue is no lesion.
 
-    Building it and converting it takes Keras half a minute, so both stay in pytest's cache until
-    what they are made from changes.
+    Building and converting it takes half a minute, so the result is in pytest's cache until its
+    source files change.
     """
     script = ROOT / "tests" / "tiny_model.py"
-    made_from = (script, ROOT / "lens" / "artifact.py", ROOT / "lens" / "card.py")
-    sources = b"".join(path.read_bytes() for path in made_from)
+    source_files = (script, ROOT / "lens" / "artifact.py", ROOT / "lens" / "card.py")
+    sources = b"".join(path.read_bytes() for path in source_files)
     folder = pytestconfig.cache.mkdir(f"tiny-model-{hashlib.sha256(sources).hexdigest()[:12]}")
     path = folder / "tiny.h5"
     with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # Tests run in several processes; one of them builds it.
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Only one of several test processes builds it.
         if not path.exists():
             fresh = folder / "fresh.h5"
             subprocess.run([sys.executable, str(script), str(fresh)], check=True, cwd=ROOT)
@@ -102,20 +104,20 @@ def engine_cache(tiny_model: Path) -> Path:
 
 @pytest.fixture
 def converted_once(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps the converted model beside the tiny model, from one run of the tests to the next."""
+    """Use the cache of converted models that persists between test runs."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
 
 
 @pytest.fixture
 def memory_folder() -> Iterator[Path]:
-    """A folder of this test alone, in memory."""
+    """An empty folder in memory, for one test."""
     with folder_in_memory() as path:
         yield path
 
 
 @pytest.fixture
 def settings(tiny_model: Path, engine_cache: Path, memory_folder: Path) -> dict[str, str]:
-    """Settings with which the app starts in a test; a test may change its copy."""
+    """Settings of the app for one test, which may change them."""
     return settings_for(tiny_model, engine_cache, memory_folder)
 
 
@@ -127,19 +129,19 @@ def shared_app(tiny_model: Path, engine_cache: Path) -> Iterator[Flask]:
 
 @pytest.fixture
 def client(shared_app: Flask) -> FlaskClient:
-    """A visitor of an app that tests share; a test that breaks its app takes ``app``."""
+    """A client of an app that all tests share. A test that changes the app uses ``app`` instead."""
     return shared_app.test_client()
 
 
 @pytest.fixture
 def app(settings: dict[str, str]) -> Flask:
-    """An app of this test alone."""
+    """An app for one test."""
     return create_app(settings)
 
 
 @pytest.fixture
 def make_app(settings: dict[str, str]) -> Callable[..., Flask]:
-    """The app with some settings changed: ``make_app(RATE_LIMIT="2/minute")``."""
+    """Create an app with some settings changed: ``make_app(RATE_LIMIT="2/minute")``."""
     return lambda **changed: create_app(
         {**settings, **{f"MOLELENS_{name}": value for name, value in changed.items()}}
     )
@@ -149,7 +151,7 @@ def make_app(settings: dict[str, str]) -> Callable[..., Flask]:
 def served(
     tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of real gunicorn with its real configuration, on loopback."""
+    """The URL of a running gunicorn with the project's configuration."""
     log = tmp_path_factory.mktemp("log") / "gunicorn.log"
     with (
         folder_in_memory() as folder,
@@ -160,7 +162,7 @@ def served(
 
 @pytest.fixture(scope="session")
 def without_locks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library with which flock() fails in a folder, as on NFS, Lustre or SMB."""
+    """A library that makes flock() fail in a folder, as on NFS, Lustre or SMB."""
     if not shutil.which("gcc"):
         pytest.skip("needs gcc")
     library = tmp_path_factory.mktemp("nolock") / "nolock.so"

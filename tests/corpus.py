@@ -1,8 +1,8 @@
-"""Every kind of file that somebody may send, and the answer that each gets: ``FILES``.
+"""Every kind of file that a client may send, and the expected answer to each: ``FILES``.
 
-    python tests/corpus.py DIR      # the files themselves, and expected.csv
+    python tests/corpus.py DIR      # writes the files, and expected.csv
 
-A file of ``tests/finds/`` is what a fuzzer once broke something with.
+The files in ``tests/finds/`` once caused an error, most of them found by the fuzzer.
 """
 
 import csv
@@ -29,11 +29,12 @@ CORNER = (RED, WHITE, WHITE, WHITE)
 SIDE = 96
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF")
 FINDS = sorted((Path(__file__).parent / "finds").glob("decode-*"))
-# 16,000 x 16,000 in 3 kB, made by Pillow; its "ispe" then changed to 96 x 96. It took 560 MB.
-LIAR = (Path(__file__).parent / "finds" / "avif-of-256-megapixels").read_bytes()
+# 16,000 x 16,000 pixels in 3 kB, made by Pillow and then declared as 96 x 96 (in its "ispe" box).
+# Decoding it took 560 MB.
+AVIF_WITH_HIDDEN_PIXELS = (Path(__file__).parent / "finds" / "avif-of-256-megapixels").read_bytes()
 
-# How a camera must have stored the picture, for each orientation to show it upright.
-STORED = {
+# How a camera stores the picture for each EXIF orientation.
+TRANSPOSE_OF_ORIENTATION = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,15 +48,15 @@ STORED = {
 
 @dataclass(frozen=True)
 class File:
-    """A file somebody sends, and its answer.
+    """A file to send, and the expected answer.
 
     Attributes:
-        name: what it is, in words.
+        name: what the file is.
         data: its bytes.
-        status: HTTP status; 0 where any answer but a fault of ours will do.
-        code: of the refusal, "" where it is read.
-        shows: the colours to see top left, top right, bottom left, bottom right.
-        sent_as: the name it is sent under.
+        status: HTTP status; 0 if any answer except a server error is right.
+        code: of the refusal; "" if the file is accepted.
+        shows: the colours top left, top right, bottom left, bottom right.
+        sent_as: the file name in the form.
     """
 
     name: str
@@ -67,7 +68,17 @@ class File:
 
 
 def files() -> Iterator[File]:
-    for build in (formats, turned, layouts, frames, told_beside, misnamed, sizes, damaged, bombs):
+    for build in (
+        formats,
+        rotated,
+        layouts,
+        frames,
+        with_metadata,
+        misnamed,
+        sizes,
+        damaged,
+        bombs,
+    ):
         yield from build()
     yield from (File(*row) for row in bad_files.TABLE)
     yield from (File(f"find {path.name}", path.read_bytes(), 0) for path in FINDS)
@@ -84,7 +95,7 @@ def plain(mode: str = "RGB", colour: object = RED, side: int = SIDE) -> Image.Im
 
 
 def corner(side: int = SIDE) -> Image.Image:
-    """White with one red corner, top left: shows every turn and mirror."""
+    """White with a red corner, top left, which reveals every rotation and reflection."""
     picture = plain(colour=WHITE, side=side)
     picture.paste(RED, (0, 0, side // 2, side // 2))
     return picture
@@ -113,9 +124,9 @@ def formats() -> Iterator[File]:
     yield File("an interlaced PNG", interlaced())
 
 
-def turned() -> Iterator[File]:
+def rotated() -> Iterator[File]:
     for format in FORMATS:
-        for orientation, turn in STORED.items():
+        for orientation, turn in TRANSPOSE_OF_ORIENTATION.items():
             stored = corner() if turn is None else corner().transpose(turn)
             exif = Image.Exif()
             exif[0x0112] = orientation
@@ -126,7 +137,10 @@ def turned() -> Iterator[File]:
         exif[0x0112] = orientation
         data = encode(corner(), exif=exif)
         yield File(f"a JPEG of EXIF orientation {orientation}", data, shows=CORNER)
-    for name, broken in (("cut", b"Exif\0\0II*\0"), ("of noise", b"Exif\0\0" + noise().tobytes())):
+    for name, broken in (
+        ("cut off", b"Exif\0\0II*\0"),
+        ("of noise", b"Exif\0\0" + noise().tobytes()),
+    ):
         yield File(f"a JPEG with EXIF {name}", encode(corner(), exif=broken), shows=CORNER)
 
 
@@ -135,7 +149,7 @@ def layouts() -> Iterator[File]:
     half = (128, 128, 128)
     yield File("a 16-bit grey PNG", encode(Image.fromarray(grey), "PNG"), shows=(half,) * 4)
     yield File("a 16-bit RGB PNG", sixteen_bit(2, RED))
-    yield File("a 16-bit RGBA PNG, invisible", sixteen_bit(6, (*RED, 0)), shows=(WHITE,) * 4)
+    yield File("a transparent 16-bit RGBA PNG", sixteen_bit(6, (*RED, 0)), shows=(WHITE,) * 4)
     yield File("a 16-bit grey PNG with alpha", sixteen_bit(4, (128, 255)), shows=(half,) * 4)
     deep = pillow_heif.from_bytes("RGB;16", (SIDE, SIDE), b"\x80" * (6 * SIDE * SIDE))
     buffer = io.BytesIO()
@@ -154,29 +168,31 @@ def layouts() -> Iterator[File]:
     hidden = plain("RGBA", (10, 20, 30, 0))
     for format, options in (("PNG", {}), ("WEBP", {"exact": True}), ("AVIF", {}), ("HEIF", {})):
         data = encode(hidden, format, lossless=True, **options)
-        yield File(f"a {format} with hidden colours", data, shows=(WHITE,) * 4)
+        yield File(f"a transparent {format} with colours", data, shows=(WHITE,) * 4)
 
 
 def frames() -> Iterator[File]:
     more = {"save_all": True, "append_images": [plain(colour=BLACK), plain(colour=WHITE)]}
     for format in ("PNG", "WEBP", "AVIF", "HEIF"):
         yield File(f"an animated {format}", encode(plain(), format, **more))
-    yield File("a JPEG of several pictures, as phones make them", encode(plain(), "MPO", **more))
-    film = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\xff\xda" * 100_000
-    yield File("a JPEG with a film behind it, as phones make them", encode(plain()) + film)
+    yield File("a JPEG of several pictures, as phones save them", encode(plain(), "MPO", **more))
+    video = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\xff\xda" * 100_000
+    yield File("a JPEG followed by a video, as phones save them", encode(plain()) + video)
     yield refused("an animated GIF", encode(plain(), "GIF", **more))
-    loud = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0))
-    yield unusable("an animated PNG without a frame", loud + chunk(b"acTL", b"\xff" * 8))
+    without_frame = b"\x89PNG\r\n\x1a\n" + chunk(
+        b"IHDR", struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
+    )
+    yield unusable("an animated PNG without a frame", without_frame + chunk(b"acTL", b"\xff" * 8))
 
 
-def told_beside() -> Iterator[File]:
-    """Profiles, text and other things that a file holds beside its pixels."""
+def with_metadata() -> Iterator[File]:
+    """Files with profiles, text and other metadata."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for format in FORMATS:
         yield File(f"a {format} with a profile", encode(plain(), format, icc_profile=profile))
         data = encode(plain(), format, icc_profile=b"no profile")
         yield File(f"a {format} with a broken profile", data)
-    # What transicc makes of the colours; the fuzzer changes these profiles too.
+    # The expected colours are from transicc; the fuzzer mutates these profiles, too.
     wide = icc_files.rgb("P3", icc_files.formula(*icc_files.SRGB_CURVE), 4)
     for format in FORMATS:
         data = encode(plain(), format, icc_profile=wide)
@@ -191,7 +207,7 @@ def told_beside() -> Iterator[File]:
     yield File("a grey JPEG with a profile", data, shows=((161, 161, 161),) * 4)
     script = b"<script>alert(1)</script><?php system($_GET[0]); ?>"
     yield File("a JPEG with a script in its comment", encode(plain(), comment=script))
-    yield File("a PNG with a text", with_chunks(chunk(b"tEXt", b"Comment\0" + script)))
+    yield File("a PNG with text", with_chunks(chunk(b"tEXt", b"Comment\0" + script)))
     zero = zlib.compress(bytes(100_000_000), 9)
     yield File("a PNG whose text would unpack to 100 MB", with_chunks(ztxt(zero)))
     yield File("a PNG whose profile would unpack to 100 MB", with_chunks(iccp(zero)))
@@ -202,24 +218,24 @@ def told_beside() -> Iterator[File]:
     wrong = chunk(b"tEXt", b"Comment\0hello")[:-1] + b"?"
     yield File("a PNG whose text has a wrong checksum", with_chunks(wrong))
     behind = encode(plain(), "PNG")
-    yield File("a PNG with such a text behind its pixels", behind[:-12] + wrong + behind[-12:])
+    yield File("a PNG with such a text after its pixels", behind[:-12] + wrong + behind[-12:])
     for name, odd in (
         ("short colours", chunk(b"gAMA", b"\0") + chunk(b"cHRM", b"\0")),
-        ("a profile packed in an unknown way", chunk(b"iCCP", b"profile\0\7what")),
+        ("a profile with unknown compression", chunk(b"iCCP", b"profile\0\7what")),
         ("an endless animation", chunk(b"acTL", b"\xff" * 8) + chunk(b"fcTL", b"\xff" * 26)),
     ):
         yield File(f"a PNG with {name}", with_chunks(odd))
     for name, odd in (
-        ("of a profile's name alone", b"\xff\xe2\0\x0eICC_PROFILE\0"),
-        ("of an index of pictures, damaged", b"\xff\xe2\0\x0cMPF\0MM\0*\xff\xff"),
-        ("of Photoshop, damaged", b"\xff\xed\0\x15Photoshop 3.0\x008BIM\7"),
+        ("with only the name of a profile", b"\xff\xe2\0\x0eICC_PROFILE\0"),
+        ("with a damaged index of pictures", b"\xff\xe2\0\x0cMPF\0MM\0*\xff\xff"),
+        ("with damaged Photoshop data", b"\xff\xed\0\x15Photoshop 3.0\x008BIM\7"),
     ):
         whole = encode(plain())
-        yield File(f"a JPEG with a segment {name}", whole[:2] + odd + whole[2:])
+        yield File(f"a JPEG {name}", whole[:2] + odd + whole[2:])
 
 
 def misnamed() -> Iterator[File]:
-    """Wrong names, other formats, and files that are two things at once."""
+    """Wrong names, other formats, and files that are valid in two formats."""
     for format, name in (("JPEG", "x.exe"), ("PNG", "x.jpg"), ("HEIF", "x.jpg"), ("AVIF", "a.png")):
         yield File(f"a {format} named {name}", encode(plain(), format), sent_as=name)
     yield File("a JPEG without a suffix", encode(plain()), sent_as="photo")
@@ -230,21 +246,21 @@ def misnamed() -> Iterator[File]:
     yield refused("an SVG", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>')
     yield refused("a program", b"\x7fELF\x02\x01\x01" + bytes(200))
     yield refused("a video", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(200))
-    yield refused("a film of an iPhone", b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(200))
-    yield refused("a RIFF that is sound", b"RIFF\xff\0\0\0WAVEfmt " + bytes(200))
+    yield refused("a video of an iPhone", b"\0\0\0\x14ftypqt  \0\0\0\0qt  " + bytes(200))
+    yield refused("a RIFF with sound", b"RIFF\xff\0\0\0WAVEfmt " + bytes(200))
     yield refused("zero bytes", bytes(1000))
     for format in ("HEIF", "AVIF"):
         whole = encode(plain(), format)
-        yield File(f"a {format} of another brand first", whole[:8] + b"miaf" + whole[12:])
+        yield File(f"a {format} with another brand first", whole[:8] + b"miaf" + whole[12:])
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("evil.class", b"\xca\xfe\xba\xbe")
     for format in FORMATS:
         whole = encode(plain(), format)
-        yield File(f"a {format} that is a ZIP archive too", whole + archive.getvalue())
-        yield File(f"a {format} with a web page behind it", whole + b"<!doctype html>" * 9)
+        yield File(f"a {format} that is also a ZIP archive", whole + archive.getvalue())
+        yield File(f"a {format} followed by a web page", whole + b"<!doctype html>" * 9)
         yield refused(f"a PDF with a {format} inside", b"%PDF-1.7\n" + whole)
-    yield refused("a GIF that is a script too", b"GIF89a/*" + bytes(20) + b"*/=alert(1)")
+    yield refused("a GIF that is also a script", b"GIF89a/*" + bytes(20) + b"*/=alert(1)")
 
 
 def sizes() -> Iterator[File]:
@@ -265,31 +281,33 @@ def damaged() -> Iterator[File]:
         whole = encode(noise(), format)
         for tenth in range(1, 10):
             data = whole[: len(whole) * tenth // 10]
-            yield unusable(f"a {format} cut after {tenth} tenths", data)
+            yield unusable(f"a {format} truncated after {tenth} tenths", data)
     for name, options in (("JPEG", {}), ("progressive JPEG", {"progressive": True})):
         whole = encode(corner(), **options)
         yield File(f"a {name} without its end marker", whole[:-2], shows=CORNER)
-        yield File(f"a {name} with noughts for it", whole[:-2] + bytes(5000), shows=CORNER)
+        yield File(
+            f"a {name} with zeros instead of its end marker", whole[:-2] + bytes(5000), shows=CORNER
+        )
         lost = encode(noise(), **options)[:-400]
         yield unusable(f"a {name} that ends too early", lost)
-        yield unusable(f"a {name} that ends too early, noughts behind it", lost + bytes(5000))
+        yield unusable(f"a {name} that ends too early, followed by zeros", lost + bytes(5000))
     yield unusable("a PNG with a wrong checksum", encode(noise(), "PNG").replace(b"IDAT", b"IDAX"))
-    yield unusable("a JPEG that is all header", encode(plain())[:200] + bytes(500))
+    yield unusable("a JPEG that consists of a header", encode(plain())[:200] + bytes(500))
     yield unusable("a PNG without pixels", png(SIDE, SIDE, 8, 2, b""))
     yield unusable("a PNG of an unknown layout", png(SIDE, SIDE, 8, 5, bytes(SIDE * SIDE)))
 
 
 def bombs() -> Iterator[File]:
-    """Small files that ask for much: pixels, memory or time."""
+    """Small files that need many pixels, much memory or much time."""
     many = {"code": "too_many_pixels"}
     whole = encode(plain())
     at = whole.index(b"\xff\xc0") + 5
     vast = whole[:at] + b"\xff\xdc" * 2 + whole[at + 4 :]
-    yield unusable("a JPEG that says 65,500 x 65,500", vast, **many)
-    yield unusable("a PNG that says 2^31 x 2^31", png(2**31 - 1, 2**31 - 1, 8, 2, b""), **many)
+    yield unusable("a JPEG that declares 65,500 x 65,500", vast, **many)
+    yield unusable("a PNG that declares 2^31 x 2^31", png(2**31 - 1, 2**31 - 1, 8, 2, b""), **many)
     wide = encode(Image.new("RGB", (8000, 4900), RED), "WEBP", method=0, quality=0)
     yield unusable("a WebP of 39 megapixels", wide, **many)
-    yield unusable("an AVIF of 256 megapixels that says 96 x 96", LIAR)
+    yield unusable("an AVIF of 256 megapixels that declares 96 x 96", AVIF_WITH_HIDDEN_PIXELS)
     yield unusable("a JPEG of 39 megapixels in 1,000 scans", scans(8000, 4900, 1000))
     yield File("a JPEG of 20 scans", scans(SIDE, SIDE, 20), shows=((128, 128, 128),) * 4)
     large = Image.new("1", (8000, 4900))
@@ -299,13 +317,13 @@ def bombs() -> Iterator[File]:
 
 
 def sixteen_bit(colour: int, values: tuple[int, ...]) -> bytes:
-    """A PNG of 16 bits a channel, which Pillow does not write; v * 257 is v scaled."""
+    """A PNG with 16 bits per channel, which Pillow cannot write; v * 257 scales v from 8 bits."""
     pixel = b"".join(struct.pack(">H", value * 257) for value in values)
     return png(SIDE, SIDE, 16, colour, (b"\0" + pixel * SIDE) * SIDE)
 
 
 def interlaced() -> bytes:
-    """Adam7 by hand, which Pillow does not write either: seven passes of plain colour."""
+    """An interlaced PNG (Adam7), which Pillow cannot write either: seven passes of one colour."""
     passes = [(0, 8, 0, 8), (4, 8, 0, 8), (0, 4, 4, 8), (2, 4, 0, 4), (0, 2, 2, 4), (1, 2, 0, 2)]
     passes.append((0, 1, 1, 2))
     rows = b"".join(
@@ -322,7 +340,7 @@ def with_chunks(extra: bytes) -> bytes:
 
 
 def scans(width: int, height: int, count: int) -> bytes:
-    """A grey progressive JPEG that says to be so large, with ``count`` empty scans more."""
+    """A grey progressive JPEG that declares this size, with ``count`` additional empty scans."""
     whole = encode(plain("L", 128), progressive=True)
     size = whole.index(b"\xff\xc2") + 5
     whole = whole[:size] + struct.pack(">HH", height, width) + whole[size + 4 :]

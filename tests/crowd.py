@@ -1,127 +1,82 @@
-"""People who use MoleLens all the time while a test breaks something: a steady load that remembers.
+"""Visitors who upload photos without pause while a test breaks something, and what they are shown.
 
-Each has a photo of a colour of their own, so that one who is shown another's result would see it.
+Each sends a photo of its own colour, so that a photo shown to the wrong visitor is noticed.
 """
 
-import re
-import threading
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPException
-from http.cookiejar import CookieJar
 from io import BytesIO
-from types import TracebackType
+from ssl import SSLContext
 from typing import Self
 
 import numpy as np
 import painter
 from PIL import Image
-from serving import NoRedirect, form, wait_until
+from serving import wait_until
+
+from bench.visits import Answer, Visitor, Visits
 
 COLOURS = [painter.DARK, painter.PALE, (120, 20, 20)]
-SAME_COLOUR = 4.0
-"""Grey levels by which a photo's mean may change on its way; those of two people differ by more."""
+MAX_COLOUR_DIFFERENCE = 4.0
+"""Grey levels by which encoding may change a photo's mean; two visitors' photos differ by more."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A photo that was answered with a result's address."""
+    """The address of a result, and the number of the visitor who uploaded its photo."""
 
     address: str
-    person: int
+    visitor: int
 
 
-class Crowd:
-    """Each of its people gets the form, sends their photo, and looks at the result, for ever."""
+class Crowd(Visits):
+    """Three visitors who upload a photo and look at the result, again and again.
 
-    def __init__(self, url: str) -> None:
+    Attributes:
+        accepted: uploads that were answered with the address of a result.
+        refused: all other answers to uploads.
+        mixed_up: results that showed another visitor's photo.
+    """
+
+    def __init__(self, url: str, trusted: SSLContext | None = None) -> None:
+        super().__init__(len(COLOURS))
         self.url = url
         self.accepted: list[Accepted] = []
-        self.refused: list[tuple[int, str]] = []
-        self.broken_off: list[str] = []
+        self.refused: list[Answer] = []
         self.mixed_up: list[Accepted] = []
+        self._trusted = trusted
         self._photos = [painter.encoded(painter.lesion(colour=colour)) for colour in COLOURS]
         self._colours = [mean_colour(photo) for photo in self._photos]
-        self.people = range(len(COLOURS))
-        self._leave = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._come_again, args=(person,)) for person in self.people
-        ]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        self.wait_for_more()
+        super().__enter__()
+        self.wait_for_uploads()
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._leave.set()
-        for thread in self._threads:
-            thread.join()
-
-    def wait_for_more(self, photos: int = 3) -> None:
-        """Until so many more photos were accepted: the service does serve, now."""
-        enough = len(self.accepted) + photos
+    def wait_for_uploads(self, count: int = 3) -> None:
+        """Wait until so many more photos are accepted, which shows that the service works."""
+        enough = len(self.accepted) + count
         wait_until(lambda: len(self.accepted) >= enough)
 
-    def is_shown(self, result: Accepted) -> int:
-        """Look at a result; the status. A photo of another person is remembered as mixed up."""
-        status, body = self._ask(visitor(), f"{result.address}/photo.jpg")
-        if status == 200:
-            off = np.abs(mean_colour(body) - self._colours[result.person]).max()
-            if off > SAME_COLOUR:
+    def visit(self, visitor: int) -> None:
+        answer = Visitor(self.url, self._trusted).upload(self._photos[visitor])
+        if answer.status != 303:
+            self.refused.append(answer)
+            return
+        self.accepted.append(Accepted(answer.location, visitor))
+        self.photo_status(self.accepted[-1])
+
+    def photo_status(self, result: Accepted) -> int:
+        """Request the photo of a result, check whose it is, and return the answer's status."""
+        answer = Visitor(self.url, self._trusted).ask(f"{result.address}/photo.jpg")
+        if answer.status == 200:
+            difference = np.abs(mean_colour(answer.body) - self._colours[result.visitor]).max()
+            if difference > MAX_COLOUR_DIFFERENCE:
                 self.mixed_up.append(result)
-        return status
+        return answer.status
 
-    def statuses(self) -> set[int]:
-        """What all who were accepted are answered now."""
-        return {self.is_shown(result) for result in self.accepted}
-
-    def _come_again(self, person: int) -> None:
-        while not self._leave.is_set():
-            try:
-                self._visit(person)
-            except (OSError, HTTPException) as error:
-                self.broken_off.append(repr(error))
-
-    def _visit(self, person: int) -> None:
-        opener = visitor()
-        status, page = self._ask(opener, "/")
-        if status != 200:
-            self.refused.append((status, page.decode()))
-            return
-        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.decode())[1]
-        body, kind = form(self._photos[person], csrf_token=token)
-        status, said = self._ask(opener, "/upload", body, kind)
-        if status != 303:
-            self.refused.append((status, said.decode()))
-            return
-        self.accepted.append(Accepted(said.decode(), person))
-        self.is_shown(self.accepted[-1])
-
-    def _ask(
-        self,
-        opener: urllib.request.OpenerDirector,
-        path: str,
-        body: bytes | None = None,
-        kind: str = "",
-    ) -> tuple[int, bytes]:
-        """Status and body; for a redirect, where it leads to instead."""
-        headers = {"Content-Type": kind} if kind else {}
-        request = urllib.request.Request(self.url + path, body, headers)
-        try:
-            with opener.open(request, timeout=120) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            said = error.headers.get("Location", "").encode() or error.read()
-            return error.code, said
-
-
-def visitor() -> urllib.request.OpenerDirector:
-    """A browser of its own: cookies are kept, redirects are not followed."""
-    cookies = urllib.request.HTTPCookieProcessor(CookieJar())
-    return urllib.request.build_opener(cookies, NoRedirect)
+    def photo_statuses(self) -> set[int]:
+        """The statuses with which the photos of all accepted uploads are answered now."""
+        return {self.photo_status(result) for result in self.accepted}
 
 
 def mean_colour(photo: bytes) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""ICC profiles of every kind that photos carry, written by hand from the ICC's specification."""
+"""ICC profiles of every kind that photos contain, built according to the ICC's specification."""
 
 import struct
 from itertools import product
 
-# XYZ of the primaries, adapted to D50, as the published profiles of these names have them.
-LIGHTS = {
+# XYZ of the primaries, adapted to D50, as in the published profiles of these names.
+PRIMARIES = {
     "sRGB": ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
     "P3": ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
     "Adobe": ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.7446)),
@@ -23,7 +23,7 @@ BT709_CURVE = (1 / 0.45, 1 / 1.099297, 0.099297 / 1.099297, 1 / 4.5, 0.081243)
 def icc(
     space: str, tags: dict[str, bytes], version: int = 2, pcs: str = "XYZ ", kind: str = "mntr"
 ) -> bytes:
-    """A profile of tags: colour space, version 2 or 4, connection space, device class."""
+    """A profile with these tags; ``pcs`` is the connection space, ``kind`` the device class."""
     start, table, bodies = 128 + 4 + 12 * len(tags), b"", b""
     for name, body in tags.items():
         table += name.encode() + struct.pack(">II", start + len(bodies), len(body))
@@ -39,8 +39,8 @@ def icc(
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + bodies
 
 
-def rgb(lights: str, curve: bytes, version: int = 2, **more: str) -> bytes:
-    red, green, blue = LIGHTS[lights]
+def rgb(primaries: str, curve: bytes, version: int = 2, **more: str) -> bytes:
+    red, green, blue = PRIMARIES[primaries]
     tags = {"wtpt": _xyz(D50), "rXYZ": _xyz(red), "gXYZ": _xyz(green), "bXYZ": _xyz(blue)}
     tags |= dict.fromkeys(("rTRC", "gTRC", "bTRC"), curve)
     return icc("RGB ", tags, version, **more)
@@ -51,17 +51,17 @@ def grey(curve: bytes) -> bytes:
 
 
 def gamma(value: float) -> bytes:
-    """A curve as version 2 writes a power."""
+    """A power curve, as in version 2."""
     return b"curv" + struct.pack(">IIH", 0, 1, round(value * 256))
 
 
 def formula(*numbers: float) -> bytes:
-    """A curve as version 4 writes a power and a straight foot."""
+    """A power curve with a linear part near black, as in version 4."""
     return b"para" + struct.pack(">IHH", 0, 3, 0) + _fixed(*numbers)
 
 
 def table(channels: int) -> bytes:
-    """A table of two points a side, from inks or lights to version 2's Lab (``mft2``)."""
+    """A table of two points per channel, from CMYK or RGB to version 2's Lab (``mft2``)."""
     head = struct.pack(">IBBBB", 0, channels, 3, 2, 0) + _fixed(1, 0, 0, 0, 1, 0, 0, 0, 1)
     ends = struct.pack(">HH", 0, 65535)
     lab = b"".join(
@@ -74,8 +74,8 @@ def table(channels: int) -> bytes:
 
 
 def table_of_version_4() -> bytes:
-    """The same for three lights, as version 4 writes it (``mAB ``)."""
-    straight = b"curv" + struct.pack(">II", 0, 0)
+    """The same for RGB, as in version 4 (``mAB ``)."""
+    linear = b"curv" + struct.pack(">II", 0, 0)
     clut = bytes((2, 2, 2)).ljust(16, b"\0") + b"\2\0\0\0"
     for lightness, a, b in map(_lab, product((0, 1), repeat=3)):
         clut += struct.pack(
@@ -84,11 +84,11 @@ def table_of_version_4() -> bytes:
     at = 32
     head = b"mAB " + struct.pack(">IBBH", 0, 3, 3, 0)
     head += struct.pack(">IIIII", at, 0, 0, at + 36, at + 36 + len(clut))
-    return head + straight * 3 + clut + straight * 3
+    return head + linear * 3 + clut + linear * 3
 
 
 def _lab(corner: tuple[int, ...]) -> tuple[float, float, float]:
-    """A made-up device: of four inks or three lights, dull ones."""
+    """Lab of a corner of the table: a made-up CMYK or RGB device with dull colours."""
     if len(corner) == 4:
         cyan, magenta, yellow, black = corner
         paper = (95 - 35 * cyan - 45 * magenta - 8 * yellow, -30 * cyan + 65 * magenta, 0)

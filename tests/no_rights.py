@@ -1,4 +1,4 @@
-"""Make a folder unreadable, even if the tests are run by root, as in a container."""
+"""A folder that cannot be read, even if root runs the tests, as in a container."""
 
 import os
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ NOBODY = 65534
 
 @contextmanager
 def unreadable(folder: Path) -> Iterator[None]:
-    """Remove all permissions on a folder; root, which ignores permissions, becomes another user.
+    """Remove all permissions of a folder; root, who needs none, becomes another user meanwhile.
 
-    Whatever the test writes elsewhere must be writable for that user.
+    Whatever the test uses beside the folder must be accessible to that user.
     """
     is_root = os.geteuid() == 0
-    for above in [path for path in folder.parents if "pytest" in path.as_posix()]:
-        above.chmod(above.stat().st_mode | 0o755)
+    for parent in [path for path in folder.parents if "pytest" in path.as_posix()]:
+        parent.chmod(parent.stat().st_mode | 0o755)
     folder.chmod(0)
     if is_root:
         os.seteuid(NOBODY)

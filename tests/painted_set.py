@@ -1,4 +1,4 @@
-"""A small set of painted lesions with its manifest, and a quick training run on it."""
+"""A small data set of painted lesions with a manifest, and training on it in a few seconds."""
 
 import csv
 import os
@@ -12,7 +12,7 @@ from serving import ROOT
 
 from training.datasets.manifest import REQUIRED_COLUMNS
 
-# Two stages of small images, with two steps per epoch. How well it learns does not matter.
+# Two stages of two steps per epoch; tests do not depend on how well the network learns.
 QUICK = (
     *("--set", "stages.0.share=0.5", "--set", "stages.0.size=64", "--set", "stages.0.batch=8"),
     *("--set", "stages.1.share=0.5", "--set", "stages.1.size=96", "--set", "stages.1.batch=8"),
@@ -21,7 +21,7 @@ QUICK = (
 
 
 def write(folder: Path, lesions: int = 48) -> Path:
-    """Paint lesions, half of them malignant and two thirds for training; return the manifest."""
+    """Paint lesions, half of them malignant, two thirds for training; return their manifest."""
     rows = []
     for index in range(lesions):
         malignant = index % 2
@@ -37,7 +37,7 @@ def write(folder: Path, lesions: int = 48) -> Path:
 
 
 def train(*arguments: str, **variables: str) -> subprocess.Popen:
-    """Start ``training.train`` with QUICK and further environment variables."""
+    """Start ``training.train`` with the QUICK options and additional environment variables."""
     return subprocess.Popen(
         [sys.executable, "-m", "training.train", *QUICK, *arguments],
         cwd=ROOT,
@@ -49,7 +49,7 @@ def train(*arguments: str, **variables: str) -> subprocess.Popen:
 
 
 def wait_for(process: subprocess.Popen, line: str) -> str:
-    """Read what training prints until a line starts with ``line``; return all that was read."""
+    """Read the output until a line that starts with ``line``; return all of it."""
     printed = ""
     for text in process.stdout:
         printed += text

@@ -1,4 +1,4 @@
-"""Paint pictures that resemble uploads; the same seed gives the same picture."""
+"""Paint pictures like those that people send; the same seed gives the same picture."""
 
 from io import BytesIO
 
@@ -11,7 +11,7 @@ PALE = (176, 128, 104)
 
 
 def lesion(seed: int = 0, colour: tuple[int, int, int] = DARK, size: int = 640) -> np.ndarray:
-    """A spot with an uneven edge on skin: uint8 (size, size, 3)."""
+    """A spot of one colour with an irregular edge on skin: uint8 (size, size, 3)."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size] / size - 0.5
     angle, radius = np.arctan2(y, x), np.hypot(x, y)
@@ -24,7 +24,7 @@ def lesion(seed: int = 0, colour: tuple[int, int, int] = DARK, size: int = 640) 
 
 
 def sea(seed: int = 0, size: int = 640) -> np.ndarray:
-    """Blue waves, as an example of a sharp photo that does not show skin."""
+    """Blue waves: a sharp photo that shows no skin."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:size, :size]
     waves = 40 * np.sin(y / 9 + 3 * np.sin(x / 50)) + random.normal(0, 8, (size, size))

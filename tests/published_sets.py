@@ -1,4 +1,4 @@
-"""Small copies of the published sets, in their published layouts, for tests of ``prepare``."""
+"""Small synthetic data sets in their published layouts, for tests of ``training.prepare``."""
 
 import csv
 from io import BytesIO
@@ -16,7 +16,7 @@ MILK_METADATA = "MILK10k_Training_Metadata.csv"
 
 
 def picture(seed: int, side: int = 12) -> Image.Image:
-    """A unique picture of 160 x 160 pixels: ``side`` x ``side`` patches of random colour."""
+    """A picture that only this seed gives: side x side random patches, 160 pixels square."""
     patches = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     return Image.fromarray(patches).resize((160, 160), Image.Resampling.BICUBIC)
 
@@ -28,7 +28,7 @@ def jpeg(image: Image.Image) -> bytes:
 
 
 def put(path: Path, content: bytes | str | int) -> None:
-    """Write bytes, a text, or the picture with this seed to a file."""
+    """Write bytes, text, or the picture of a seed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, int):
         content = jpeg(picture(content))
@@ -36,7 +36,7 @@ def put(path: Path, content: bytes | str | int) -> None:
 
 
 def published(folder: Path) -> Path:
-    """Write a small copy of each set in its published layout; all pictures are different."""
+    """Write all sets, each in its published layout, without duplicate pictures."""
     put(
         folder / "ham10000" / HAM,
         "lesion_id,image_id,dx,dx_type,age,sex,localization\n"

@@ -1,4 +1,4 @@
-"""What tests need to run the app as its users do: settings, memory, ports, patience."""
+"""Run the app as in production: gunicorn and Redis on this machine, with results in memory."""
 
 import os
 import shutil
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,6 +22,7 @@ MEMORY = Path("/dev/shm")
 
 @contextmanager
 def folder_in_memory() -> Iterator[Path]:
+    """A new folder in memory, removed at the end of the block."""
     path = MEMORY / f"molelens-test-{uuid.uuid4().hex[:12]}"
     path.mkdir(mode=0o700)
     try:
@@ -32,6 +32,7 @@ def folder_in_memory() -> Iterator[Path]:
 
 
 def settings_for(model: Path, cache: Path, results: Path) -> dict[str, str]:
+    """Settings without a rate limit: the model, the folder of its conversion, that of results."""
     return {
         "MOLELENS_MODEL": str(model),
         "MOLELENS_CACHE": str(cache),
@@ -47,53 +48,37 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120) -> float:
-    """Wait for what must come in time; how many seconds that took."""
+    """Wait until the condition holds; return the seconds waited, or fail after ``seconds``."""
     start = time.monotonic()
     while True:
-        came, took = condition(), time.monotonic() - start
-        if took > seconds:
-            raise AssertionError(f"expected within {seconds:.0f} s, waited {took:.0f} s")
-        if came:
-            return took
+        holds, waited = condition(), time.monotonic() - start
+        if waited > seconds:
+            raise AssertionError(f"expected within {seconds:.0f} s, waited {waited:.0f} s")
+        if holds:
+            return waited
         time.sleep(0.05)
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def form(photo: bytes, **fields: str) -> tuple[bytes, str]:
-    """A multipart form's body and its content type."""
-    edge = uuid.uuid4().hex
-    head = "".join(
-        f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
-        for name, text in fields.items()
-    )
-    head += f'--{edge}\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n\r\n'
-    body = head.encode() + photo + f"\r\n--{edge}--\r\n".encode()
-    return body, f"multipart/form-data; boundary={edge}"
 
 
 @dataclass
 class Gunicorn:
-    """Real gunicorn with its real configuration, on loopback.
-
-    ``started_s`` is how long its start took, in seconds.
-    """
+    """A running gunicorn with the project's configuration; its start took ``start_seconds``."""
 
     url: str
     process: subprocess.Popen[bytes]
-    log: Path
-    started_s: float = 0.0
+    log_file: Path
+    start_seconds: float = 0.0
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
 
     def workers(self) -> set[int]:
         """Process ids of its workers."""
         pid = self.process.pid
         return {int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
-    def settled(self) -> bool:
-        """Each of its workers has loaded the model, and counts that it serves it."""
+    def all_workers_ready(self) -> bool:
+        """True if each worker has loaded the model and reports it in the metrics."""
         metrics = MEMORY / f"molelens-metrics-{self.process.pid}"
         return all((metrics / f"gauge_livemax_{pid}.db").exists() for pid in self.workers())
 
@@ -108,15 +93,12 @@ class Gunicorn:
         with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return str(answer.read().decode())
 
-    def said(self) -> str:
-        return self.log.read_text()
-
 
 @contextmanager
-def gunicorn(settings: dict[str, str], log: Path, below: str = "") -> Iterator[Gunicorn]:
-    """Run it until the block ends; its log is printed, for pytest to show where a test fails.
+def gunicorn(settings: dict[str, str], log_file: Path, path: str = "") -> Iterator[Gunicorn]:
+    """Run gunicorn until the block ends, then print its log, which pytest shows if a test fails.
 
-    ``below`` is the path that SCRIPT_NAME names.
+    ``path`` is the path of the site, as set by SCRIPT_NAME.
     """
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}"]
@@ -124,34 +106,34 @@ def gunicorn(settings: dict[str, str], log: Path, below: str = "") -> Iterator[G
         **{name: text for name, text in os.environ.items() if not name.startswith("MOLELENS_")},
         **settings,
     }
-    with open(log, "wb") as out:
+    with open(log_file, "wb") as out:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
-    server = Gunicorn(f"http://127.0.0.1:{port}{below}", process, log)
+    server = Gunicorn(f"http://127.0.0.1:{port}{path}", process, log_file)
     try:
         start = time.monotonic()
         wait_for_process(process, server.ready)
-        server.started_s = time.monotonic() - start
+        server.start_seconds = time.monotonic() - start
         yield server
     finally:
         process.terminate()
         process.wait(timeout=40)
-        print(log.read_text())
+        print(server.log)
 
 
 @contextmanager
-def one_worker(base: dict[str, str], folder: Path, lines: str) -> Iterator[Gunicorn]:
-    """Gunicorn of one worker that runs these lines of Python before it reads its configuration."""
-    own = str(ROOT / "gunicorn.conf.py")
+def one_worker(settings: dict[str, str], folder: Path, code: str) -> Iterator[Gunicorn]:
+    """Run gunicorn with one worker; ``code`` runs before the project's configuration."""
+    original = str(ROOT / "gunicorn.conf.py")
     config = folder / "changed.py"
-    config.write_text(f"{lines}\nfrom pathlib import Path\nexec(Path({own!r}).read_text())\n")
+    config.write_text(f"{code}\nfrom pathlib import Path\nexec(Path({original!r}).read_text())\n")
     changed = {"GUNICORN_CMD_ARGS": f"--config {config}", "MOLELENS_WORKERS": "1"}
-    with gunicorn({**base, **changed}, folder / "log") as server:
+    with gunicorn({**settings, **changed}, folder / "log") as server:
         yield server
 
 
 @contextmanager
 def redis_server(socket_file: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A real Redis server of our own, on a socket, in memory alone."""
+    """Run a Redis server on a Unix socket; it keeps its data in memory only."""
     if not shutil.which("redis-server"):
         pytest.skip("redis-server is not installed")
     command = ["redis-server", "--port", "0", "--unixsocket", str(socket_file), "--save", ""]
@@ -172,27 +154,27 @@ def _answers(socket_file: Path) -> bool:
 def wait_for_process(
     process: subprocess.Popen[bytes], condition: Callable[[], bool], seconds: float = 90
 ) -> None:
-    """Wait for what a process does in time; if it ends first, fail at once."""
+    """Wait until the condition holds; fail at once if the process ends before."""
     wait_until(lambda: process.poll() is not None or condition(), seconds)
     if process.poll() is not None:
         raise RuntimeError(f"{process.args} ended with {process.returncode} before it was ready")
 
 
-def written_to_disk(pid: int) -> int:
-    """Bytes that a process and its children sent towards a disk, whatever the file and its name.
+def bytes_written_to_disk(pid: int) -> int:
+    """Bytes that a process and its children have written to files on disks.
 
-    The kernel counts pages as they become dirty: those of temporary files without a name too, but
-    neither sockets nor files in memory.
+    The kernel counts pages when they become dirty, those of unnamed temporary files too, but not
+    those of sockets and of files in memory.
     """
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     counts = Path(f"/proc/{pid}/io").read_text().split()
     own = int(counts[counts.index("write_bytes:") + 1])
-    return own + sum(written_to_disk(int(child)) for child in children)
+    return own + sum(bytes_written_to_disk(int(child)) for child in children)
 
 
 @contextmanager
 def small_disk(folder: Path, size: int) -> Iterator[Path]:
-    """A file system of so many bytes."""
+    """Mount a file system of ``size`` bytes at ``folder``."""
     folder.mkdir(mode=0o700)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
@@ -203,8 +185,8 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def fill(folder: Path) -> Path:
-    """Write until nothing more fits."""
+def fill_disk(folder: Path) -> Path:
+    """Write a file until the file system is full; return the file."""
     filler = folder / "filler"
     with open(filler, "wb", buffering=0) as file:
         try:

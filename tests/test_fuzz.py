@@ -1,8 +1,8 @@
-"""Files of the corpus, damaged in ways nobody thought of; ``make fuzz`` looks for more."""
+"""Files of the corpus, damaged at random; ``make fuzz`` searches for longer."""
 
 import pytest
 from flask.testing import FlaskClient
-from fuzz import FINDS, body, seeds, with_right_checksums
+from fuzz import FINDS, body, seeds, with_correct_checksums
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,8 +11,8 @@ from lens.images import SIZE, InvalidImage, decode
 SEEDS = list(seeds())
 FORMS = [b"", body(SEEDS[0], token=True), *(path.read_bytes() for path in FINDS.glob("form-*"))]
 
-# The same files each time: CI must not fail by chance.
-the_same_each_time = settings(
+# The same files in each run: CI must not fail at random.
+reproducible = settings(
     derandomize=True,
     database=None,
     deadline=None,
@@ -22,7 +22,7 @@ the_same_each_time = settings(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A file with some bytes changed, and a piece taken out, doubled or put elsewhere."""
+    """A file with some bytes changed, and a piece removed, duplicated or moved."""
     data = bytearray(draw(st.sampled_from(SEEDS)))
     where = st.integers(0, len(data) - 1)
     for at in draw(st.lists(where, max_size=12)):
@@ -34,21 +34,21 @@ def damaged(draw: st.DrawFn) -> bytes:
     if draw(st.booleans()):
         data[to:to] = piece
     is_png = data.startswith(b"\x89PNG\r\n\x1a\n") and draw(st.booleans())
-    return with_right_checksums(bytes(data)) if is_png else bytes(data)
+    return with_correct_checksums(bytes(data)) if is_png else bytes(data)
 
 
-@settings(the_same_each_time, max_examples=400)
+@settings(reproducible, max_examples=400)
 @given(data=damaged())
-def test_a_damaged_file_is_decoded_or_refused_in_words(data: bytes) -> None:
+def test_a_damaged_file_is_decoded_or_refused_with_a_message(data: bytes) -> None:
     try:
         assert decode(data).shape == (SIZE, SIZE, 3)
     except InvalidImage as refused:
         assert str(refused).endswith(".")
 
 
-@settings(the_same_each_time, max_examples=100)
+@settings(reproducible, max_examples=100)
 @given(photo=damaged(), tail=st.binary(max_size=60), cut=st.floats(0, 2))
-def test_a_damaged_form_is_never_a_fault_of_ours(
+def test_a_damaged_form_never_causes_a_server_error(
     client: FlaskClient, photo: bytes, tail: bytes, cut: float
 ) -> None:
     whole = body(photo, token=False)
@@ -57,7 +57,7 @@ def test_a_damaged_form_is_never_a_fault_of_ours(
 
 
 @pytest.mark.parametrize("sent", FORMS, ids=range(len(FORMS)))
-def test_a_form_that_a_fuzzer_found_is_never_a_fault_of_ours(
+def test_a_form_that_the_fuzzer_found_never_causes_a_server_error(
     client: FlaskClient, sent: bytes
 ) -> None:
     where = "/upload" if b"csrf_token" in sent else "/api/v1/predictions"

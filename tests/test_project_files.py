@@ -1,4 +1,4 @@
-"""Facts that stand in two files are the same in both."""
+"""Facts that two files state are the same in both."""
 
 import json
 import re
@@ -13,13 +13,13 @@ README = (ROOT / "README.md").read_text()
 FIGURES = json.loads((ROOT / "models" / "melanoma_evaluation" / "figures.json").read_text())
 
 
-def test_the_changelog_begins_with_the_version_that_is_built() -> None:
+def test_the_changelog_starts_with_the_current_version() -> None:
     newest = re.search(r"^## \[([\d.]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest[1] == VERSION
 
 
-def test_the_citation_names_the_version_that_is_built() -> None:
+def test_the_citation_names_the_current_version() -> None:
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == VERSION
 
 
@@ -37,7 +37,7 @@ def test_the_readme_quotes_the_figures_of_the_model_card(kind: str) -> None:
     assert " | ".join(row) in README
 
 
-def test_links_between_documents_lead_somewhere() -> None:
+def test_no_link_between_documents_is_broken() -> None:
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "models/README.md"]:
         targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
         missing = [target for target in targets if not (document.parent / target).exists()]

@@ -1,4 +1,4 @@
-"""What a visitor does in tests: sends a photo by the form or the API, and reads the answer."""
+"""Send photos through Flask's test client, by the form or the API, and read the answers."""
 
 import html
 import io
@@ -13,6 +13,7 @@ PREDICTIONS = "/api/v1/predictions"
 
 
 def token(page: str) -> str:
+    """The CSRF token of a page's form."""
     return re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
 
 
@@ -23,23 +24,25 @@ def upload(client, data: bytes | None, **options):
     return client.post("/upload", data=form, **options)
 
 
-def send_all(client, photos: list[bytes]):
+def upload_all(client, photos: list[bytes]):
     form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
     form["photo"] = [(io.BytesIO(data), "name.jpg") for data in photos]
     return client.post("/upload", data=form)
 
 
 def result_address(client, data: bytes = PHOTO) -> str:
+    """Upload a photo; return the address of its result."""
     response = upload(client, data)
     assert response.status_code == 303
     return response.headers["Location"]
 
 
 def text(response) -> str:
-    """The words of a page, as a person reads them."""
+    """The text of a page without markup."""
     words = re.sub(r"<(svg|head).*?</\1>|<[^>]+>", " ", response.get_data(as_text=True), flags=re.S)
     return re.sub(r"\s+", " ", html.unescape(words))
 
 
-def send(client, data: bytes, name: str = "any.bin", **options):
+def predict(client, data: bytes, name: str = "any.bin", **options):
+    """Send a photo to the API."""
     return client.post(PREDICTIONS, data={"photo": (io.BytesIO(data), name)}, **options)

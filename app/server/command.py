@@ -7,10 +7,10 @@ import sys
 
 from gunicorn.app import wsgiapp
 
-from app.settings import FILES
+from app.settings import RESOURCES
 
 
 def main() -> None:
     """Run gunicorn. Options on the command line override the configuration file."""
-    sys.argv[1:] = ["--config", str(FILES / "gunicorn.conf.py"), *sys.argv[1:], "wsgi:app"]
+    sys.argv[1:] = ["--config", str(RESOURCES / "gunicorn.conf.py"), *sys.argv[1:], "wsgi:app"]
     wsgiapp.run(prog="molelens")

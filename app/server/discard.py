@@ -1,8 +1,8 @@
 """Discard what a client still sends after the response, on the worker's event loop.
 
-If a server responds early and closes the connection while the client still sends, the kernel resets
+If a server responds early and closes the connection while the client is sending, the kernel resets
 the connection, and the browser shows "connection reset" instead of the response. The event loop
-reads the rest, because a client that never stops sending would block a thread for ever.
+reads the rest, because a client that never stops sending would block a thread forever.
 """
 
 import contextlib
@@ -15,35 +15,36 @@ from functools import partial
 
 from gunicorn.workers.gthread import TConn
 
-from app.server.reading import READ_TIMEOUT_SECONDS, extended
+from app.server.reading import READ_TIMEOUT_SECONDS, extended_deadline
 
 MAX_BYTES = 1_000_000_000
-"""Per connection. A phone's video, chosen by mistake, is rarely larger."""
+"""Per connection. A video from a phone, chosen by mistake, is rarely larger."""
 MAX_SECONDS = 180.0
 """Per connection, as in Apache (RequestReadTimeout in deploy/apache/molelens.conf)."""
 MAX_CONNECTIONS = 200
 """Per worker; a further connection closes the oldest."""
 STOP_SECONDS = 2.0
-"""A stopping worker discards this long."""
+"""How long a stopping worker still discards."""
 
 _READ_BYTES = 2**18
 
 
 @dataclass
 class _Rest:
-    """The rest of a request.
+    """The rest of a request, which is still to be discarded.
 
     Attributes:
         bytes_left: number of bytes to discard.
         reusable: whether the connection can be reused afterwards.
-        pace_end: when a client that sends too slowly is dropped (time.monotonic).
-        end: when any client is dropped (time.monotonic).
+        slow_deadline: when the connection is closed if the client sends too slowly; it moves as
+            bytes arrive (time.monotonic).
+        deadline: when the connection is closed in any case (time.monotonic).
     """
 
     bytes_left: int
     reusable: bool
-    pace_end: float
-    end: float
+    slow_deadline: float
+    deadline: float
 
 
 class Discarder:
@@ -77,12 +78,12 @@ class Discarder:
             self._finish(connection, reusable=False)
 
     def close_overdue(self, stopping: bool) -> None:
-        """Close connections whose time is over. Call it about once a second."""
+        """Close connections whose deadline has passed. Call it about once a second."""
         now = time.monotonic()
         for connection, rest in list(self._rests.items()):
             if stopping:
-                rest.end = min(rest.end, now + STOP_SECONDS)
-            if now > min(rest.end, rest.pace_end):
+                rest.deadline = min(rest.deadline, now + STOP_SECONDS)
+            if now > min(rest.deadline, rest.slow_deadline):
                 self._finish(connection, reusable=False)
 
     def _discard(self, connection: TConn, _socket: socket.socket) -> None:
@@ -94,7 +95,7 @@ class Discarder:
         except OSError:
             data = b""
         rest.bytes_left -= len(data)
-        rest.pace_end = extended(rest.pace_end, len(data))
+        rest.slow_deadline = extended_deadline(rest.slow_deadline, len(data))
         if not data or rest.bytes_left <= 0:
             self._finish(connection, reusable=bool(data) and rest.reusable)
 

@@ -1,8 +1,8 @@
-"""Stop gunicorn, with an explanation, if its first workers are all killed while they start.
+"""Stop gunicorn, with an explanation, if its first workers are all killed during startup.
 
-gunicorn replaces each killed worker without limit. That is right once a worker has served, because
-then a photo or a passing fault was the cause. It is wrong if the processor or the memory never lets
-a worker start.
+gunicorn replaces killed workers without limit. That is right once a worker has served, because then
+a photo or a temporary error was the cause. It is wrong if no worker can ever start on this
+processor, or with this much memory.
 """
 
 import os
@@ -17,21 +17,21 @@ from lens import child_process
 
 MAX_FAILED_STARTS = 3
 EXIT_STATUS = 3
-"""gunicorn's own exit status when a worker failed to boot."""
+"""The status with which gunicorn exits when a worker fails to boot."""
 
 
 def watch(server: Any) -> None:
-    """Count, in gunicorn's parent process, the workers that end before any could serve."""
+    """In gunicorn's parent process, count the workers that end before any has served."""
     reap = server.reap_workers
     ended: list[int] = []
     signals: list[int] = []
 
     def reap_workers() -> None:
         before = set(server.WORKERS)
-        signals.extend(_signals(before))  # Misses a worker that ends between this and reap().
+        signals.extend(_signals(before))  # Misses workers that end between this line and reap().
         try:
             reap()
-        except HaltServer:  # The app could not start, and its worker has logged why.
+        except HaltServer:  # The app could not start; its worker has logged the reason.
             if _is_running(server):
                 raise
         ended.extend(before - set(server.WORKERS))
@@ -40,19 +40,19 @@ def watch(server: Any) -> None:
             cause = "a signal; see the lines above"
             if signals:
                 cause = child_process.describe_signal(signals[-1])
-            print(f"MoleLens cannot start: its workers were ended by {cause}", file=sys.stderr)
+            print(f"MoleLens cannot start: its workers were killed by {cause}", file=sys.stderr)
             raise HaltServer(f"{len(ended)} workers ended while they started.", EXIT_STATUS)
 
     server.reap_workers = reap_workers
 
 
 def _is_running(server: Any) -> bool:
-    """Whether gunicorn serves or starts; it closes its sockets first when it stops."""
+    """Whether gunicorn is not stopping: when it stops, it closes its sockets first."""
     return bool(server.LISTENERS)
 
 
 def _signals(pids: Iterable[int]) -> list[int]:
-    """The signals that have ended these processes, which gunicorn still has to reap."""
+    """The signals that killed these processes, of which gunicorn has not reaped any yet."""
     signals: list[int] = []
     if not hasattr(os, "waitid"):  # On macOS it needs Python 3.13.
         return signals

@@ -1,4 +1,4 @@
-"""gunicorn's hooks, by its own names: https://docs.gunicorn.org/en/stable/settings.html#server-hooks."""
+"""gunicorn's hooks, under the names it requires: https://docs.gunicorn.org/en/stable/settings.html#server-hooks."""
 
 import gc
 import os
@@ -11,14 +11,14 @@ from app.server import failed_starts, metrics_dir
 from app.server.worker import limit_heaps, trim_heap
 
 RELOAD_TRIAL_SECONDS = 660
-"""Limit for a trial before a reload, in which lens/model_cache.py may convert for 600 s."""
+"""Limit for a trial before a reload, in which converting the model may take 600 s."""
 
 WORKER_RETRY_SECONDS = 2
 
 
 def on_starting(_server: Any) -> None:
     """Create the metrics folder before gunicorn starts workers."""
-    metrics_dir.make()
+    metrics_dir.create()
 
 
 def when_ready(server: Any) -> None:
@@ -30,8 +30,8 @@ def when_ready(server: Any) -> None:
 def _try_before_reload(server: Any) -> None:
     """Let SIGHUP replace the workers only if new ones can start.
 
-    gunicorn stops the old workers at once, and stops itself if a new one cannot start. A reload
-    with a damaged model would end the service.
+    gunicorn stops the old workers immediately, and stops itself if a new one cannot start. So a
+    reload with a damaged model would end the service.
     """
     reload = server.handle_hup
 
@@ -53,7 +53,7 @@ def _would_start(server: Any) -> bool:
             command, env=environment, timeout=RELOAD_TRIAL_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
-        server.log.error("Reload refused, the old workers go on serving: %s", error)
+        server.log.error("Reload refused, the old workers continue to serve: %s", error)
         return False
     return True
 
@@ -64,23 +64,23 @@ def post_fork(_server: Any, _worker: Any) -> None:
 
 
 def post_worker_init(_worker: Any) -> None:
-    """Free the 20 MB that only loading the app needed."""
+    """Free the 20 MB that were needed only to load the app."""
     gc.collect()
     trim_heap()
     metrics_dir.SERVED.touch()
 
 
 def post_request(worker: Any, _request: Any, _environ: Any, _response: Any) -> None:
-    """Note that a request has used memory."""
+    """Record that a request has used memory."""
     worker.answered = True
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Let gunicorn retry a worker that could not start, if another one could before.
+    """Let gunicorn retry a worker that could not start, if another one has started before.
 
-    wsgi.py exits with the code that makes gunicorn stop, which is right for the first workers only.
-    If Redis or the model cannot be reached while one worker is replaced, the others must go on. The
-    pause keeps retries cheap.
+    wsgi.py exits with the status that makes gunicorn stop, which is right only for the first
+    workers. If Redis or the model is unavailable while one worker is replaced, the others must
+    continue. The pause keeps retries cheap.
     """
     if not worker.booted and metrics_dir.SERVED.exists():
         time.sleep(WORKER_RETRY_SECONDS)
@@ -89,17 +89,17 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Remove the gauges of a worker that has ended."""
-    metrics_dir.forget_worker(worker.pid)
+    metrics_dir.remove_gauges(worker.pid)
 
 
 def on_exit(_server: Any) -> None:
     """Delete results and metrics when gunicorn ends."""
     try:
-        # The operator's own folder is kept over a restart.
+        # A folder that the operator has chosen keeps its results over a restart.
         if not os.environ.get("MOLELENS_RESULTS"):
-            # Imported only here, because no process is forked any more.
+            # Imported only here, when no more processes are forked.
             from app.stores import files
 
-            files.forget()
+            files.delete_results()
     finally:
         metrics_dir.remove()

@@ -5,14 +5,14 @@ import os
 from pathlib import Path
 
 WORKER_BYTES = 256 * 2**20
-"""Memory planned for a worker: 120 MB when idle, and a 40-megapixel photo while it is decoded."""
+"""Memory to allow for a worker: 120 MB when idle, and a 40-megapixel photo being decoded."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")
 
 
 def usable_cores(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
-    """Cores that CPU affinity and the quotas of control groups allow; at least 1."""
+    """Number of cores that CPU affinity and cgroup quotas allow; at least 1."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     # "150000 100000" means one and a half cores, "max 100000" no quota.
@@ -25,7 +25,7 @@ def usable_cores(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
 
 
 def usable_bytes(cgroups: Path = CGROUPS, own: Path = OWN_GROUP) -> int:
-    """Memory that the machine has and the limits of control groups allow."""
+    """Memory of the machine, or less if cgroups limit it."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limits = [*_limits("memory.max", cgroups, own)]
     limits.append(_read(cgroups / "memory" / "memory.limit_in_bytes"))
@@ -44,7 +44,7 @@ def default_workers() -> int:
 def engine_threads(workers: int) -> list[str]:
     """OMP_NUM_THREADS=..., unless it is set: one worker's share of the cores for the network.
 
-    With more than one engine thread per core, the threads would only wait for each other.
+    More than one engine thread per core would only make the threads wait for each other.
     """
     if "OMP_NUM_THREADS" in os.environ:
         return []
@@ -52,7 +52,7 @@ def engine_threads(workers: int) -> list[str]:
 
 
 def positive_integer(name: str, default: int) -> int:
-    """Read a whole number from 1 from the environment variable ``name``.
+    """Read a positive integer from the environment variable ``name``.
 
     Raises:
         SystemExit: the variable contains something else.
@@ -64,7 +64,7 @@ def positive_integer(name: str, default: int) -> int:
 
 
 def _limits(name: str, cgroups: Path, own: Path) -> list[str]:
-    """The limits (cgroup v2) of this process's control group and its parent groups."""
+    """The limits (cgroup v2) of this process's cgroup and its parents."""
     path = next((line[3:] for line in _read(own).splitlines() if line.startswith("0::")), "/")
     group = cgroups / path.lstrip("/")
     folders = [folder for folder in (group, *group.parents) if folder.is_relative_to(cgroups)]

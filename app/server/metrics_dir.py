@@ -1,6 +1,6 @@
-"""The folder in which workers keep their metrics, so that any worker can add them up.
+"""The folder in which workers store their metrics, so that any worker can add them up.
 
-It is in memory, because writing heartbeats and metrics to a slow disk would block the worker.
+It is in memory, because writing heartbeats and metrics to a slow disk would block a worker.
 """
 
 import fcntl
@@ -18,8 +18,8 @@ SERVED = FOLDER / "served"
 """The first worker that can serve creates this file."""
 
 
-def make() -> None:
-    """Create the folder for this user only, and remove folders that killed gunicorns left."""
+def create() -> None:
+    """Create the folder, private to this user; remove those that killed gunicorns left behind."""
     for folder in Path(MEMORY).glob("molelens-metrics-*"):
         _remove_if_unused(folder)
     # The folder is locked before it gets its name, so that no other gunicorn removes it. Workers
@@ -30,12 +30,12 @@ def make() -> None:
 
 
 def remove() -> None:
-    """Remove the folder when all workers have ended."""
+    """Remove the folder. Call it after all workers have ended."""
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
-def forget_worker(pid: int) -> None:
-    """Remove an ended worker's gauges (photos in work, the model); its counters stay."""
+def remove_gauges(pid: int) -> None:
+    """Remove an ended worker's gauges (photos in work, the model), but not its counters."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(pid, str(FOLDER))  # type: ignore[no-untyped-call]

@@ -19,7 +19,7 @@ _M_ARENA_MAX = -8
 
 @dataclass(frozen=True)
 class Unread:
-    """A request was answered while ``size`` bytes of its body were not read yet."""
+    """A request was answered before the last ``size`` bytes of its body were read."""
 
     size: int
 
@@ -27,12 +27,12 @@ class Unread:
 class TimedWorker(ThreadWorker):
     """gunicorn's threaded worker, which also disconnects slow clients and frees memory.
 
-    gunicorn waits without limit for a slow client, which blocks a thread. Here, as many slow
-    clients as there are threads can still block the others for READ_TIMEOUT_SECONDS, unless Apache
+    gunicorn waits without limit for a slow client, which blocks a thread. Here, slow clients can
+    still block the others for READ_TIMEOUT_SECONDS if there are as many as threads, unless Apache
     is in front (deploy/).
 
     The worker returns freed memory to the system once a second. After 32 clients with 12-megapixel
-    photos it takes 115 MB (PSS) instead of 175.
+    photos it uses 115 MB (PSS) instead of 175.
     """
 
     answered = False  # Whether a request was answered since memory was last freed.
@@ -62,7 +62,7 @@ class TimedWorker(ThreadWorker):
 
     def handle(self, conn: TConn) -> Any:
         """Handle a request in a thread."""
-        # A connection on which nothing was sent yet goes back to the event loop.
+        # A connection on which nothing has arrived goes back to the event loop.
         if conn.initialized or conn.data_ready or conn.wait_for_data(1.0):
             conn.data_ready = True
             conn.init()
@@ -72,7 +72,7 @@ class TimedWorker(ThreadWorker):
         return super().handle(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a malformed request without gunicorn's log of the client's address."""
+        """Answer a malformed request without logging the client's address."""
         super().handle_error(req, client, ("", 0), exc)
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool | Unread:
@@ -113,7 +113,7 @@ class TimedWorker(ThreadWorker):
 def limit_heaps() -> None:
     """Let the threads of this process share two heaps; glibc would give each thread its own.
 
-    After 32 clients with 12-megapixel photos, a worker took 160 MB (PSS) instead of 280.
+    After 32 clients with 12-megapixel photos, a worker used 160 MB (PSS) instead of 280.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # Only glibc has it.
     if mallopt is not None:

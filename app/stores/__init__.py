@@ -6,7 +6,7 @@ from app.stores import files, redis
 
 
 def open_store(settings: Settings) -> Store:
-    """Open the store that ``settings.results`` names.
+    """Open the store given by ``settings.results``.
 
     Raises:
         StartError: the folder is not in memory or not private, or Redis does not answer.

@@ -21,14 +21,14 @@ from app.settings import Settings, StartError
 _MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
 _RESULTS = "results"
 _UNLOCK_SECONDS = 1.0
-"""A worker that was killed may hold its lock this long."""
+"""How long a killed worker may still hold its lock."""
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - provided by the system, and in memory
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - provided by the system, and in memory
 _RAM_DISK = "on tmpfs (on macOS: sudo mount_tmpfs /a/folder)"
 
 MIN_FREE_BYTES = 4_000_000
-"""Space to leave free. Results of 60 to 400 kB are written by several threads at once, and cachelib
-leaves an incomplete file behind when the space runs out."""
+"""Space to leave free: several threads write results of 60 to 400 kB at the same time, and cachelib
+leaves an incomplete file behind when there is no space left."""
 
 
 class FileResults(Results):
@@ -39,10 +39,10 @@ class FileResults(Results):
         super().__init__(FileSystemCache(str(folder), threshold=0, mode=0o600), lifetime)
         self._folder = folder
         self._max_results = max_results
-        # This process holds the lock as long as it lives; see forget().
+        # This process holds the lock as long as it lives; see delete_results().
         fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
         self.sweep()
-        threading.Thread(target=self._sweep_for_ever, daemon=True, name="results-sweep").start()
+        threading.Thread(target=self._sweep_repeatedly, daemon=True, name="results-sweep").start()
 
     def sweep(self) -> None:
         """Delete expired files, which cachelib only hides."""
@@ -54,10 +54,10 @@ class FileResults(Results):
             except FileNotFoundError:  # Another worker was first.
                 pass
 
-    def _sweep_for_ever(self) -> None:
+    def _sweep_repeatedly(self) -> None:
         while self._folder.exists():
             time.sleep(min(30.0, self.lifetime / 2))
-            # Problems with the folder are reported by put() and check().
+            # put() and check() report problems with the folder.
             with contextlib.suppress(OSError):
                 self.sweep()
 
@@ -68,7 +68,7 @@ class FileResults(Results):
             if self._is_full():
                 self.sweep()
                 if self._is_full():
-                    raise StoreUnavailable(f"{self._max_results} results are kept already")
+                    raise StoreUnavailable(f"{self._max_results} results are stored already")
         except OSError as error:
             raise StoreUnavailable(str(error)) from error
 
@@ -78,19 +78,19 @@ class FileResults(Results):
 
 def open_files(settings: Settings) -> Store:
     folder = _folder(settings.results)
-    if folder.parent == MEMORY and not MEMORY.is_dir():
+    if folder.parent == SHARED_MEMORY and not SHARED_MEMORY.is_dir():
         raise StartError(
-            f"MOLELENS_RESULTS: there is no {MEMORY} here, and photos are never written to disk. "
-            f"Set it to redis://host:port/0, or to file:///a/folder {_RAM_DISK}."
+            f"MOLELENS_RESULTS: there is no {SHARED_MEMORY} here, and photos are never written to "
+            f"disk. Set it to redis://host:port/0, or to file:///a/folder {_RAM_DISK}."
         )
-    private_folder(folder)
-    kind = file_system(folder)
-    if kind not in _MEMORY_FILE_SYSTEMS:
+    make_private_folder(folder)
+    file_system_type = file_system(folder)
+    if file_system_type not in _MEMORY_FILE_SYSTEMS:
         raise StartError(
-            f"MOLELENS_RESULTS: {folder} is on {kind}, and photos are never written to disk. "
-            f"Give redis://host:port/0, or file:///a/folder {_RAM_DISK}."
+            f"MOLELENS_RESULTS: {folder} is on {file_system_type}, and photos are never "
+            f"written to disk. Set it to redis://host:port/0, or file:///a/folder {_RAM_DISK}."
         )
-    private_folder(folder / _RESULTS)
+    make_private_folder(folder / _RESULTS)
     results = FileResults(folder / _RESULTS, settings.results_seconds, settings.results_max)
     key = settings.secret_key or _shared_secret(folder / "secret-key")
     return Store(results, key, "memory://")
@@ -100,11 +100,11 @@ def _folder(url: str) -> Path:
     return Path(urlsplit(url).path)
 
 
-def forget(url: str = Settings.results) -> None:
-    """Delete all results from the folder that ``url`` names, unless a process still uses it."""
+def delete_results(url: str = Settings.results) -> None:
+    """Delete all results in the folder given by ``url``, unless a process still uses it."""
     try:
         folder = os.open(_folder(url) / _RESULTS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # No result was ever kept there.
+    except OSError:  # No result was ever stored there.
         return
     try:
         if _is_unused(folder):
@@ -115,7 +115,7 @@ def forget(url: str = Settings.results) -> None:
 
 
 def _is_unused(folder: int) -> bool:
-    """Whether no process uses the folder. If so, it stays locked until it is closed."""
+    """Whether no process uses the folder. If so, it is locked until ``folder`` is closed."""
     end = time.monotonic() + _UNLOCK_SECONDS
     while True:
         try:
@@ -128,13 +128,13 @@ def _is_unused(folder: int) -> bool:
             return True
 
 
-def private_folder(folder: Path) -> None:
-    """Create ``folder`` (mode 0700); refuse an existing one that other users own or can read."""
+def make_private_folder(folder: Path) -> None:
+    """Create ``folder`` (mode 0700); refuse an existing one that another user owns or can read."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.lstat()
     except OSError as error:
-        raise StartError(f"MOLELENS_RESULTS: cannot make {folder}: {error.strerror}.") from error
+        raise StartError(f"MOLELENS_RESULTS: cannot create {folder}: {error.strerror}.") from error
     private = stat.S_ISDIR(state.st_mode) and not state.st_mode & 0o077
     if not private or state.st_uid != os.getuid():
         raise StartError(
@@ -143,7 +143,7 @@ def private_folder(folder: Path) -> None:
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """Type of the file system that holds ``folder``, as the system names it ("tmpfs", "ext4")."""
+    """Type of the file system that contains ``folder``, such as "tmpfs" or "ext4"."""
     best, kind = "", "an unknown file system"
     target = str(folder.resolve())
     for point, name in _mounted(mounts):
@@ -175,8 +175,8 @@ def mounted_on_macos(text: str) -> list[tuple[str, str]]:
 def _shared_secret(path: Path) -> str:
     """A random key that all workers of this machine read from one file.
 
-    Each worker starts by itself. With different keys, a form from one worker would be invalid in
-    another. The first worker to link the file decides.
+    With different keys, a form from one worker would be invalid in another. Workers start
+    independently; the first one to link the file determines the key.
     """
     own_file = path.with_name(f"secret-key.{os.getpid()}.{secrets.token_hex(4)}")
     with open(os.open(own_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:

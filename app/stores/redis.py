@@ -1,4 +1,4 @@
-"""Keep results in Redis, which several machines can share."""
+"""Keep results in Redis, so that several machines can share them."""
 
 import secrets
 from typing import Any, ClassVar
@@ -26,8 +26,8 @@ class RedisResults(Results):
 
     def check(self) -> None:
         super().check()
-        # If Redis lost its data, the next worker would create another key, and forms from this
-        # worker would be invalid there. So the key is stored again.
+        # If Redis has lost its data, the next worker would create another key and reject forms from
+        # this worker. So this one stores its key again.
         try:
             if self._shares_key:
                 self._share(self.secret_key)

@@ -1,4 +1,4 @@
-"""The pages as a browser without JavaScript meets them."""
+"""The pages, as a browser without JavaScript gets them."""
 
 import dataclasses
 import io
@@ -12,7 +12,7 @@ import pytest
 from bad_files import TABLE
 from PIL import Image
 from pypdf import PdfReader
-from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, send_all, text, token, upload
+from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token, upload, upload_all
 
 from app import card_display, results
 from app.result_text import REASONS
@@ -29,7 +29,7 @@ def test_the_form_posts_one_photo_with_a_token(client):
     assert token(page)
 
 
-def test_a_photo_leads_by_303_to_its_own_result(client):
+def test_an_uploaded_photo_redirects_to_its_own_result(client):
     assert re.fullmatch(r"/result/[\w-]{22}", result_address(client))
 
 
@@ -43,7 +43,7 @@ def test_a_photo_leads_by_303_to_its_own_result(client):
     ],
     ids=["malignant", "benign", "not a lesion", "too dark"],
 )
-def test_each_outcome_says_what_it_is_and_what_to_do(client, photo, outcome, words):
+def test_each_result_shows_its_outcome_and_what_to_do(client, photo, outcome, words):
     response = client.get(result_address(client, painter.encoded(photo)))
     assert f'data-verdict="{outcome}"' in response.get_data(as_text=True)
     assert words in text(response)
@@ -52,13 +52,13 @@ def test_each_outcome_says_what_it_is_and_what_to_do(client, photo, outcome, wor
     assert "doctor" in text(response)
 
 
-def test_cannot_judge_never_says_benign_or_a_probability(client):
+def test_a_result_without_a_verdict_shows_neither_benign_nor_a_probability(client):
     page = text(client.get(result_address(client, painter.encoded(painter.sea()))))
     assert "benign" not in page
     assert "Of 100 photos" not in page
 
 
-def test_benign_is_said_with_what_the_model_misses(client):
+def test_a_benign_result_says_what_the_model_misses(client):
     page = text(
         client.get(result_address(client, painter.encoded(painter.lesion(0, painter.PALE))))
     )
@@ -66,14 +66,14 @@ def test_benign_is_said_with_what_the_model_misses(client):
     assert "about 88 of 100 malignant lesions and missed the others" in page
 
 
-def test_the_probability_is_told_as_a_natural_frequency(client):
+def test_the_probability_is_shown_as_a_natural_frequency(client):
     page = text(client.get(result_address(client)))
     assert re.search(
         r"Of 100 photos that look like this to the model, (about \d+|more than 99)", page
     )
 
 
-def test_an_uncalibrated_model_is_marked_and_gives_no_chance(app):
+def test_results_of_an_uncalibrated_model_are_marked_and_show_no_probability(app):
     service = app.extensions["molelens"]
     object.__setattr__(service, "card", Card(name="foreign"))
     client = app.test_client()
@@ -85,7 +85,7 @@ def test_an_uncalibrated_model_is_marked_and_gives_no_chance(app):
     assert client.get(f"{address}/report.pdf").status_code == 200
 
 
-def test_a_result_tells_of_the_model_that_judged_it_whichever_serves_it(app):
+def test_a_result_shows_the_model_that_judged_it_even_if_another_is_served_now(app):
     service, client = app.extensions["molelens"], app.test_client()
     card, sha256 = service.card, service.sha256
     object.__setattr__(service, "card", Card(name="foreign"))
@@ -97,13 +97,13 @@ def test_a_result_tells_of_the_model_that_judged_it_whichever_serves_it(app):
     assert "Of 100 photos" not in page
     assert "does not say how often it is right" in page
     report = PdfReader(io.BytesIO(client.get(f"{address}/report.pdf").data))
-    said = report.pages[0].extract_text()
-    assert "The model is uncalibrated" in said
-    assert f"Model: foreign, SHA-256 {sha256}" in said
-    assert "Measured on test photos" not in said
+    report_text = report.pages[0].extract_text()
+    assert "The model is uncalibrated" in report_text
+    assert f"Model: foreign, SHA-256 {sha256}" in report_text
+    assert "Measured on test photos" not in report_text
 
 
-def test_photo_and_heat_map_are_pictures_of_their_own(client):
+def test_the_photo_and_the_heat_map_are_served_as_images(client):
     address = result_address(client)
     for name, kind, mode in (("photo.jpg", "JPEG", "RGB"), ("heatmap.png", "PNG", "RGBA")):
         response = client.get(f"{address}/{name}")
@@ -122,7 +122,7 @@ def test_metadata_of_the_photo_is_never_kept(client):
     assert not Image.open(io.BytesIO(kept)).getexif()
 
 
-def test_the_report_is_a_pdf_to_download(client):
+def test_the_report_downloads_as_a_pdf(client):
     response = client.get(f"{result_address(client)}/report.pdf")
     assert response.data.startswith(b"%PDF-")
     assert response.headers["Content-Disposition"] == "attachment; filename=molelens-result.pdf"
@@ -136,12 +136,12 @@ def test_every_outcome_has_a_report(client, photo):
 
 
 @pytest.mark.parametrize(("name", "data", "status", "code"), TABLE, ids=[row[0] for row in TABLE])
-def test_a_bad_file_is_refused_on_the_form_in_words(client, name, data, status, code):
+def test_the_form_explains_why_a_bad_file_is_refused(client, name, data, status, code):
     response = upload(client, data)
     assert response.status_code == status
     assert f'data-code="{code}"' in response.get_data(as_text=True)
     assert "The photo was not judged." in text(response)
-    assert "Your photo" in text(response)  # The form is there to try again.
+    assert "Your photo" in text(response)  # The form is shown again.
 
 
 @pytest.mark.parametrize(
@@ -153,27 +153,27 @@ def test_a_bad_file_is_refused_on_the_form_in_words(client, name, data, status, 
         ("MP4", b"\0\0\0\x18ftypisom" + bytes(90), "Send a photo instead"),
     ],
 )
-def test_a_file_of_a_known_type_is_named_with_what_to_do(client, name, data, advice):
+def test_the_form_names_known_file_types_and_says_what_to_do(client, name, data, advice):
     page = text(upload(client, data))
     assert name in page
     assert advice in page
     assert "damaged" not in page
 
 
-def test_no_photo_is_refused_on_the_form_in_words(client):
+def test_the_form_explains_that_no_photo_was_sent(client):
     response = upload(client, None)
     assert response.status_code == 400
     assert "No photo was sent" in text(response)
 
 
-def test_too_large_a_photo_is_refused_on_the_form_in_words(make_app):
+def test_the_form_explains_that_a_photo_is_too_large(make_app):
     client = make_app(MAX_UPLOAD="1").test_client()
     response = upload(client, bytes(1_100_000))
     assert response.status_code == 413
     assert "The file is too large" in text(response)
 
 
-def test_a_full_store_is_said_in_words_and_no_verdict_is_lost_silently(make_app):
+def test_a_full_store_is_reported_and_no_verdict_is_lost_silently(make_app):
     client = make_app(RESULTS_MAX="1").test_client()
     result_address(client)
     response = upload(client, PHOTO)
@@ -182,11 +182,11 @@ def test_a_full_store_is_said_in_words_and_no_verdict_is_lost_silently(make_app)
     assert int(response.headers["Retry-After"]) > 0
 
 
-def unreachable(*_):
-    raise StoreUnavailable("away")
+def raise_unavailable(*_):
+    raise StoreUnavailable("unreachable")
 
 
-UNREACHABLE = [
+PAGES_OF_RESULTS = [
     ("get", "/result/any"),
     ("get", "/result/any/photo.jpg"),
     ("get", "/result/any/report.pdf"),
@@ -196,12 +196,12 @@ UNREACHABLE = [
 ]
 
 
-@pytest.mark.parametrize(("method", "address"), UNREACHABLE)
-def test_where_results_cannot_be_reached_nothing_is_said_of_what_is_kept(
+@pytest.mark.parametrize(("method", "address"), PAGES_OF_RESULTS)
+def test_while_results_cannot_be_reached_pages_make_no_claim_about_what_is_kept(
     client, monkeypatch, method, address
 ):
     for name in ("get", "delete"):
-        monkeypatch.setattr(Results, name, unreachable)
+        monkeypatch.setattr(Results, name, raise_unavailable)
     form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
     response = client.open(address, method=method, data=form if method == "post" else None)
     assert response.status_code == 503
@@ -210,26 +210,28 @@ def test_where_results_cannot_be_reached_nothing_is_said_of_what_is_kept(
     assert int(response.headers["Retry-After"]) > 0
 
 
-def test_a_photo_whose_result_cannot_be_stored_is_said_not_to_be_kept(client, monkeypatch):
-    monkeypatch.setattr(Results, "put", unreachable)
+def test_if_a_result_cannot_be_stored_the_page_says_that_the_photo_was_not_kept(
+    client, monkeypatch
+):
+    monkeypatch.setattr(Results, "put", raise_unavailable)
     assert "Your photo was not kept" in text(upload(client, PHOTO))
 
 
-def test_delete_all_deletes_what_it_can_before_it_says_that_one_is_left(client, monkeypatch):
-    tried = []
+def test_delete_all_deletes_what_it_can_before_it_reports_an_error(client, monkeypatch):
+    attempted = []
 
     def delete(_, key):
-        tried.append(key)
+        attempted.append(key)
         if key == "first":
-            unreachable()
+            raise_unavailable()
 
     monkeypatch.setattr(Results, "delete", delete)
     form = {"csrf_token": token(client.get("/").get_data(as_text=True))}
     assert client.post("/results/first,second/delete", data=form).status_code == 503
-    assert tried == ["first", "second"]
+    assert attempted == ["first", "second"]
 
 
-def test_a_busy_service_says_so_in_words(make_app):
+def test_a_busy_service_says_so(make_app):
     app = make_app(AT_ONCE="1", WAITING="0")
     admission = app.extensions["molelens"].admission
     response = admission.run(lambda: upload(app.test_client(), PHOTO))
@@ -237,25 +239,25 @@ def test_a_busy_service_says_so_in_words(make_app):
     assert "MoleLens is busy" in text(response)
 
 
-def test_a_fault_of_ours_is_said_in_words_without_a_verdict(app, monkeypatch):
-    def broken(*_):
-        raise RuntimeError("a fault")
+def test_an_internal_error_is_explained_without_a_verdict(app, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("an error")
 
-    monkeypatch.setattr("app.uploads.judge", broken)
+    monkeypatch.setattr("app.uploads.judge", fail)
     response = upload(app.test_client(), PHOTO)
     assert response.status_code == 500
     assert "was not judged" in text(response)
-    assert "a fault" not in text(response)
+    assert "an error" not in text(response)
 
 
 @pytest.mark.parametrize("address", ["/upload", "/result/any/delete"])
-def test_a_form_without_its_token_is_refused(client, address):
+def test_a_form_without_a_csrf_token_is_refused(client, address):
     response = client.post(address, data={"photo": (io.BytesIO(PHOTO), "x")})
     assert response.status_code == 400
     assert "Please choose the photo again" in text(response)
 
 
-def test_delete_works_by_post_alone_and_at_once(client):
+def test_delete_works_only_by_post_and_immediately(client):
     address = result_address(client)
     assert client.get(f"{address}/delete").status_code == 405
     page = client.get(address).get_data(as_text=True)
@@ -266,13 +268,13 @@ def test_delete_works_by_post_alone_and_at_once(client):
         assert client.get(address + part).status_code == 404
 
 
-def test_an_unknown_result_is_a_404_in_words(client):
+def test_an_unknown_result_is_a_404_page_that_says_it_is_gone(client):
     response = client.get("/result/AAAAAAAAAAAAAAAAAAAAAA")
     assert response.status_code == 404
     assert "This result is gone" in text(response)
 
 
-def test_a_result_is_gone_after_its_minutes(client, monkeypatch):
+def test_a_result_is_gone_after_its_lifetime(client, monkeypatch):
     address = result_address(client)
     assert "disappears in about 1" in text(client.get(address))
     later = time.time() + 901
@@ -283,7 +285,7 @@ def test_a_result_is_gone_after_its_minutes(client, monkeypatch):
 
 def test_a_large_upload_never_touches_the_disk(client, monkeypatch):
     def refuse(*args, **kwargs):
-        raise AssertionError("a temporary file was made")
+        raise AssertionError("a temporary file was created")
 
     for name in ("TemporaryFile", "SpooledTemporaryFile", "NamedTemporaryFile"):
         monkeypatch.setattr(f"tempfile.{name}", refuse)
@@ -294,7 +296,7 @@ def test_a_large_upload_never_touches_the_disk(client, monkeypatch):
     result_address(client, photo)
 
 
-def test_every_reason_has_its_words():
+def test_every_reason_has_a_text():
     assert set(REASONS) == {str(reason) for reason in Reason}
 
 
@@ -304,7 +306,7 @@ PAGES = ["/", "/about", "/privacy", "/api/docs", "/nothing", "/healthz", "/stati
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_strict_headers_are_on_every_answer(client, address):
+def test_every_response_has_strict_headers(client, address):
     headers = client.get(address).headers
     policy = headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -319,14 +321,14 @@ def test_strict_headers_are_on_every_answer(client, address):
 
 
 @pytest.mark.parametrize("address", ["/", "/about", "/privacy", "/api/docs", "/nothing"])
-def test_no_page_has_inline_script_or_style_or_another_sites_address(client, address):
+def test_no_page_has_inline_scripts_inline_styles_or_links_to_other_sites(client, address):
     page = client.get(address).get_data(as_text=True)
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", page)
     assert all("src=" in tag for tag in re.findall(r"<script[^>]*>", page))
     assert not re.search(r'(src|href)="(https?:)?//', page)
 
 
-def test_a_result_has_no_inline_script_or_style_either(client):
+def test_a_result_page_has_no_inline_scripts_or_styles(client):
     page = client.get(result_address(client)).get_data(as_text=True)
     assert not re.search(r"<style|\sstyle=|\son\w+=", page)
 
@@ -338,13 +340,13 @@ def test_over_https_the_cookie_is_secure_and_hsts_is_sent(client):
     assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Strict"))
 
 
-def test_over_https_the_form_works_though_no_referrer_is_sent(client):
+def test_over_https_the_form_works_without_a_referrer(client):
     page = client.get("/", base_url="https://localhost").get_data(as_text=True)
     form = {"csrf_token": token(page), "photo": (io.BytesIO(PHOTO), "x")}
     assert client.post("/upload", data=form, base_url="https://localhost").status_code == 303
 
 
-def test_forwarded_headers_are_believed_from_exactly_as_many_proxies_as_set(make_app):
+def test_forwarded_headers_are_trusted_only_from_the_configured_number_of_proxies(make_app):
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "molelens.example"}
     direct = make_app().test_client().get("/", headers=forwarded)
     behind = make_app(PROXIES="1").test_client().get("/", headers=forwarded)
@@ -352,13 +354,13 @@ def test_forwarded_headers_are_believed_from_exactly_as_many_proxies_as_set(make
     assert "Strict-Transport-Security" in behind.headers
 
 
-def test_hosts_that_are_not_ours_are_refused(make_app):
+def test_unknown_hosts_are_refused(make_app):
     client = make_app(HOSTS="molelens.example").test_client()
     assert client.get("/", base_url="http://molelens.example").status_code == 200
     assert client.get("/", base_url="http://evil.example").status_code == 400
 
 
-def test_static_files_are_kept_for_a_year_under_the_hash_of_their_content(client):
+def test_static_files_with_a_content_hash_in_their_url_are_cached_for_a_year(client):
     page = client.get("/").get_data(as_text=True)
     address = re.search(r'href="(/static/style\.css\?v=\w+)"', page)[1]
     assert "immutable" in client.get(address).headers["Cache-Control"]
@@ -366,7 +368,7 @@ def test_static_files_are_kept_for_a_year_under_the_hash_of_their_content(client
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "../wsgi.py", "..%2Fwsgi.py"])
-def test_a_name_that_is_no_static_file_is_a_404_page_that_tells_of_no_file(client, name):
+def test_an_unknown_static_file_is_a_404_page_that_reveals_nothing_about_files(client, name):
     response = client.get(f"/static/{name}")
     assert response.status_code == 404
     assert "There is no page at this address." in text(response)
@@ -376,11 +378,11 @@ def test_a_name_that_is_no_static_file_is_a_404_page_that_tells_of_no_file(clien
     assert not [link for link in links if "v=" in link]
 
 
-def test_pages_are_never_kept(client):
+def test_pages_are_never_cached(client):
     assert client.get("/").headers["Cache-Control"] == "no-store"
 
 
-# The about page reads any card.
+# The about page, with any card.
 
 FIGURES = [
     (0.9, card_display.Figure(0.9)),
@@ -396,7 +398,7 @@ FIGURES = [
 
 
 @pytest.mark.parametrize(("entry", "expected"), FIGURES)
-def test_a_figure_of_a_card_is_a_number_with_or_without_its_interval_or_left_out(entry, expected):
+def test_a_figure_of_a_card_is_a_number_with_or_without_an_interval_or_is_ignored(entry, expected):
     assert card_display.card_figure({"test": {"pooled": {"auc": entry}}}, "auc") == expected
 
 
@@ -425,9 +427,9 @@ def test_the_about_page_shows_the_threshold_of_each_kind_of_photo(app):
         Card(name="odd", metrics={"test": None, "auc": "?"}, training_data={"n": 3}),
         Card(name="odd", training_data={"ham10000": {"train": {"images": 3}}}),
     ],
-    ids=["nothing", "odd values", "nested counts"],
+    ids=["empty", "unexpected values", "nested counts"],
 )
-def test_the_about_page_stands_whatever_the_card_lacks(app, card):
+def test_the_about_page_works_with_incomplete_or_damaged_cards(app, card):
     object.__setattr__(app.extensions["molelens"], "card", card)
     assert app.test_client().get("/about").status_code == 200
 
@@ -436,16 +438,16 @@ def test_the_about_page_stands_whatever_the_card_lacks(app, card):
     ("probability", "words"),
     [(0.0, "fewer than 1"), (0.004, "fewer than 1"), (0.07, "about 7"), (1.0, "more than 99")],
 )
-def test_a_frequency_never_says_none_or_all(client, probability, words):
+def test_a_frequency_is_never_shown_as_none_or_all(client, probability, words):
     with client.application.test_request_context():
         assert card_display.of_100(probability) == words
 
 
-# Several photos at once.
+# Several photos in one form.
 
 
-def test_several_photos_get_a_result_each_and_a_bad_one_costs_no_other(client):
-    response = send_all(client, [PHOTO, b"no photo", PALE_PHOTO])
+def test_each_of_several_photos_gets_a_result_even_if_another_is_refused(client):
+    response = upload_all(client, [PHOTO, b"no photo", PALE_PHOTO])
     assert response.status_code == 303
     page = client.get(response.headers["Location"])
     outcomes = re.findall(r'data-outcome="(\w+)"', page.get_data(as_text=True))
@@ -456,15 +458,15 @@ def test_several_photos_get_a_result_each_and_a_bad_one_costs_no_other(client):
         assert client.get(address).status_code == 200
 
 
-def test_ten_photos_are_judged_and_eleven_are_refused_in_words(client):
-    assert send_all(client, [PHOTO] * 10).status_code == 303
-    response = send_all(client, [PHOTO] * 11)
+def test_ten_photos_are_accepted_and_eleven_are_refused(client):
+    assert upload_all(client, [PHOTO] * 10).status_code == 303
+    response = upload_all(client, [PHOTO] * 11)
     assert response.status_code == 400
     assert "Send at most 10" in text(response)
 
 
 def test_delete_all_deletes_every_result_of_the_overview(client):
-    overview = send_all(client, [PHOTO, PALE_PHOTO]).headers["Location"]
+    overview = upload_all(client, [PHOTO, PALE_PHOTO]).headers["Location"]
     page = client.get(overview).get_data(as_text=True)
     addresses = re.findall(r'href="(/result/[\w-]{22})"', page)
     assert len(addresses) == 2
@@ -478,14 +480,12 @@ def test_delete_all_deletes_every_result_of_the_overview(client):
     [(False, [PHOTO, PALE_PHOTO], 1), (False, [SEA_PHOTO] * 2, 0), (True, [PHOTO] * 2, 0)],
     ids=["uncalibrated", "no verdict", "calibrated"],
 )
-def test_an_overview_says_once_that_a_verdict_is_an_uncalibrated_models(
-    app, calibrated, photos, notes
-):
+def test_an_overview_marks_verdicts_of_an_uncalibrated_model_once(app, calibrated, photos, notes):
     points = for_all_kinds(OperatingPoint(lesion_threshold=0.5))
     card = Card(name="any", calibrated=calibrated, operating_points=points)
     object.__setattr__(app.extensions["molelens"], "card", card)
     client = app.test_client()
-    overview = client.get(send_all(client, photos).headers["Location"])
+    overview = client.get(upload_all(client, photos).headers["Location"])
     assert text(overview).count("Uncalibrated model.") == notes
 
 
@@ -495,25 +495,25 @@ def test_an_overview_of_unknown_results_says_that_they_are_gone(client):
     assert "<b>" not in response.get_data(as_text=True)
 
 
-def test_a_full_store_is_said_beside_the_results_that_were_kept(make_app):
+def test_an_overview_reports_a_full_store_beside_the_results_that_were_stored(make_app):
     client = make_app(RESULTS_MAX="1").test_client()
-    page = client.get(send_all(client, [PHOTO, PHOTO]).headers["Location"])
+    page = client.get(upload_all(client, [PHOTO, PHOTO]).headers["Location"])
     outcomes = re.findall(r'data-outcome="(\w+)"', page.get_data(as_text=True))
     assert outcomes == ["malignant", "store_unavailable"]
 
 
-def test_several_photos_in_one_form_count_as_many_towards_the_limit(make_app):
+def test_each_photo_of_a_form_counts_towards_the_rate_limit(make_app):
     client = make_app(RATE_LIMIT="3/minute").test_client()
-    assert send_all(client, [PHOTO] * 2).status_code == 303
-    response = send_all(client, [PHOTO] * 2)
+    assert upload_all(client, [PHOTO] * 2).status_code == 303
+    response = upload_all(client, [PHOTO] * 2)
     assert response.status_code == 429
     assert "Too many photos were sent in a short time" in text(response)
 
 
-# Installing it as an app.
+# The site installed as an app.
 
 
-def test_the_manifest_and_its_icons_are_served_and_start_at_the_form(client):
+def test_the_web_app_manifest_and_its_icons_are_served_and_the_app_starts_at_the_form(client):
     page = client.get("/").get_data(as_text=True)
     address = re.search(r'rel="manifest" href="([^"]+)"', page)[1]
     response = client.get(address)
@@ -538,23 +538,25 @@ BY_KIND = {
     ("kind", "sensitivity", "melanomas"),
     [("clinical", 0.8, 0.75), ("dermoscopic", 0.9, 0.95), (None, 0.9, 0.95)],
 )
-def test_figures_are_those_of_the_kind_of_photo_or_of_all(kind, sensitivity, melanomas):
+def test_figures_are_those_of_the_kind_of_photo_if_the_card_has_them_else_of_all(
+    kind, sensitivity, melanomas
+):
     found = card_display.card_figure(BY_KIND, "sensitivity", kind)
     assert found is not None and found.value == sensitivity
     assert card_display.melanomas_found(BY_KIND, kind) == melanomas
 
 
-def test_a_card_without_figures_tells_of_no_melanomas():
+def test_a_card_without_figures_gives_no_share_of_melanomas_found():
     assert card_display.melanomas_found({}, "clinical") is None
 
 
-def test_a_benign_result_names_the_kind_of_photo_and_the_melanomas_missed_there(app):
+def test_a_benign_result_names_the_kind_of_photo_and_the_melanomas_missed_in_that_kind(app):
     service, client = app.extensions["molelens"], app.test_client()
     judged = service.results.get(result_address(client).rsplit("/", 1)[-1])
-    told = dataclasses.replace(judged, verdict="benign", kind="clinical", melanomas_found=0.75)
-    key = service.results.put(told)
+    benign = dataclasses.replace(judged, verdict="benign", kind="clinical", melanomas_found=0.75)
+    key = service.results.put(benign)
     page = " ".join(text(client.get(f"/result/{key}")).split())
     assert "In tests on photos of this kind it missed about 25 of 100 melanomas." in page
-    assert "The model took this for a close-up by a phone or camera." in page
+    assert "The model recognised this as a close-up taken with a phone or camera." in page
     report = PdfReader(io.BytesIO(client.get(f"/result/{key}/report.pdf").data))
-    assert "a close-up by a phone or camera" in report.pages[0].extract_text()
+    assert "a close-up taken with a phone or camera" in report.pages[0].extract_text()

@@ -1,11 +1,11 @@
-"""One person is one client, however proxies write the address."""
+"""Clients and hosts are recognised in every spelling of their addresses and names."""
 
 import io
 
 import painter
 import pytest
 
-from app.addresses import is_known, normal
+from app.addresses import is_known, normalized
 from app.clients import client_of
 
 PHOTO = painter.encoded(painter.lesion())
@@ -37,11 +37,11 @@ UNREADABLE = ["", "unknown", "_hidden", "198.51.100", "2001:db8::1::2", "evil", 
 
 
 @pytest.mark.parametrize("addresses", [HOME, IPV4, UNREADABLE], ids=["IPv6", "IPv4", "unreadable"])
-def test_all_ways_of_writing_it_are_one_client(addresses):
+def test_all_spellings_of_an_address_are_one_client(addresses):
     assert len({client_of(address) for address in addresses}) == 1
 
 
-def test_different_people_are_different_clients():
+def test_different_addresses_are_different_clients():
     others = ["2001:db8:7:2::1", "198.51.100.5", "fe80::1%eth0", "2001:db8:7::1", "::1"]
     clients = {client_of(address) for address in [HOME[0], IPV4[0], UNREADABLE[0], *others]}
     assert len(clients) == 3 + len(others)
@@ -74,8 +74,8 @@ HOSTS = [
 
 
 @pytest.mark.parametrize(("host", "expected"), HOSTS)
-def test_a_host_is_written_in_one_way(host, expected):
-    assert normal(host) == expected
+def test_hosts_are_normalized(host, expected):
+    assert normalized(host) == expected
 
 
 KNOWN = ("Molelens.example", "127.0.0.1", "[2001:db8::1]", ".clinic.example", "port.example:8443")
@@ -104,17 +104,17 @@ KNOWN = ("Molelens.example", "127.0.0.1", "[2001:db8::1]", ".clinic.example", "p
         ("", False),
     ],
 )
-def test_only_hosts_that_are_set_are_known_in_any_way_of_writing(host, known):
+def test_configured_hosts_are_recognised_in_any_spelling_and_others_are_not(host, known):
     assert is_known(host, KNOWN) is known
 
 
 @pytest.mark.parametrize(("host", "status"), [("MoleLens.Example.", 200), ("x.example", 400)])
-def test_a_foreign_host_is_refused(make_app, host, status):
+def test_an_unknown_host_is_refused(make_app, host, status):
     client = make_app(HOSTS="molelens.example,[::1]").test_client()
     assert client.get("/healthz", headers={"Host": host}).status_code == status
 
 
-def test_the_host_that_a_proxy_names_is_looked_at(make_app):
+def test_behind_a_proxy_the_forwarded_host_is_checked(make_app):
     client = make_app(HOSTS="molelens.example", PROXIES="1").test_client()
     for host, status in (("MoleLens.Example", 200), ("x.example", 400)):
         headers = {"Host": "molelens.example", "X-Forwarded-Host": host}

@@ -1,7 +1,7 @@
 """The headers of every page, scored by the rules of the Mozilla HTTP Observatory.
 
-Its tests and points, from "Tests & Scoring" in MDN's documentation of it: a site begins with 100,
-bonus points count from 90 on, 100 is an A+.
+The tests and points are from "Tests & Scoring" in its documentation on MDN: a site starts with 100,
+bonus points count from 90 on, and 100 is an A+.
 """
 
 import re
@@ -11,7 +11,7 @@ from flask import Response
 from flask.testing import FlaskClient
 from visitor import result_address
 
-SIX_MONTHS = 15_768_000
+SIX_MONTHS_SECONDS = 15_768_000
 PAGES = ["/", "/about", "/privacy", "/api/docs", "/nothing", "/api/nothing", "result"]
 
 
@@ -31,19 +31,19 @@ def score(response: Response) -> int:
     cookies = headers.getlist("Set-Cookie")
     foreign = re.findall(r"<script[^>]+src=[\"'](?:https?:)?//", page)
     points = {
-        "a policy that is strict, default-src 'none'": 10 if strict else -25,
+        "strict policy, default-src 'none'": 10 if strict else -25,
         "cookies are Secure, HttpOnly and SameSite": 5
         if all(
             all(word in cookie for word in ("Secure", "HttpOnly", "SameSite")) for cookie in cookies
         )
         else -40,
-        "no other origin may read": 0 if "Access-Control-Allow-Origin" not in headers else -50,
-        "HSTS for six months": 0 if age and int(age[1]) >= SIX_MONTHS else -20,
-        "a private referrer": 5 if headers.get("Referrer-Policy") == "no-referrer" else 0,
-        "scripts of this origin alone": 0 if not foreign else -50,
+        "not readable by other origins": 0 if "Access-Control-Allow-Origin" not in headers else -50,
+        "HSTS for six months": 0 if age and int(age[1]) >= SIX_MONTHS_SECONDS else -20,
+        "no referrer": 5 if headers.get("Referrer-Policy") == "no-referrer" else 0,
+        "scripts only from this origin": 0 if not foreign else -50,
         "nosniff": 0 if headers.get("X-Content-Type-Options") == "nosniff" else -5,
-        "framed by nobody": 5 if csp.get("frame-ancestors") == ["'none'"] else -20,
-        "resources for this origin": 10
+        "cannot be framed": 5 if csp.get("frame-ancestors") == ["'none'"] else -20,
+        "resources only for this origin": 10
         if headers.get("Cross-Origin-Resource-Policy") == "same-origin"
         else 0,
     }
@@ -51,28 +51,32 @@ def score(response: Response) -> int:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_over_https_has_every_point_of_the_observatory(
+def test_every_page_over_https_gets_the_full_observatory_score(
     client: FlaskClient, page: str
 ) -> None:
     address = result_address(client) if page == "result" else page
     assert score(client.get(address, base_url="https://localhost")) == 135
 
 
-# What default-src does not cover: where relative addresses lead, forms go, and pages are framed.
-OWN = {"base-uri": ["'none'"], "form-action": ["'self'"], "frame-ancestors": ["'none'"]}
+# What default-src does not cover: the base of relative URLs, targets of forms, and framing.
+OTHER_DIRECTIVES = {
+    "base-uri": ["'none'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+}
 
 
-def test_a_page_loads_from_its_own_origin_alone_and_sends_and_is_framed_nowhere_else(
+def test_a_page_loads_from_and_sends_to_its_own_origin_only_and_cannot_be_framed(
     client: FlaskClient,
 ) -> None:
     response = client.get("/")
     csp = policy(response)
-    assert {name: csp.get(name) for name in OWN} == OWN
+    assert {name: csp.get(name) for name in OTHER_DIRECTIVES} == OTHER_DIRECTIVES
     assert all(sources in (["'none'"], ["'self'"]) for sources in csp.values())
     assert response.headers["X-Frame-Options"] == "DENY"
 
 
-def test_a_page_may_use_the_camera_and_nothing_else_of_the_device(client: FlaskClient) -> None:
+def test_a_page_may_use_the_camera_and_no_other_device_feature(client: FlaskClient) -> None:
     allowed = set(client.get("/").headers["Permissions-Policy"].split(", "))
     assert {"camera=(self)", "geolocation=()", "microphone=()"} <= allowed
     assert all(feature.endswith("=()") for feature in allowed - {"camera=(self)"})

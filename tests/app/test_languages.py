@@ -1,4 +1,4 @@
-"""Every language says all that English says, and a visitor gets the one that was asked for."""
+"""Every language is complete, and a visitor gets the one that the request asks for."""
 
 import re
 import string
@@ -39,29 +39,29 @@ def catalog(code: str) -> Catalog:
 
 
 @pytest.fixture(scope="module")
-def spoken() -> dict[str, set[str]]:
-    """The English strings by the file that says them."""
+def messages() -> dict[str, set[str]]:
+    """The English messages of each source file."""
     found: dict[str, set[str]] = {}
-    for room in ("app", "templates"):
-        methods = [(glob.removeprefix(f"{room}/"), name) for glob, name in METHODS]
-        for name, _, words, _, _ in extract_from_dir(ROOT / room, methods):
-            found.setdefault(f"{room}/{name}", set()).add(words)
+    for folder in ("app", "templates"):
+        methods = [(glob.removeprefix(f"{folder}/"), name) for glob, name in METHODS]
+        for name, _, message, _, _ in extract_from_dir(ROOT / folder, methods):
+            found.setdefault(f"{folder}/{name}", set()).add(message)
     return found
 
 
-def test_there_is_a_catalog_for_every_language_promised():
+def test_every_language_has_a_catalog():
     assert sorted(path.parent.parent.name for path in FOLDER.rglob("*.po")) == CODES
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_every_string_is_translated_none_is_left_over_and_none_is_a_guess(code, spoken):
-    messages = {message.id: message for message in catalog(code) if message.id}
-    assert set(messages) == set().union(*spoken.values())
-    assert [key for key, message in messages.items() if not message.string or message.fuzzy] == []
+def test_every_string_is_translated_and_no_translation_is_obsolete_or_fuzzy(code, messages):
+    translated = {message.id: message for message in catalog(code) if message.id}
+    assert set(translated) == set().union(*messages.values())
+    assert [id for id, message in translated.items() if not message.string or message.fuzzy] == []
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_placeholders_and_marks_stand_in_the_translation_too(code):
+def test_translations_contain_the_same_placeholders_and_markup(code):
     wrong = {
         message.id: message.string
         for message in catalog(code)
@@ -72,14 +72,14 @@ def test_placeholders_and_marks_stand_in_the_translation_too(code):
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_the_compiled_catalog_is_made_from_the_readable_one(code):
+def test_the_compiled_catalogs_are_up_to_date(code):
     with open(FOLDER / code / "LC_MESSAGES" / "messages.mo", "rb") as file:
         compiled = {message.id: message.string for message in read_mo(file) if message.id}
     assert compiled == {message.id: message.string for message in catalog(code) if message.id}
 
 
-def test_no_template_holds_words_that_cannot_be_translated():
-    # "index" is a word for search engines.
+def test_templates_contain_no_untranslatable_text():
+    # "index" is for search engines.
     names = {"index", "MoleLens", "AUC", "SHA-256", "openapi.json", "OpenAPI", *"ABCDE"}
     attribute = re.compile(r'(?:alt|aria-label|title|placeholder|data-\w+)="([^"]*)"')
     found = set()
@@ -90,7 +90,7 @@ def test_no_template_holds_words_that_cannot_be_translated():
     assert found <= names
 
 
-WISHES = [
+REQUESTS = [
     ("", {}, "en"),
     ("", {"Accept-Language": "de"}, "de"),
     ("", {"Accept-Language": "de-AT, en;q=0.5"}, "de"),
@@ -106,22 +106,22 @@ WISHES = [
 ]
 
 
-@pytest.mark.parametrize(("query", "headers", "language"), WISHES)
-def test_a_page_is_in_the_language_asked_for(client, query, headers, language):
+@pytest.mark.parametrize(("query", "headers", "language"), REQUESTS)
+def test_a_page_is_in_the_requested_language(client, query, headers, language):
     response = client.get(f"/privacy{query}", headers=headers)
     assert f'<html lang="{language}">' in response.get_data(as_text=True)
     assert response.headers["Content-Language"] == language
     assert "Accept-Language" in response.headers["Vary"]
 
 
-def test_a_choice_is_remembered_and_wins_over_the_browsers_wish(client):
+def test_a_chosen_language_is_remembered_and_overrides_the_browsers_preference(client):
     client.get("/?lang=fr", headers={"Accept-Language": "de"})
     assert client.get_cookie(COOKIE).value == "fr"
     response = client.get("/about", headers={"Accept-Language": "de"})
     assert response.headers["Content-Language"] == "fr"
 
 
-def test_every_page_offers_the_others_without_javascript_and_stays_where_it_is(client):
+def test_every_page_links_to_itself_in_the_other_languages(client):
     address = result_address(client)
     page = client.get(address).get_data(as_text=True)
     for code in CODES:
@@ -137,7 +137,7 @@ def test_benign_is_no_all_clear_in_any_language(client, code):
     assert NOT_AN_ALL_CLEAR[code] in text(client.get(f"{address}?lang={code}"))
 
 
-def test_an_error_is_said_in_the_visitors_language(client):
+def test_an_error_is_shown_in_the_visitors_language(client):
     response = client.post(
         "/upload",
         data={"csrf_token": "none", "photo": (BytesIO(b"x"), "x")},
@@ -149,23 +149,23 @@ def test_an_error_is_said_in_the_visitors_language(client):
 @pytest.mark.parametrize(
     ("code", "figure"), [("en", "0.931"), ("de", "0,931"), ("fr", "0,931"), ("zh_Hans", "0.931")]
 )
-def test_figures_are_written_as_the_language_writes_them(client, code, figure):
+def test_figures_are_formatted_for_the_language(client, code, figure):
     assert figure in text(client.get(f"/about?lang={code}"))
 
 
 @pytest.mark.parametrize("code", [code for code in CODES if code != "zh_Hans"])
-def test_the_reports_font_has_every_letter_of_the_languages_it_speaks(code, spoken):
-    said = catalog(code)
+def test_the_reports_font_has_every_character_of_its_languages(code, messages):
+    translated = catalog(code)
     files = ("report", "comparison_report", "result_text")
-    for words in set().union(*(spoken[f"app/{name}.py"] for name in files)):
-        said[words].string.translate(report._TO_LATIN_1).encode("latin-1")
+    for message in set().union(*(messages[f"app/{name}.py"] for name in files)):
+        translated[message].string.translate(report._TO_LATIN_1).encode("latin-1")
 
 
-def test_the_reports_chinese_font_has_every_letter_of_the_catalog_and_of_dates():
-    said = {letter for message in catalog("zh_Hans") for letter in str(message.string)}
-    said |= set(format_datetime(format="long", locale="zh_Hans") + string.printable)
-    drawn = set(TTFont(report.CHINESE_FONT).getBestCmap())
-    assert {letter for letter in said if letter.isprintable() and ord(letter) not in drawn} == set()
+def test_the_reports_chinese_font_has_every_character_of_the_catalog_and_of_dates():
+    used = {character for message in catalog("zh_Hans") for character in str(message.string)}
+    used |= set(format_datetime(format="long", locale="zh_Hans") + string.printable)
+    in_font = set(TTFont(report.CHINESE_FONT).getBestCmap())
+    assert {c for c in used if c.isprintable() and ord(c) not in in_font} == set()
 
 
 @pytest.mark.parametrize(

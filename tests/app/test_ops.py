@@ -1,6 +1,5 @@
-"""Alive, ready, measured: what a machine that watches this one may rely on."""
+"""Liveness, readiness, metrics and the log: what monitoring relies on."""
 
-import contextlib
 import io
 import json
 import logging
@@ -8,26 +7,25 @@ import math
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 
 import numpy as np
 import painter
 import pytest
-from serving import ROOT, form
+from serving import ROOT
 from visitor import result_address
 
 from app import create_app
 from app.logs import JsonLines
 from app.readiness import Readiness, golden_image
 from app.settings import StartError
+from bench.visits import PREDICTIONS, Visitor, form
 from lens.engine import Outputs
 
 GOLDEN_SUM = 126_634_826
 
 
-class Wrapped:
-    """The real engine, its answer changed as a fault would change it."""
+class FaultyEngine:
+    """The real engine with changed outputs, as after a fault."""
 
     def __init__(self, engine, change):
         self.engine, self.change, self.name = engine, change, engine.name
@@ -46,13 +44,13 @@ def test_healthz_says_alive(client):
     assert (response.status_code, response.get_json()) == (200, {"status": "alive"})
 
 
-def test_readyz_asks_the_model_about_the_golden_image(client):
+def test_readyz_runs_the_model_on_the_golden_image(client):
     body = client.get("/readyz").get_json()
     assert body["status"] == "ready"
     assert body["golden"]["answer"] == pytest.approx(body["golden"]["expected"], abs=5e-3)
 
 
-def test_the_golden_image_is_the_same_everywhere():
+def test_the_golden_image_is_the_same_on_every_machine():
     picture = golden_image()
     assert (picture.shape, picture.dtype) == ((500, 500, 3), np.uint8)
     assert int(picture.astype(np.int64).sum()) == GOLDEN_SUM
@@ -65,24 +63,24 @@ def test_the_golden_image_is_the_same_everywhere():
         lambda out: Outputs(out.malignant * math.nan, out.heat_map, out.lesion),
         lambda out: Outputs(out.malignant, out.heat_map * math.nan, out.lesion),
     ],
-    ids=["another answer", "not a number", "a broken heat map"],
+    ids=["another answer", "NaN", "NaN in the heat map"],
 )
-def test_readyz_turns_red_when_the_golden_answer_is_wrong(app, change):
+def test_readyz_fails_when_the_answer_for_the_golden_image_is_wrong(app, change):
     readiness = app.extensions["molelens"].readiness
-    readiness._engine = Wrapped(readiness._engine, change)
+    readiness._engine = FaultyEngine(readiness._engine, change)
     response = app.test_client().get("/readyz")
     assert response.status_code == 503
     assert response.get_json()["status"] == "not ready"
 
 
-def test_readyz_turns_red_when_results_cannot_be_kept(app, memory_folder):
+def test_readyz_fails_when_results_cannot_be_stored(app, memory_folder):
     (memory_folder / "results").rmdir()
     assert app.test_client().get("/readyz").status_code == 503
 
 
-def test_a_network_that_gives_no_probability_of_the_golden_image_stops_the_start(app):
+def test_the_app_does_not_start_if_the_golden_image_gives_no_probability(app):
     engine = app.extensions["molelens"].engine
-    broken = Wrapped(engine, lambda out: Outputs(out.malignant * math.nan, None, None))
+    broken = FaultyEngine(engine, lambda out: Outputs(out.malignant * math.nan, None, None))
     with pytest.raises(StartError, match="test image"):
         Readiness(broken)
 
@@ -95,7 +93,9 @@ BAD_MODELS = [
 
 
 @pytest.mark.parametrize(("name", "data", "words"), BAD_MODELS, ids=[row[0] for row in BAD_MODELS])
-def test_a_bad_model_stops_the_start_in_one_line(settings, tmp_path, name, data, words):
+def test_with_a_bad_model_the_app_does_not_start_and_says_why_in_one_line(
+    settings, tmp_path, name, data, words
+):
     path = tmp_path / "model.h5"
     if data is not None:
         path.write_bytes(data)
@@ -104,13 +104,13 @@ def test_a_bad_model_stops_the_start_in_one_line(settings, tmp_path, name, data,
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_of_another_hash_stops_the_start(settings):
+def test_with_a_model_of_another_sha256_the_app_does_not_start(settings):
     with pytest.raises(StartError, match="MOLELENS_MODEL_SHA256 expects"):
         create_app({**settings, "MOLELENS_MODEL_SHA256": "0" * 64})
 
 
 def test_gunicorn_stops_with_one_clear_line_when_the_app_cannot_start(memory_folder):
-    # One worker: when two fail at once, gunicorn 27 halts twice and prints a traceback of its own.
+    # One worker: when two fail at the same time, gunicorn 27 halts twice and prints a traceback.
     environment = {
         **os.environ,
         "MOLELENS_MODEL": "/nowhere/model.h5",
@@ -136,6 +136,7 @@ def test_gunicorn_stops_with_one_clear_line_when_the_app_cannot_start(memory_fol
 
 
 def value(client, name: str) -> float:
+    """The sum of all samples of a metric."""
     text = client.get("/metrics").get_data(as_text=True)
     return sum(
         float(line.rsplit(" ", 1)[1])
@@ -169,33 +170,33 @@ def test_a_refusal_is_counted_by_its_reason(client):
     assert value(client, name) == before + 1
 
 
-def test_every_metric_is_named_molelens_or_is_the_librarys(client):
+def test_every_metric_is_named_molelens_unless_it_is_the_librarys(client):
     text = client.get("/metrics").get_data(as_text=True)
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     assert all(name.startswith(("molelens_", "python_", "process_")) for name in names)
     assert 'engine="openvino"' in text or 'engine="keras"' in text
 
 
-def test_metric_routes_never_carry_a_results_id(client):
+def test_metrics_never_contain_the_id_of_a_result(client):
     client.get("/result/a-very-secret-id")
     assert "a-very-secret-id" not in client.get("/metrics").get_data(as_text=True)
 
 
-def test_a_made_up_method_makes_no_metric_of_its_own(client):
+def test_an_unknown_http_method_creates_no_metric(client):
     client.open("/", method="SURPRISE")
     text = client.get("/metrics").get_data(as_text=True)
     assert "SURPRISE" not in text
     assert 'method="other"' in text
 
 
-def test_photos_in_work_and_waiting_are_shown(app):
+def test_metrics_show_photos_in_work_and_waiting(app):
     client, admission = app.test_client(), app.extensions["molelens"].admission
     assert admission.run(lambda: value(client, "molelens_in_work")) == 1
     assert (value(client, "molelens_in_work"), value(client, "molelens_waiting")) == (0, 0)
 
 
 PREDICT = 'method="POST",route="/api/v1/predictions",status='
-OF_SIX_PHOTOS_AND_TWO_TEXTS = {
+COUNTS_OF_SIX_PHOTOS_AND_TWO_TEXTS = {
     f'molelens_requests_total{{{PREDICT}"200"}}': 6,
     f'molelens_requests_total{{{PREDICT}"415"}}': 2,
     'molelens_request_seconds_count{route="/api/v1/predictions"}': 8,
@@ -211,26 +212,21 @@ OF_SIX_PHOTOS_AND_TWO_TEXTS = {
 }
 
 
-def test_metrics_are_right_over_several_workers(served):
+def test_metrics_add_up_all_workers(served):
     def counts() -> dict[str, float]:
-        with urllib.request.urlopen(f"{served}/metrics") as response:
-            lines = [line.rsplit(" ", 1) for line in response.read().decode().splitlines()]
+        metrics = Visitor(served).ask("/metrics").text
+        lines = [line.rsplit(" ", 1) for line in metrics.splitlines()]
         found = {name: float(text) for name, text in lines if not name.startswith("#")}
-        return {name: found.get(name, 0.0) for name in OF_SIX_PHOTOS_AND_TWO_TEXTS}
+        return {name: found.get(name, 0.0) for name in COUNTS_OF_SIX_PHOTOS_AND_TWO_TEXTS}
 
     before = counts()
     for photo in [painter.encoded(painter.lesion())] * 6 + [b"text"] * 2:
-        body, kind = form(photo)
-        request = urllib.request.Request(
-            f"{served}/api/v1/predictions", body, {"Content-Type": kind}
-        )
-        with contextlib.suppress(urllib.error.HTTPError):
-            urllib.request.urlopen(request).close()
-    # Whichever worker is asked, it adds up all of them.
+        Visitor(served).ask(PREDICTIONS, form(photo))
+    # Whichever worker answers, it adds up all of them.
     for _ in range(6):
         after = counts()
         grown = {name: after[name] - before[name] for name in after}
-        assert grown == OF_SIX_PHOTOS_AND_TWO_TEXTS
+        assert grown == COUNTS_OF_SIX_PHOTOS_AND_TWO_TEXTS
 
 
 # The log.
@@ -243,7 +239,9 @@ def log_lines(caplog):
     return lambda: [json.loads(formatter.format(record)) for record in caplog.records]
 
 
-def test_a_request_is_one_line_with_id_route_status_times_and_verdict(client, log_lines):
+def test_each_request_is_logged_in_one_line_with_id_route_status_times_and_verdict(
+    client, log_lines
+):
     response = send(client, painter.lesion())
     (line,) = log_lines()
     assert line["request_id"] == response.headers["X-Request-ID"]
@@ -252,34 +250,34 @@ def test_a_request_is_one_line_with_id_route_status_times_and_verdict(client, lo
     assert line["ms"] >= line["decode_ms"] > 0
 
 
-def test_the_log_knows_no_address_no_file_name_and_no_id(client, log_lines):
+def test_the_log_contains_no_address_no_file_name_and_no_id(client, log_lines):
     send(client, painter.lesion())
     client.get("/result/a-very-secret-id?name=secret-name.jpg")
     text = json.dumps(log_lines())
     assert not any(word in text for word in ("127.0.0.1", "secret-name", "a-very-secret-id"))
 
 
-def test_a_fault_is_logged_with_its_traceback(app, log_lines, monkeypatch):
-    def broken(*_):
-        raise RuntimeError("a fault in judging")
+def test_an_internal_error_is_logged_with_its_traceback(app, log_lines, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("an error in judging")
 
-    monkeypatch.setattr("app.uploads.judge", broken)
+    monkeypatch.setattr("app.uploads.judge", fail)
     send(app.test_client(), painter.lesion())
-    assert any("a fault in judging" in line.get("error", "") for line in log_lines())
+    assert any("an error in judging" in line.get("error", "") for line in log_lines())
 
 
-def test_a_fault_on_a_results_page_is_logged_by_its_route_without_the_id(
+def test_an_error_on_a_result_page_is_logged_with_its_route_but_without_the_id(
     app, log_lines, monkeypatch
 ):
-    def broken(*_):
-        raise RuntimeError("a fault in the report")
+    def fail(*_):
+        raise RuntimeError("an error in the report")
 
-    monkeypatch.setattr("app.report.pdf", broken)
+    monkeypatch.setattr("app.report.pdf", fail)
     client = app.test_client()
     address = result_address(client)
     response = client.get(f"{address}/report.pdf")
     (line,) = [line for line in log_lines() if "error" in line]
-    assert "a fault in the report" in line["error"]
+    assert "an error in the report" in line["error"]
     assert line["route"] == "/result/<key>/report.pdf"
     assert line["request_id"] == response.headers["X-Request-ID"]
     assert address.removeprefix("/result/") not in json.dumps(log_lines())

@@ -1,4 +1,4 @@
-"""The reminder: a calendar file that any calendar reads and that tells nothing of the skin."""
+"""The reminder: a calendar file for any calendar, which reveals nothing about the skin."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from dateutil.relativedelta import relativedelta
 from icalendar import Calendar, Event
-from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, send_all, text
+from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, upload_all
 
 from app.reminder import calendar
 
@@ -22,7 +22,7 @@ def event_of(file: bytes) -> Event:
 
 
 @pytest.mark.parametrize(("query", "months"), [("", 3), ("?months=1", 1), ("?months=6", 6)])
-def test_it_is_in_three_months_or_as_chosen(client, query, months):
+def test_the_reminder_is_in_three_months_or_as_chosen(client, query, months):
     response = client.get(f"/reminder.ics{query}")
     assert response.content_type == "text/calendar; charset=utf-8"
     assert "filename=reminder.ics" in response.headers["Content-Disposition"]
@@ -30,7 +30,7 @@ def test_it_is_in_three_months_or_as_chosen(client, query, months):
 
 
 @pytest.mark.parametrize("months", ["0", "-3", "2", "12", "three", "3.0", ""])
-def test_no_other_time_is_offered(client, months):
+def test_other_intervals_are_refused(client, months):
     assert client.get(f"/reminder.ics?months={months}").status_code == 404
 
 
@@ -42,12 +42,12 @@ def test_no_other_time_is_offered(client, months):
         (date(2026, 11, 30), 3, date(2027, 2, 28)),
     ],
 )
-def test_where_a_month_lacks_the_day_it_is_the_last_one(app, today, months, day):
+def test_if_a_month_is_too_short_the_reminder_is_on_its_last_day(app, today, months, day):
     with app.test_request_context():
         assert event_of(calendar(today, months, ADDRESS)).start == day
 
 
-def test_it_keeps_to_rfc_5545(app):
+def test_the_file_conforms_to_rfc_5545(app):
     with app.test_request_context():
         file = calendar(date(2026, 5, 3), 3, ADDRESS)
     lines = file.split(b"\r\n")
@@ -56,17 +56,17 @@ def test_it_keeps_to_rfc_5545(app):
     assert b"\n" not in file.replace(b"\r\n", b"")
     assert max(map(len, lines)) <= 75
     assert Calendar.from_ical(file).errors == []
-    for needed in (
+    for required in (
         b"VERSION:2.0",
         b"PRODID:",
         b"UID:",
         b"DTSTAMP:",
         b"DTSTART;VALUE=DATE:20260803",
     ):
-        assert any(line.startswith(needed) for line in lines)
+        assert any(line.startswith(required) for line in lines)
 
 
-def test_it_rings_on_the_morning_of_that_day_and_blocks_no_time(app):
+def test_the_alarm_is_in_the_morning_and_the_event_blocks_no_time(app):
     with app.test_request_context():
         event = event_of(calendar(date(2026, 5, 3), 3, ADDRESS))
     alarm = event.alarms.times[0]
@@ -76,7 +76,7 @@ def test_it_rings_on_the_morning_of_that_day_and_blocks_no_time(app):
 
 
 @pytest.mark.parametrize("code", ["en", "de", "es", "fr", "pt", "zh_Hans"])
-def test_its_title_says_nothing_about_health_and_the_entry_is_private(client, code):
+def test_the_title_reveals_nothing_about_health_and_the_event_is_private(client, code):
     event = event_of(client.get(f"/reminder.ics?lang={code}").data)
     alarm = event.walk("VALARM")[0]
     for title in (event["SUMMARY"], alarm["DESCRIPTION"]):
@@ -86,7 +86,7 @@ def test_its_title_says_nothing_about_health_and_the_entry_is_private(client, co
     assert "/compare" in event["DESCRIPTION"]
 
 
-def test_two_reminders_are_two_entries(client):
+def test_two_reminders_have_different_ids(client):
     first, second = (event_of(client.get("/reminder.ics").data) for _ in range(2))
     assert first["UID"] != second["UID"]
 
@@ -96,7 +96,7 @@ def test_two_reminders_are_two_entries(client):
     [(PALE_PHOTO, True), (PHOTO, False), (SEA_PHOTO, False)],
     ids=["benign", "malignant", "cannot judge"],
 )
-def test_a_result_offers_it_with_a_benign_verdict_alone(client, photo, offered):
+def test_a_result_offers_a_reminder_only_with_a_benign_verdict(client, photo, offered):
     page = client.get(result_address(client, photo))
     assert ('action="/reminder.ics"' in page.get_data(as_text=True)) == offered
     assert ("Remind me" in text(page)) == offered
@@ -112,12 +112,14 @@ def test_a_result_offers_it_with_a_benign_verdict_alone(client, photo, offered):
     ],
     ids=["benign", "one benign", "one malignant", "cannot judge"],
 )
-def test_results_of_several_photos_offer_it_where_none_is_malignant(client, photos, offered):
-    page = client.get(send_all(client, photos).headers["Location"])
+def test_an_overview_offers_a_reminder_if_a_verdict_is_benign_and_none_is_malignant(
+    client, photos, offered
+):
+    page = client.get(upload_all(client, photos).headers["Location"])
     assert ('action="/reminder.ics"' in page.get_data(as_text=True)) == offered
 
 
-def test_three_months_are_chosen_and_one_and_six_are_to_choose(client):
+def test_three_months_are_preselected_and_one_or_six_can_be_chosen(client):
     page = client.get(result_address(client, PALE_PHOTO)).get_data(as_text=True)
     options = re.findall(r'<option value="(\d)"( selected)?>', page)
     assert options == [("1", ""), ("3", " selected"), ("6", "")]

@@ -1,4 +1,4 @@
-"""Results live for their minutes, in memory, and not a moment longer."""
+"""Results are kept in memory, for their lifetime and no longer."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ import painter
 import pytest
 import redis
 from serving import redis_server
-from visitor import send
+from visitor import predict
 
 from app import results
 from app.results import Result, Results, StoreUnavailable
@@ -22,8 +22,8 @@ from app.stores import files, open_store
 from app.stores.files import FileResults
 
 
-def a_result(**changes) -> Result:
-    known = {
+def make_result(**changes) -> Result:
+    defaults = {
         "verdict": "malignant",
         "probability": 0.62,
         "threshold": 0.31,
@@ -39,7 +39,7 @@ def a_result(**changes) -> Result:
         "sensitivity": 0.88,
         "specificity": None,
     }
-    return Result(**{**known, **changes})
+    return Result(**{**defaults, **changes})
 
 
 @pytest.fixture(params=["files", "redis"])
@@ -56,42 +56,42 @@ def redis_url(tmp_path_factory) -> Iterator[str]:
         yield f"unix://{socket}"
 
 
-def test_a_result_comes_back_as_it_was_put(store):
-    kept = a_result()
-    assert store.get(store.put(kept)) == kept
+def test_a_stored_result_is_returned_unchanged(store):
+    result = make_result()
+    assert store.get(store.put(result)) == result
 
 
-def test_ids_are_unguessable_and_never_the_same(store):
-    ids = {store.put(a_result()) for _ in range(20)}
+def test_ids_are_unguessable_and_unique(store):
+    ids = {store.put(make_result()) for _ in range(20)}
     assert len(ids) == 20
     assert all(len(key) >= 22 for key in ids)  # 128 bits in base64.
 
 
-def test_a_deleted_result_is_gone_at_once(store):
-    key = store.put(a_result())
+def test_a_deleted_result_is_gone_immediately(store):
+    key = store.put(make_result())
     store.delete(key)
     assert store.get(key) is None
 
 
-def test_deleting_what_is_gone_is_no_error(store):
+def test_deleting_an_unknown_result_is_no_error(store):
     store.delete("nothing-of-this-name")
 
 
-def test_an_expired_result_is_not_shown(store, monkeypatch):
-    key = store.put(a_result())
+def test_an_expired_result_is_not_returned(store, monkeypatch):
+    key = store.put(make_result())
     later = time.time() + store.lifetime + 1
     monkeypatch.setattr(results.time, "time", lambda: later)
     assert store.get(key) is None
 
 
-def test_an_entry_of_another_version_is_as_good_as_none(store):
+def test_an_entry_of_another_version_is_ignored(store):
     store._cache.set("old", {"verdict": "benign"})
     assert store.get("old") is None
 
 
-def test_an_expired_file_is_removed_though_nobody_asks_for_it(memory_folder, monkeypatch):
+def test_an_expired_file_is_deleted_without_being_requested(memory_folder, monkeypatch):
     store = FileResults(memory_folder, lifetime=900, max_results=10)
-    store.put(a_result())
+    store.put(make_result())
     assert len(os.listdir(memory_folder)) == 1
     later = time.time() + 901
     monkeypatch.setattr(results.time, "time", lambda: later)
@@ -99,46 +99,46 @@ def test_an_expired_file_is_removed_though_nobody_asks_for_it(memory_folder, mon
     assert os.listdir(memory_folder) == []
 
 
-def test_a_full_store_refuses_and_drops_no_living_result(memory_folder):
+def test_a_full_store_refuses_new_results_and_keeps_those_it_has(memory_folder):
     store = FileResults(memory_folder, lifetime=900, max_results=3)
-    keys = [store.put(a_result()) for _ in range(3)]
+    keys = [store.put(make_result()) for _ in range(3)]
     with pytest.raises(StoreUnavailable, match="3 results"):
-        store.put(a_result())
+        store.put(make_result())
     assert all(store.get(key) for key in keys)
 
 
-def test_results_that_no_process_serves_any_more_are_forgotten(memory_folder):
+def test_results_that_no_process_uses_are_deleted(memory_folder):
     (memory_folder / "results").mkdir()
     (memory_folder / "results" / "left").write_bytes(b"photo")
-    files.forget(f"file://{memory_folder}")
+    files.delete_results(f"file://{memory_folder}")
     assert os.listdir(memory_folder / "results") == []
 
 
-def test_results_that_a_process_serves_are_not_forgotten(memory_folder):
+def test_results_that_a_process_uses_are_not_deleted(memory_folder):
     store = open_store(Settings(results=f"file://{memory_folder}")).results
-    key = store.put(a_result())
-    files.forget(f"file://{memory_folder}")
+    key = store.put(make_result())
+    files.delete_results(f"file://{memory_folder}")
     assert store.get(key)
 
 
-def test_a_process_that_is_just_dying_does_not_keep_results_from_being_forgotten(memory_folder):
+def test_results_are_deleted_even_if_a_process_that_used_them_is_just_ending(memory_folder):
     (memory_folder / "results").mkdir()
     (memory_folder / "results" / "left").write_bytes(b"photo")
-    held = os.open(memory_folder / "results", os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_SH)
-    threading.Timer(0.2, os.close, [held]).start()
-    files.forget(f"file://{memory_folder}")
+    lock = os.open(memory_folder / "results", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    threading.Timer(0.2, os.close, [lock]).start()
+    files.delete_results(f"file://{memory_folder}")
     assert os.listdir(memory_folder / "results") == []
 
 
-def test_where_no_result_was_ever_kept_there_is_nothing_to_forget(memory_folder):
-    files.forget(f"file://{memory_folder}/never-made")
+def test_deleting_results_from_a_missing_folder_is_no_error(memory_folder):
+    files.delete_results(f"file://{memory_folder}/missing")
     assert os.listdir(memory_folder) == []
 
 
 def test_only_the_owner_can_read_a_result(memory_folder):
     store = FileResults(memory_folder, lifetime=900, max_results=3)
-    store.put(a_result())
+    store.put(make_result())
     (path,) = memory_folder.iterdir()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -178,16 +178,14 @@ def test_machines_share_one_secret_key_through_redis(redis_url):
     assert len({open_store(Settings(results=redis_url)).secret_key for _ in range(3)}) == 1
 
 
-def test_backends_count_one_clients_photos_together_through_the_socket_of_redis(
-    make_app, redis_url
-):
+def test_backends_share_rate_limits_through_a_redis_socket(make_app, redis_url):
     photo = painter.encoded(painter.lesion())
     backends = [make_app(RESULTS=redis_url, RATE_LIMIT="1/minute") for _ in range(2)]
-    answers = [send(backend.test_client(), photo).status_code for backend in backends]
+    answers = [predict(backend.test_client(), photo).status_code for backend in backends]
     assert answers == [200, 429]
 
 
-def test_a_redis_that_lost_its_memory_is_told_the_key_again(tmp_path):
+def test_the_secret_key_is_restored_after_redis_has_lost_its_data(tmp_path):
     socket = tmp_path / "redis.sock"
     with redis_server(socket):
         before = open_store(Settings(results=f"unix://{socket}"))
@@ -196,17 +194,21 @@ def test_a_redis_that_lost_its_memory_is_told_the_key_again(tmp_path):
         assert open_store(Settings(results=f"unix://{socket}")).secret_key == before.secret_key
 
 
-def test_a_redis_that_does_not_answer_stops_the_start():
+def test_the_app_does_not_start_if_redis_does_not_answer():
     with pytest.raises(StartError, match="Redis does not answer"):
         open_store(Settings(results="unix:///nowhere/redis.sock"))
 
 
-def test_a_redis_that_went_away_is_told_apart_from_a_missing_result(tmp_path):
+def test_an_unreachable_redis_is_not_mistaken_for_a_missing_result(tmp_path):
     socket = tmp_path / "redis.sock"
     with redis_server(socket):
         store = open_store(Settings(results=f"unix://{socket}")).results
-        key = store.put(a_result())
+        key = store.put(make_result())
         assert store.get(key)
-    for use in (lambda: store.get(key), lambda: store.put(a_result()), lambda: store.delete(key)):
+    for use in (
+        lambda: store.get(key),
+        lambda: store.put(make_result()),
+        lambda: store.delete(key),
+    ):
         with pytest.raises(StoreUnavailable):
             use()

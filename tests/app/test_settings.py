@@ -1,11 +1,11 @@
-"""Every setting is known, checked, and documented."""
+"""Settings are validated and documented."""
 
 from dataclasses import fields
 
 import pytest
 
 from app import settings
-from app.settings import FILES, Settings, StartError
+from app.settings import RESOURCES, Settings, StartError
 
 BAD = [
     ("MOLELENS_ENGINE", "torch", "openvino"),
@@ -24,7 +24,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "value", "expected"), BAD)
-def test_a_bad_value_names_the_variable_and_what_was_expected(name, value, expected):
+def test_the_error_for_a_bad_value_names_the_variable_and_what_was_expected(name, value, expected):
     with pytest.raises(StartError, match=name) as caught:
         settings.read({name: value})
     assert expected in str(caught.value)
@@ -37,12 +37,12 @@ def test_a_secret_is_not_repeated_in_its_error():
     assert "hunter2" not in str(caught.value)
 
 
-def test_an_unknown_variable_is_refused_with_the_nearest_known_one():
+def test_the_error_for_an_unknown_variable_suggests_the_nearest_one():
     with pytest.raises(StartError, match="Did you mean MOLELENS_RATE_LIMIT"):
         settings.read({"MOLELENS_RATELIMIT": "off"})
 
 
-def test_other_programs_variables_are_left_alone():
+def test_variables_of_other_programs_are_ignored():
     assert settings.read({"PATH": "/bin", "PORT": "1"}) == Settings()
 
 
@@ -50,7 +50,7 @@ def test_an_empty_variable_means_the_default():
     assert settings.read({"MOLELENS_RATE_LIMIT": ""}).rate_limit == Settings().rate_limit
 
 
-def test_good_values_are_read():
+def test_valid_values_are_read():
     got = settings.read(
         {
             "MOLELENS_RATE_LIMIT": "off",
@@ -61,9 +61,9 @@ def test_good_values_are_read():
     assert (got.rate_limit, got.hosts, got.waiting) == ("off", ("a.example", ".b.example"), 0)
 
 
-def test_the_documented_table_is_the_one_in_force():
-    assert settings.table() in (FILES / "docs" / "settings.md").read_text()
+def test_the_documented_table_is_up_to_date():
+    assert settings.table() in (RESOURCES / "docs" / "settings.md").read_text()
 
 
-def test_every_setting_says_what_it_does():
-    assert all(item.metadata["does"] for item in fields(Settings))
+def test_every_setting_has_a_description():
+    assert all(item.metadata["description"] for item in fields(Settings))

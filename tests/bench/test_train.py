@@ -1,4 +1,4 @@
-"""What bench.train compares is the same network."""
+"""``bench.train`` compares the same network in Keras and in PyTorch."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ HEADS = ("lesion", "kind", "clinical_map", "dermoscopic_map")
 
 
 @pytest.mark.parametrize("size", [128, 250])
-def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
+def test_the_pytorch_network_gives_the_outputs_of_the_keras_network(size: int) -> None:
     torch = pytest.importorskip("torch")
     from bench.torch_training import Cnn7
 
@@ -25,8 +25,8 @@ def test_the_network_in_pytorch_answers_as_ours(size: int) -> None:
         (keras.layers.Dense, [*gates, *(getattr(theirs.heads, name) for name in HEADS)]),
     ):
         layers = [layer for layer in ours.layers if isinstance(layer, kind)]
-        named = {name: number for number, name in enumerate(HEADS, 1)}
-        layers.sort(key=lambda layer: named.get(layer.name, 0))  # The gates come first.
+        order_of_head = {name: number for number, name in enumerate(HEADS, 1)}
+        layers.sort(key=lambda layer: order_of_head.get(layer.name, 0))  # The gates come first.
         for layer, module in zip(layers, modules, strict=True):
             arrays = [torch.tensor(array) for array in layer.get_weights()]
             if kind is keras.layers.BatchNormalization:

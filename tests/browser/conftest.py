@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, against real gunicorn on loopback."""
+"""Fixtures: Debian's Chromium, driven by Playwright, on pages of a running gunicorn."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
-# Long, for a machine with other work to do; it is a limit, not a wait.
+# A limit in milliseconds, long enough for a busy machine.
 expect.set_options(timeout=60_000)
 
 
@@ -35,31 +35,31 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, served: str) -> Iterator:
-    """Opens a page of the site in a fresh browser profile; faults of its scripts fail the test."""
+    """Open a page of the site in a new browser profile; errors in its scripts fail the test."""
     contexts: list[BrowserContext] = []
-    faults: list[str] = []
+    errors: list[str] = []
 
-    def opened(address: str = "/", **options: object) -> Page:
+    def open_address(address: str = "/", **options: object) -> Page:
         contexts.append(browser.new_context(base_url=served, **{**PHONE, **options}))
         page = contexts[-1].new_page()
-        page.on("pageerror", lambda fault: faults.append(str(fault)))
-        page.on("console", lambda line: faults.extend(policy_fault(line.text)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.extend(policy_violations(message.text)))
         page.goto(address)
         return page
 
-    yield opened
+    yield open_address
     for context in contexts:
         context.close()
-    assert faults == []
+    assert errors == []
 
 
-def policy_fault(line: str) -> list[str]:
+def policy_violations(line: str) -> list[str]:
     return [line] if "Content Security Policy" in line else []
 
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Files as they lie on a person's phone."""
+    """Photos and other files that a person may choose."""
     folder = tmp_path_factory.mktemp("photos")
     wide = painter.lesion(size=900)[150:750]  # 900 x 600, the spot in the middle.
     contents = {
@@ -71,7 +71,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "empty.jpg": b"",
         "cut.jpg": bad_files.truncated(),
         "thumbnail.jpg": painter.encoded(painter.lesion(size=32)),
-        "large.jpg": b"no browser shows this" * 1_000_000,
+        "large.jpg": b"no browser can show this" * 1_000_000,
     }
     for name, data in contents.items():
         (folder / name).write_bytes(data)

@@ -1,4 +1,4 @@
-"""Browsers that hide what a canvas shows, or cannot draw the photo: what arrives is the photo."""
+"""Browsers that falsify canvases or cannot decode the photo: the right photo still arrives."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from lens import images
 
 pillow_heif.register_heif_opener()
 
-# As browsers that resist fingerprinting do: stripes in whatever is read.
+# As in browsers that resist fingerprinting: whatever is read contains stripes.
 NOISE = """
 const key = crypto.getRandomValues(new Uint8Array(32));
 const read = CanvasRenderingContext2D.prototype.getImageData;
@@ -50,7 +50,7 @@ FAULTS = {
     "no file": """
         HTMLCanvasElement.prototype.toBlob = function (done) { setTimeout(done, 5, null); };
     """,
-    "a file that never comes": "HTMLCanvasElement.prototype.toBlob = function () {};",
+    "a file that never arrives": "HTMLCanvasElement.prototype.toBlob = function () {};",
     "an error": """
         HTMLCanvasElement.prototype.toBlob = function () { throw new DOMException("no"); };
     """,
@@ -79,8 +79,8 @@ def choose(page: Page, path: Path) -> None:
     expect(page.locator("#status")).to_contain_text("Photo chosen")
 
 
-def arrived(page: Page) -> np.ndarray:
-    """The photo as the server decoded it: uint8 (500, 500, 3)."""
+def send(page: Page) -> np.ndarray:
+    """Send the photo; return it as the server decoded it, uint8 (500, 500, 3)."""
     page.get_by_role("button", name="Check this photo").click()
     return photo_of_result(page)
 
@@ -98,18 +98,18 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def whole(photos) -> np.ndarray:
-    """The wide photo, squeezed as the server does where nobody cropped it."""
+    """The wide photo, squeezed as the server does with photos that are not cropped."""
     return images.decode(photos["wide.jpg"].read_bytes())
 
 
 @pytest.fixture(scope="module")
 def square(photos) -> np.ndarray:
-    """The square in its middle."""
+    """The square in the middle of the wide photo."""
     photo = Image.open(photos["wide.jpg"])
     return images.decode(painter.encoded(np.asarray(photo.crop((150, 0, 750, 600))), "PNG"))
 
 
-def test_the_two_can_be_told_apart(whole, square):
+def test_the_whole_photo_and_its_square_differ_clearly(whole, square):
     assert difference(whole, square) > 15
 
 
@@ -117,11 +117,11 @@ def test_an_ordinary_browser_sends_the_square(open_page, photos, square):
     page = open_page()
     choose(page, photos["wide.jpg"])
     expect(page.locator("#no-crop")).to_be_hidden()
-    assert difference(arrived(page), square) < 4
+    assert difference(send(page), square) < 4
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_where_a_canvas_cannot_be_read_the_photo_goes_whole_and_the_page_says_so(
+def test_if_a_canvas_cannot_be_read_the_whole_photo_is_sent_and_the_page_says_so(
     open_page, photos, whole, fault
 ):
     page = open_page("about:blank")
@@ -131,28 +131,28 @@ def test_where_a_canvas_cannot_be_read_the_photo_goes_whole_and_the_page_says_so
     expect(page.locator("#no-crop")).to_contain_text("The whole photo will be sent")
     expect(page.locator("#stage")).to_be_hidden()
     expect(page.locator("#controls")).to_be_hidden()
-    assert difference(arrived(page), whole) < 4
+    assert difference(send(page), whole) < 4
 
 
 @pytest.mark.parametrize(
     "fault", ["toBlob = (done) => done(null)", "getContext = () => null"], ids=["file", "canvas"]
 )
-def test_where_the_browser_cannot_make_the_square_after_all_the_photo_goes_whole(
+def test_if_the_browser_fails_to_crop_when_sending_the_whole_photo_is_sent(
     open_page, photos, whole, fault
 ):
     page = open_page()
     choose(page, photos["wide.jpg"])
     page.evaluate(f"() => {{ HTMLCanvasElement.prototype.{fault}; }}")
-    held: list[Route] = []
-    page.route("**/upload", lambda route: held.append(route))
+    requests: list[Route] = []
+    page.route("**/upload", lambda route: requests.append(route))
     page.get_by_role("button", name="Check this photo").click()
     expect(page.locator("#no-crop")).to_contain_text("The whole photo will be sent")
     expect(page.locator("#status")).to_contain_text("Sending")
-    held[0].continue_()
+    requests[0].continue_()
     assert difference(photo_of_result(page), whole) < 4
 
 
-def test_a_decoder_that_never_ends_keeps_no_photo_back(open_page, photos, whole):
+def test_a_decoder_that_never_finishes_does_not_prevent_the_upload(open_page, photos, whole):
     page = open_page("about:blank")
     page.add_init_script("window.createImageBitmap = () => new Promise(() => {});")
     page.clock.install()
@@ -161,27 +161,27 @@ def test_a_decoder_that_never_ends_keeps_no_photo_back(open_page, photos, whole)
     expect(page.locator("#preview")).to_be_visible()
     page.clock.run_for(20_000)
     expect(page.locator("#no-preview")).to_contain_text("The whole photo will be sent")
-    assert difference(arrived(page), whole) < 4
+    assert difference(send(page), whole) < 4
 
 
-def test_heic_which_this_browser_cannot_show_is_sent_as_it_is(open_page, photos, whole, tmp_path):
+def test_heic_which_this_browser_cannot_show_is_sent_unchanged(open_page, photos, whole, tmp_path):
     heic = tmp_path / "photo.heic"
     Image.open(photos["wide.jpg"]).save(heic, "HEIF", quality=95)
     page = open_page()
     choose(page, heic)
     expect(page.locator("#no-preview")).to_contain_text("The whole photo will be sent")
     expect(page.locator("#stage")).to_be_hidden()
-    assert difference(arrived(page), whole) < 4
+    assert difference(send(page), whole) < 4
 
 
-KEEP_WHAT_IS_SENT = """
+RECORD_REQUEST = """
 const send = XMLHttpRequest.prototype.send;
 XMLHttpRequest.prototype.send = function (body) {
   window.sent = body;
   send.call(this, body);
 };
 """
-SENT = "async () => [...new Uint8Array(await window.sent.get('photo').arrayBuffer())]"
+READ_SENT_PHOTO = "async () => [...new Uint8Array(await window.sent.get('photo').arrayBuffer())]"
 WIDE_GAMUT = """
 const real = HTMLCanvasElement.prototype.getContext;
 HTMLCanvasElement.prototype.getContext = function (kind, options) {
@@ -191,30 +191,30 @@ HTMLCanvasElement.prototype.getContext = function (kind, options) {
 
 
 @pytest.mark.parametrize("canvas", ["", WIDE_GAMUT], ids=["an sRGB canvas", "a wide canvas"])
-def test_what_is_cropped_is_sent_in_srgb(open_page, tmp_path, canvas):
+def test_a_cropped_photo_is_sent_in_srgb(open_page, tmp_path, canvas):
     srgb = ImageCms.createProfile("sRGB")
     photo = tmp_path / "photo.png"
-    # Strong colours: taken for another space they are off by 20 levels and more.
+    # Strong colours, which would change by 20 levels or more in another colour space.
     bands = np.repeat([(220, 60, 50), (60, 160, 70), (60, 80, 200)], 200, axis=0)
     Image.fromarray(np.tile(bands, (600, 1, 1)).astype(np.uint8)).save(
         photo, icc_profile=ImageCms.ImageCmsProfile(srgb).tobytes()
     )
     page = open_page("about:blank")
-    page.add_init_script(f"{{{KEEP_WHAT_IS_SENT}{canvas}}}")
+    page.add_init_script(f"{{{RECORD_REQUEST}{canvas}}}")
     page.goto("/")
     choose(page, photo)
     expect(page.locator("#stage")).to_be_visible()
     page.route("**/upload", lambda route: route.abort())
     page.get_by_role("button", name="Check this photo").click()
     expect(page.get_by_role("alert")).to_be_visible()
-    sent = Image.open(io.BytesIO(bytes(page.evaluate(SENT))))
+    sent = Image.open(io.BytesIO(bytes(page.evaluate(READ_SENT_PHOTO))))
     profile = ImageCms.ImageCmsProfile(io.BytesIO(sent.info["icc_profile"]))
     assert "sRGB" in ImageCms.getProfileDescription(profile)
     for x, colour in ((100, bands[0]), (300, bands[200]), (500, bands[400])):
         assert np.abs(np.array(sent.getpixel((x, 300))) - colour).max() < 6
 
 
-def test_the_day_in_a_photo_is_read_by_the_page_in_every_format(open_page, tmp_path):
+def test_the_page_reads_the_exif_day_of_every_format(open_page, tmp_path):
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x9003] = "2026:05:03 09:30:00"
     photo = Image.fromarray(painter.lesion())

@@ -1,4 +1,4 @@
-"""Two photos side by side, as a person puts them there."""
+"""Comparing two photos in a browser."""
 
 import base64
 import re
@@ -11,7 +11,9 @@ from playwright.sync_api import Page, expect
 
 COMPARISON = re.compile(r"/comparison/[\w-]{22}$")
 DESK = {"viewport": {"width": 1280, "height": 900}, "is_mobile": False, "has_touch": False}
-EITHER = pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with JavaScript", "without"]
+)
 
 
 def choose(page: Page, earlier, later, scripts: bool = True) -> None:
@@ -26,7 +28,7 @@ def compare(page: Page) -> None:
     page.get_by_role("button", name="Compare these photos").click()
 
 
-def compared(open_page, photos, earlier="pale.jpg", later="dark.jpg", **options) -> Page:
+def open_comparison(open_page, photos, earlier="pale.jpg", later="dark.jpg", **options) -> Page:
     page = open_page("/compare", **options)
     choose(page, photos[earlier], photos[later], options.get("java_script_enabled", True))
     compare(page)
@@ -35,13 +37,13 @@ def compared(open_page, photos, earlier="pale.jpg", later="dark.jpg", **options)
 
 
 def outcomes(page: Page) -> list[str | None]:
-    both = page.locator("[data-outcome]")
-    expect(both).to_have_count(2)
-    return [both.nth(i).get_attribute("data-outcome") for i in range(2)]
+    cards = page.locator("[data-outcome]")
+    expect(cards).to_have_count(2)
+    return [cards.nth(i).get_attribute("data-outcome") for i in range(2)]
 
 
-@EITHER
-def test_a_person_compares_two_photos_from_the_first_page_on(open_page, photos, scripts):
+@WITH_AND_WITHOUT_SCRIPTS
+def test_a_person_compares_two_photos_starting_from_the_first_page(open_page, photos, scripts):
     page = open_page(java_script_enabled=scripts)
     page.get_by_role("link", name="Compare with an earlier photo of the same spot").click()
     choose(page, photos["pale.jpg"], photos["dark.jpg"], scripts)
@@ -52,7 +54,7 @@ def test_a_person_compares_two_photos_from_the_first_page_on(open_page, photos, 
     expect(page.get_by_text("Any change that you see is a reason to see a doctor")).to_be_visible()
 
 
-@EITHER
+@WITH_AND_WITHOUT_SCRIPTS
 def test_a_person_compares_a_result_with_an_earlier_photo(open_page, photos, scripts):
     page = open_page(java_script_enabled=scripts)
     page.set_input_files("#file", photos["pale.jpg"])
@@ -78,9 +80,7 @@ def dated(folder, day: str):
     return path
 
 
-def test_the_day_in_the_photo_is_filled_in_though_the_crop_leaves_it_behind(
-    open_page, photos, tmp_path
-):
+def test_the_exif_day_is_filled_in_although_cropping_removes_exif(open_page, photos, tmp_path):
     page = open_page("/compare")
     choose(page, dated(tmp_path, "2026:01:12"), photos["dark.jpg"])
     expect(page.locator("#earlier-taken")).to_have_value("2026-01-12")
@@ -91,7 +91,7 @@ def test_the_day_in_the_photo_is_filled_in_though_the_crop_leaves_it_behind(
     expect(page.get_by_text("Taken on April 15, 2026")).to_be_visible()
 
 
-def test_the_day_of_a_photo_that_was_judged_before_is_still_known_to_the_page(open_page, tmp_path):
+def test_the_page_remembers_the_exif_day_of_a_photo_that_was_judged_before(open_page, tmp_path):
     page = open_page()
     page.set_input_files("#file", dated(tmp_path, "2026:01:12"))
     expect(page.locator("#status")).to_contain_text("Photo chosen")
@@ -100,7 +100,7 @@ def test_the_day_of_a_photo_that_was_judged_before_is_still_known_to_the_page(op
     expect(page.locator("#later-taken")).to_have_value("2026-01-12")
 
 
-def test_without_javascript_the_day_is_read_from_the_file(open_page, photos, tmp_path):
+def test_without_javascript_the_server_reads_the_exif_day(open_page, photos, tmp_path):
     page = open_page("/compare", java_script_enabled=False)
     choose(page, dated(tmp_path, "2026:01:12"), photos["dark.jpg"], scripts=False)
     compare(page)
@@ -111,13 +111,13 @@ def test_without_javascript_the_day_is_read_from_the_file(open_page, photos, tmp
 
 
 def line(page: Page) -> float:
-    """Where the line stands, from 0 (left) to 1."""
+    """Position of the line, from 0 (left) to 1."""
     pair, edge = page.locator("#pair").bounding_box(), page.locator(".edge").bounding_box()
     return (edge["x"] + edge["width"] / 2 - pair["x"]) / pair["width"]
 
 
 def test_the_line_follows_the_mouse(open_page, photos):
-    page = compared(open_page, photos, **DESK)
+    page = open_comparison(open_page, photos, **DESK)
     assert line(page) == pytest.approx(0.5, abs=0.02)
     pair = page.locator("#pair").bounding_box()
     page.mouse.move(pair["x"] + pair["width"] * 0.5, pair["y"] + 200)
@@ -130,7 +130,7 @@ def test_the_line_follows_the_mouse(open_page, photos):
 
 
 def test_the_line_follows_a_finger(open_page, photos):
-    page = compared(open_page, photos)
+    page = open_comparison(open_page, photos)
     page.locator("#pair").scroll_into_view_if_needed()
     pair = page.locator("#pair").bounding_box()
     x, y = pair["x"] + pair["width"] * 0.3, pair["y"] + 100
@@ -149,8 +149,8 @@ def test_the_line_follows_a_finger(open_page, photos):
     assert line(page) == pytest.approx(0.8, abs=0.02)
 
 
-def test_the_line_follows_the_arrow_keys_and_tells_readers_where_it_is(open_page, photos):
-    page = compared(open_page, photos, **DESK)
+def test_the_line_follows_the_arrow_keys_and_screen_readers_get_its_position(open_page, photos):
+    page = open_comparison(open_page, photos, **DESK)
     slider = page.get_by_role("slider", name="Move the line between the two photos")
     slider.focus()
     page.keyboard.press("ArrowRight")
@@ -163,7 +163,7 @@ def test_the_line_follows_the_arrow_keys_and_tells_readers_where_it_is(open_page
 
 
 def test_left_of_the_line_is_the_earlier_photo_and_right_of_it_the_later(open_page, photos):
-    page = compared(open_page, photos, **DESK)  # A pale spot, then a dark one.
+    page = open_comparison(open_page, photos, **DESK)  # A pale spot, then a dark one.
     shot = page.locator("#pair").screenshot()
     brightness = page.evaluate(
         """async (data) => {
@@ -184,8 +184,8 @@ def test_left_of_the_line_is_the_earlier_photo_and_right_of_it_the_later(open_pa
 
 
 @pytest.mark.parametrize("language", ["en", "de", "fr", "es", "pt", "zh_Hans"])
-def test_words_over_the_photos_leave_the_spot_free(open_page, photos, language):
-    page = compared(open_page, photos, viewport={"width": 360, "height": 740})
+def test_captions_over_the_photos_do_not_cover_the_spot(open_page, photos, language):
+    page = open_comparison(open_page, photos, viewport={"width": 360, "height": 740})
     page.goto(f"{page.url}?lang={language}")
     pair = page.locator("#pair").bounding_box()
     for caption in page.locator("#pair figcaption").all():
@@ -195,8 +195,8 @@ def test_words_over_the_photos_leave_the_spot_free(open_page, photos, language):
 @pytest.mark.parametrize(
     "options", [{"java_script_enabled": False}, {}], ids=["scripts off", "print"]
 )
-def test_without_javascript_and_on_paper_both_photos_stand_side_by_side(open_page, photos, options):
-    page = compared(open_page, photos, **options)
+def test_without_javascript_and_in_print_the_photos_are_side_by_side(open_page, photos, options):
+    page = open_comparison(open_page, photos, **options)
     if not options:
         page.emulate_media(media="print")
     left, right = (page.locator("#pair img").nth(i).bounding_box() for i in range(2))
@@ -205,13 +205,13 @@ def test_without_javascript_and_on_paper_both_photos_stand_side_by_side(open_pag
     expect(page.locator("#slide")).to_be_hidden()
 
 
-# Around it.
+# Other functions of the pages.
 
 
-def test_the_keyboard_alone_leads_from_both_photos_to_delete(open_page, photos):
+def test_photos_can_be_compared_and_deleted_with_the_keyboard_only(open_page, photos):
     page = open_page("/compare", **DESK)
     for field, name in (("earlier", "pale.jpg"), ("later", "dark.jpg")):
-        # Playwright does not wait until Chromium hands it the chooser.
+        # Playwright does not wait until Chromium has opened the chooser.
         with page.expect_file_chooser() as chooser:
             tab_to(page, f"e.id === '{field}-file'")
             page.keyboard.press("Enter")
@@ -228,23 +228,23 @@ def test_the_keyboard_alone_leads_from_both_photos_to_delete(open_page, photos):
     expect(page.get_by_role("status").first).to_contain_text("are deleted")
 
 
-def tab_to(page: Page, is_there: str) -> None:
-    """Press Tab until the focused element ``e`` is the one that ``is_there`` describes."""
+def tab_to(page: Page, condition: str) -> None:
+    """Press Tab until the focused element ``e`` meets a JavaScript condition."""
     for _ in range(30):
         page.keyboard.press("Tab")
-        if page.evaluate(f"(() => {{ const e = document.activeElement; return {is_there}; }})()"):
+        if page.evaluate(f"(() => {{ const e = document.activeElement; return {condition}; }})()"):
             return
-    raise AssertionError(f"Tab never led to: {is_there}")
+    raise AssertionError(f"Tab never led to: {condition}")
 
 
-@EITHER
-def test_an_error_says_which_photo_is_meant(open_page, photos, scripts):
+@WITH_AND_WITHOUT_SCRIPTS
+def test_an_error_says_which_photo_it_is_about(open_page, photos, scripts):
     page = open_page("/compare", java_script_enabled=scripts)
     choose(page, photos["text.jpg"], photos["dark.jpg"], scripts)
     compare(page)
     problem = page.get_by_role("alert")
     expect(problem).to_contain_text("Earlier photo: This file is not a photo we can read")
-    if scripts:  # What was chosen is still there: one is put right, and it works.
+    if scripts:  # The chosen photos are still there, so it is enough to replace one.
         page.locator("#earlier-other").click()
         page.set_input_files("#earlier-file", photos["pale.jpg"])
         expect(page.locator("#status")).to_contain_text("Photo chosen")
@@ -252,7 +252,7 @@ def test_an_error_says_which_photo_is_meant(open_page, photos, scripts):
         expect(page).to_have_url(COMPARISON)
 
 
-def test_one_photo_is_not_compared_with_nothing(open_page, photos):
+def test_one_photo_cannot_be_sent_without_the_other(open_page, photos):
     page = open_page("/compare")
     page.set_input_files("#later-file", photos["dark.jpg"])
     expect(page.locator("#status")).to_contain_text("Photo chosen")
@@ -260,7 +260,7 @@ def test_one_photo_is_not_compared_with_nothing(open_page, photos):
     expect(page.get_by_role("alert")).to_contain_text("Choose both photos")
 
 
-def test_photos_can_be_dropped_each_on_its_place(open_page, photos):
+def test_each_photo_can_be_dropped_on_its_field(open_page, photos):
     page = open_page("/compare")
     for field, name in (("later", "dark.jpg"), ("earlier", "pale.jpg")):
         page.evaluate(
@@ -282,17 +282,17 @@ def test_photos_can_be_dropped_each_on_its_place(open_page, photos):
     assert outcomes(page) == ["benign", "malignant"]
 
 
-@EITHER
+@WITH_AND_WITHOUT_SCRIPTS
 def test_the_pdf_downloads(open_page, photos, scripts):
-    page = compared(open_page, photos, java_script_enabled=scripts)
+    page = open_comparison(open_page, photos, java_script_enabled=scripts)
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as PDF").click()
     assert download.value.path().read_bytes().startswith(b"%PDF-")
 
 
-@EITHER
+@WITH_AND_WITHOUT_SCRIPTS
 def test_the_reminder_downloads_as_a_calendar_file(open_page, photos, scripts):
-    page = compared(open_page, photos, later="pale.jpg", java_script_enabled=scripts)
+    page = open_comparison(open_page, photos, later="pale.jpg", java_script_enabled=scripts)
     page.get_by_label("Remind me").select_option("in six months")
     with page.expect_download() as download:
         page.get_by_role("button", name="Add to my calendar").click()

@@ -1,7 +1,7 @@
-"""Debian's Firefox: upload, crop, result and comparison, also where it resists fingerprinting.
+"""Debian's Firefox: upload, crop, result and comparison, also when it resists fingerprinting.
 
-Driven by Mozilla's own Marionette client: Playwright drives only a Firefox of its own making, which
-no package registry has.
+It is driven by Mozilla's Marionette client, because Playwright can drive only its own patched
+Firefox, which no package registry has.
 """
 
 import io
@@ -29,7 +29,7 @@ PHONE = (360, 740)
 
 
 class Firefox:
-    """One window of a Firefox with a profile of its own."""
+    """A window of a Firefox with a new profile."""
 
     def __init__(self, site: str, driver: Marionette) -> None:
         self._site = site
@@ -38,27 +38,27 @@ class Firefox:
     def open(self, path: str) -> None:
         self.driver.navigate(self._site + path)
 
-    def part(self, selector: str) -> WebElement:
+    def element(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
-    def sees(self, selector: str) -> bool:
-        return self.part(selector).is_displayed()
+    def shows(self, selector: str) -> bool:
+        return self.element(selector).is_displayed()
 
     def wait_for(self, condition: Callable[["Firefox"], object]) -> None:
         Wait(self.driver, timeout=60).until(lambda _driver: condition(self))
 
     def choose(self, field: str, path: Path) -> None:
-        self.part(f"#{field}").send_keys(str(path))
-        self.wait_for(lambda firefox: "Photo chosen" in firefox.part("#status").text)
+        self.element(f"#{field}").send_keys(str(path))
+        self.wait_for(lambda firefox: "Photo chosen" in firefox.element("#status").text)
 
     def send(self, page: str) -> None:
-        self.part("#send").click()
+        self.element("#send").click()
         self.wait_for(lambda firefox: re.search(page, firefox.driver.get_url()))
-        self.wait_for(lambda firefox: firefox.sees("h1"))
+        self.wait_for(lambda firefox: firefox.shows("h1"))
 
     def drag(self, selector: str, start: float, end: float, by: str = "mouse") -> None:
-        """Across an element, from one share of its width to another."""
-        element = self.part(selector)
+        """Drag across an element, from one share of its width to another."""
+        element = self.element(selector)
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", [element])
         width = element.rect["width"]
         pointer = ActionSequence(self.driver, "pointer", by, {"pointerType": by})
@@ -70,13 +70,13 @@ class Firefox:
         pointer.perform()
 
     def photo(self) -> np.ndarray:
-        """The photo of the result that is shown, as the server decoded it."""
+        """The photo of the current result, as the server decoded it."""
         with urllib.request.urlopen(f"{self.driver.get_url()}/photo.jpg", timeout=30) as answer:
             return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 
     def line(self) -> float:
-        """Where the line between two photos stands, from 0 (left) to 1."""
-        pair, edge = self.part("#pair").rect, self.part(".edge").rect
+        """Position of the line between two photos, from 0 (left) to 1."""
+        pair, edge = self.element("#pair").rect, self.element(".edge").rect
         return (edge["x"] + edge["width"] / 2 - pair["x"]) / pair["width"]
 
 
@@ -84,7 +84,7 @@ class Firefox:
 def firefox(
     request: pytest.FixtureRequest, served: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Firefox]:
-    """A test may give preferences as its parameter; those that give the same share a Firefox."""
+    """Tests may set preferences by the parameter; tests with the same ones share a Firefox."""
     program = shutil.which("firefox-esr")
     if not program:
         pytest.skip("firefox-esr is not installed")
@@ -115,44 +115,44 @@ def difference(one: np.ndarray, other: np.ndarray) -> float:
 def test_a_photo_is_cropped_by_mouse_and_keys_and_judged(firefox, photos):
     firefox.open("/")
     firefox.choose("file", photos["wide.jpg"])
-    assert firefox.sees("#stage")
-    assert not firefox.sees("#no-crop")
-    before = firefox.part("#crop").rect["x"]
+    assert firefox.shows("#stage")
+    assert not firefox.shows("#no-crop")
+    before = firefox.element("#crop").rect["x"]
     firefox.drag("#crop", 0.5, 0.7)
-    assert firefox.part("#crop").rect["x"] > before + 10
-    firefox.part("#crop-size").send_keys(Keys.HOME)
-    firefox.part("#crop-x").send_keys(Keys.HOME)
+    assert firefox.element("#crop").rect["x"] > before + 10
+    firefox.element("#crop-size").send_keys(Keys.HOME)
+    firefox.element("#crop-x").send_keys(Keys.HOME)
     firefox.send(r"/result/[\w-]{22}$")
-    assert firefox.photo()[:50].mean() > 180  # A corner of bare skin, without the dark spot.
+    assert firefox.photo()[:50].mean() > 180  # A corner with skin only, without the dark spot.
 
 
-def test_the_square_is_what_is_judged(firefox, photos):
+def test_only_the_square_is_judged(firefox, photos):
     firefox.open("/")
     firefox.choose("file", photos["wide.jpg"])
     firefox.send(r"/result/[\w-]{22}$")
     middle = Image.open(photos["wide.jpg"]).crop((150, 0, 750, 600))
     square = images.decode(painter.encoded(np.asarray(middle), "PNG"))
     assert difference(firefox.photo(), square) < 4
-    assert firefox.part(".verdict").get_attribute("data-verdict") == "malignant"
+    assert firefox.element(".verdict").get_attribute("data-verdict") == "malignant"
 
 
 @RESISTING
-def test_where_it_gives_noise_for_a_canvas_the_photo_goes_whole(firefox, photos):
+def test_if_the_canvas_returns_noise_the_whole_photo_is_sent(firefox, photos):
     firefox.open("/")
     firefox.choose("file", photos["wide.jpg"])
-    assert firefox.sees("#no-crop")
-    assert not firefox.sees("#stage")
+    assert firefox.shows("#no-crop")
+    assert not firefox.shows("#stage")
     firefox.send(r"/result/[\w-]{22}$")
     whole = images.decode(photos["wide.jpg"].read_bytes())
     assert difference(firefox.photo(), whole) < 4
 
 
-def test_heic_goes_whole(firefox, photos, tmp_path):
+def test_heic_is_sent_whole(firefox, photos, tmp_path):
     heic = tmp_path / "photo.heic"
     Image.open(photos["wide.jpg"]).save(heic, "HEIF", quality=95)
     firefox.open("/")
     firefox.choose("file", heic)
-    assert firefox.sees("#no-preview")
+    assert firefox.shows("#no-preview")
     firefox.send(r"/result/[\w-]{22}$")
     whole = images.decode(photos["wide.jpg"].read_bytes())
     assert difference(firefox.photo(), whole) < 4
@@ -162,8 +162,8 @@ def compare(firefox: Firefox, photos: dict[str, Path]) -> None:
     firefox.open("/compare")
     firefox.choose("earlier-file", photos["pale.jpg"])
     firefox.choose("later-file", photos["dark.jpg"])
-    firefox.driver.execute_script("arguments[0].value = ''", [firefox.part("#later-taken")])
-    firefox.part("#later-taken").send_keys("2026-04-15")
+    firefox.driver.execute_script("arguments[0].value = ''", [firefox.element("#later-taken")])
+    firefox.element("#later-taken").send_keys("2026-04-15")
     firefox.send(r"/comparison/[\w-]{22}$")
 
 
@@ -172,20 +172,20 @@ def test_two_photos_are_compared_and_the_line_follows_mouse_touch_and_keys(firef
     cards = firefox.driver.find_elements(By.CSS_SELECTOR, "[data-outcome]")
     outcomes = [card.get_attribute("data-outcome") for card in cards]
     assert outcomes == ["benign", "malignant"]
-    assert "April 15, 2026" in firefox.part("main").text
+    assert "April 15, 2026" in firefox.element("main").text
     assert firefox.line() == pytest.approx(0.5, abs=0.02)
     firefox.drag("#pair", 0.5, 0.2)
     assert firefox.line() == pytest.approx(0.2, abs=0.02)
     firefox.drag("#pair", 0.2, 0.8, by="touch")
     assert firefox.line() == pytest.approx(0.8, abs=0.02)
-    firefox.part("#slide").send_keys(Keys.HOME)
+    firefox.element("#slide").send_keys(Keys.HOME)
     assert firefox.line() == pytest.approx(0, abs=0.02)
-    firefox.part("#slide").send_keys(Keys.ARROW_RIGHT)
+    firefox.element("#slide").send_keys(Keys.ARROW_RIGHT)
     assert firefox.line() == pytest.approx(0.01, abs=0.01)
 
 
 @RESISTING
-def test_two_photos_are_compared_whole_where_a_canvas_gives_noise(firefox, photos):
+def test_two_photos_are_compared_uncropped_if_the_canvas_returns_noise(firefox, photos):
     compare(firefox, photos)
     cards = firefox.driver.find_elements(By.CSS_SELECTOR, "[data-outcome]")
     assert [card.get_attribute("data-outcome") for card in cards] == ["benign", "malignant"]

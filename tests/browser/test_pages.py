@@ -1,4 +1,4 @@
-"""Every page and state: accessible, light, and whole on any screen."""
+"""Every page in every state is accessible, small, and fits any screen."""
 
 import re
 
@@ -23,11 +23,11 @@ STATES = [
     "deleted",
     "gone",
 ]
-FILES = {"malignant": "dark.jpg", "benign": "pale.jpg", "cannot_judge": "sea.jpg"}
+PHOTO_FOR_STATE = {"malignant": "dark.jpg", "benign": "pale.jpg", "cannot_judge": "sea.jpg"}
 FIRST_PAGE_BYTES = 60_000
 
 
-def bring_to(page: Page, state: str, photos) -> None:
+def go_to_state(page: Page, state: str, photos) -> None:
     if state.startswith("several"):
         first = "pale.jpg" if state == "several, benign" else "dark.jpg"
         page.set_input_files("#file", [photos[first], photos["text.jpg"], photos["sea.jpg"]])
@@ -35,16 +35,16 @@ def bring_to(page: Page, state: str, photos) -> None:
         expect(page).to_have_url(re.compile("/results/"))
         return
     if state.startswith("compar") and state != "comparing a result":
-        bring_to_comparison(page, state, photos)
+        go_to_comparison(page, state, photos)
         return
-    page.set_input_files("#file", photos[FILES.get(state, "dark.jpg")])
+    page.set_input_files("#file", photos[PHOTO_FOR_STATE.get(state, "dark.jpg")])
     if state == "refused":
         page.set_input_files("#file", photos["text.jpg"])
     expect(page.locator("#status")).to_contain_text("Photo chosen")
     if state == "cropping":
         return
     if state == "sending":
-        page.route("**/upload", lambda _route: None)  # The answer never comes.
+        page.route("**/upload", lambda _route: None)  # The answer never arrives.
     page.get_by_role("button", name="Check this photo").click()
     if state == "refused":
         expect(page.get_by_role("alert")).to_be_visible()
@@ -64,7 +64,7 @@ def bring_to(page: Page, state: str, photos) -> None:
         page.goto(address)
 
 
-def bring_to_comparison(page: Page, state: str, photos) -> None:
+def go_to_comparison(page: Page, state: str, photos) -> None:
     page.goto("/compare")
     later = "dark.jpg" if state == "compared, malignant" else "pale.jpg"
     for field, name in (("earlier", "pale.jpg"), ("later", later)):
@@ -76,36 +76,36 @@ def bring_to_comparison(page: Page, state: str, photos) -> None:
     expect(page.locator("#slide")).to_be_visible()
 
 
-def faults(page: Page) -> list[str]:
+def violations(page: Page) -> list[str]:
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     results = Axe().run(page, options={"runOnly": {"type": "tag", "values": tags}})
     return [
-        f"{fault['id']}: {node['html']}"
-        for fault in results.response["violations"]
-        for node in fault["nodes"]
+        f"{violation['id']}: {node['html']}"
+        for violation in results.response["violations"]
+        for node in violation["nodes"]
     ]
 
 
-def faults_in_both_schemes(page: Page) -> list[str]:
+def violations_in_both_schemes(page: Page) -> list[str]:
     found = []
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        found += faults(page)
+        found += violations(page)
     return found
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_axe_finds_no_fault_on_any_page(open_page, address):
-    assert faults_in_both_schemes(open_page(address)) == []
+def test_axe_finds_no_violation_on_any_page(open_page, address):
+    assert violations_in_both_schemes(open_page(address)) == []
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_no_fault_in_any_state(open_page, photos, state):
+def test_axe_finds_no_violation_in_any_state(open_page, photos, state):
     page = open_page()
-    bring_to(page, state, photos)
+    go_to_state(page, state, photos)
     if state == "malignant":
         page.locator("#show-heat").check()
-    assert faults_in_both_schemes(page) == []
+    assert violations_in_both_schemes(page) == []
 
 
 def overflow(page: Page) -> int:
@@ -120,7 +120,7 @@ def test_no_page_scrolls_sideways_at_320_pixels(open_page, address):
 @pytest.mark.parametrize("state", STATES)
 def test_no_state_scrolls_sideways_at_320_pixels(open_page, photos, state):
     page = open_page(viewport={"width": 320, "height": 640})
-    bring_to(page, state, photos)
+    go_to_state(page, state, photos)
     assert overflow(page) <= 0
 
 
@@ -131,7 +131,7 @@ def test_the_form_without_javascript_fits_320_pixels(open_page, address):
 
 
 def overflow_when_enlarged(page: Page) -> list[int]:
-    """Zoomed to 200 % a window 1280 pixels wide has 640; or its text alone is doubled."""
+    """Overflow of a window 1280 pixels wide when zoomed to 200 %, and when only its text is."""
     page.set_viewport_size({"width": 640, "height": 450})
     zoomed = overflow(page)
     page.set_viewport_size({"width": 1280, "height": 900})
@@ -148,7 +148,7 @@ def test_no_page_scrolls_sideways_at_200_percent(open_page, address):
 @pytest.mark.parametrize("state", STATES)
 def test_no_state_scrolls_sideways_at_200_percent(open_page, photos, state):
     page = open_page(is_mobile=False)
-    bring_to(page, state, photos)
+    go_to_state(page, state, photos)
     assert max(overflow_when_enlarged(page)) <= 0
 
 
@@ -158,26 +158,26 @@ def test_no_table_of_the_about_page_is_wider_than_its_card_on_a_small_phone(open
     assert page.locator("table").evaluate_all(inside)
 
 
-def test_the_first_page_is_light_and_asks_nobody_else(open_page, served):
+def test_the_first_page_is_small_and_loads_nothing_from_other_sites(open_page, served):
     page = open_page("/privacy")
-    got: list[tuple[str, int]] = []
+    loaded: list[tuple[str, int]] = []
 
     def measure(request) -> None:
         sizes = request.sizes()
-        got.append((request.url, sizes["responseBodySize"] + sizes["responseHeadersSize"]))
+        loaded.append((request.url, sizes["responseBodySize"] + sizes["responseHeadersSize"]))
 
     context = page.context.browser.new_context(base_url=served)
     fresh = context.new_page()
     fresh.on("requestfinished", measure)
     fresh.goto("/", wait_until="networkidle")
     context.close()
-    assert all(url.startswith(served) for url, _ in got)
-    assert sum(size for _, size in got) < FIRST_PAGE_BYTES
-    # The page, its style, its five scripts, the logo; the manifest and an icon to install.
-    assert len(got) <= 10
+    assert all(url.startswith(served) for url, _ in loaded)
+    assert sum(size for _, size in loaded) < FIRST_PAGE_BYTES
+    # The page, its style sheet, five scripts, the logo, the manifest, and an icon to install.
+    assert len(loaded) <= 10
 
 
-def test_nothing_moves_after_it_is_shown(open_page):
+def test_the_layout_does_not_shift_while_loading(open_page):
     page = open_page()
     shift = page.evaluate(
         """() => new Promise((done) => {
@@ -192,9 +192,9 @@ def test_nothing_moves_after_it_is_shown(open_page):
 
 
 @pytest.mark.parametrize("state", ["malignant", "compared, malignant"])
-def test_every_result_in_print_keeps_its_verdict_and_drops_the_buttons(open_page, photos, state):
+def test_a_printed_result_shows_the_verdict_and_no_buttons(open_page, photos, state):
     page = open_page(viewport={"width": 800, "height": 1100}, is_mobile=False)
-    bring_to(page, state, photos)
+    go_to_state(page, state, photos)
     page.emulate_media(media="print")
     expect(page.locator(".verdict h1")).to_be_visible()
     expect(page.get_by_text("Delete now")).to_be_hidden()

@@ -1,4 +1,4 @@
-"""From a photo to an answer, as a person does it."""
+"""Uploading a photo in a browser, from choosing it to reading the result."""
 
 import base64
 import re
@@ -61,9 +61,9 @@ def test_the_camera_input_works_like_the_file_input(open_page, photos):
         ("cut.jpg", "The photo is damaged or incomplete"),
         ("thumbnail.jpg", "The photo is too small"),
     ],
-    ids=["no photo", "a text file", "too large", "empty", "cut off", "a thumbnail"],
+    ids=["no photo", "a text file", "too large", "empty", "truncated", "a thumbnail"],
 )
-def test_each_error_is_said_in_words_on_the_form(open_page, photos, name, words, scripts):
+def test_the_form_explains_each_error(open_page, photos, name, words, scripts):
     page = open_page(java_script_enabled=scripts)
     if name:
         page.set_input_files("#file", photos[name])
@@ -75,14 +75,14 @@ def test_each_error_is_said_in_words_on_the_form(open_page, photos, name, words,
     expect(page.get_by_role("button", name="Check this photo")).to_be_enabled()
 
 
-def test_a_photo_decoded_late_is_not_judged_in_place_of_the_one_chosen_after_it(open_page, photos):
+def test_a_photo_that_decodes_late_does_not_replace_one_chosen_after_it(open_page, photos):
     page = open_page()
     page.evaluate(
         """() => {
           const decode = window.createImageBitmap;
           let calls = 0;
           window.createImageBitmap = async (file) => {
-            if (calls++ === 0) await new Promise((now) => { window.decodeFirst = now; });
+            if (calls++ === 0) await new Promise((resolve) => { window.decodeFirst = resolve; });
             const bitmap = await decode(file);
             window.decoded = calls;
             return bitmap;
@@ -97,7 +97,7 @@ def test_a_photo_decoded_late_is_not_judged_in_place_of_the_one_chosen_after_it(
     assert verdict_of(page) == "benign"
 
 
-def test_more_than_ten_photos_are_refused_in_words(open_page, photos):
+def test_more_than_ten_photos_are_refused_with_a_message(open_page, photos):
     page = open_page()
     page.set_input_files("#file", [photos["dark.jpg"]] * 11)
     expect(page.locator("#status")).to_contain_text("Photos chosen: 11.")
@@ -105,7 +105,7 @@ def test_more_than_ten_photos_are_refused_in_words(open_page, photos):
     expect(page.get_by_role("alert")).to_contain_text("Send at most 10")
 
 
-def test_a_form_whose_cookie_is_gone_says_so_and_works_the_next_time(open_page, photos):
+def test_a_form_without_its_cookie_says_so_and_works_the_next_time(open_page, photos):
     page = open_page()
     choose(page, photos["dark.jpg"])
     page.context.clear_cookies()
@@ -115,10 +115,10 @@ def test_a_form_whose_cookie_is_gone_says_so_and_works_the_next_time(open_page, 
     assert verdict_of(page) == "malignant"
 
 
-def test_while_a_photo_is_on_its_way_the_page_says_so_and_sends_it_once(open_page, photos):
+def test_during_an_upload_the_page_shows_progress_and_cannot_send_again(open_page, photos):
     page = open_page()
     choose(page, photos["dark.jpg"])
-    page.route("**/upload", lambda _route: None)  # The answer never comes.
+    page.route("**/upload", lambda _route: None)  # The answer never arrives.
     check(page)
     expect(page.get_by_role("status")).to_contain_text("Sending the photo")
     expect(page.get_by_role("progressbar")).to_be_visible()
@@ -137,7 +137,7 @@ def test_after_an_error_another_photo_can_be_sent(open_page, photos):
     assert verdict_of(page) == "malignant"
 
 
-def test_a_lost_connection_is_said_in_words(open_page, photos):
+def test_a_lost_connection_is_reported(open_page, photos):
     page = open_page()
     choose(page, photos["dark.jpg"])
     page.route("**/upload", lambda route: route.abort())
@@ -149,7 +149,7 @@ def crop_box(page: Page) -> dict[str, float]:
     return page.locator("#crop").bounding_box()
 
 
-def test_the_crop_moves_by_mouse_and_by_keys_and_is_what_is_judged(open_page, photos):
+def test_the_crop_moves_by_mouse_and_keys_and_only_its_content_is_judged(open_page, photos):
     page = open_page(viewport={"width": 1280, "height": 900}, is_mobile=False)
     choose(page, photos["wide.jpg"])
     start = crop_box(page)
@@ -172,7 +172,7 @@ def test_the_crop_moves_by_mouse_and_by_keys_and_is_what_is_judged(open_page, ph
     page.keyboard.press("Home")
     assert crop_box(page)["x"] < small["x"]
 
-    check(page)  # A corner of bare skin: whatever it says, the dark spot is not in the photo.
+    check(page)  # A corner with skin only: whatever the verdict, the dark spot is not in the photo.
     expect(page).to_have_url(RESULT)
     pixel = page.evaluate(
         """async () => {
@@ -185,7 +185,7 @@ def test_the_crop_moves_by_mouse_and_by_keys_and_is_what_is_judged(open_page, ph
     assert pixel[0] > 200
 
 
-def test_the_corner_resizes_and_a_tap_beside_the_square_brings_it_there(open_page, photos):
+def test_the_corner_resizes_the_square_and_a_tap_outside_moves_it_there(open_page, photos):
     page = open_page()
     choose(page, photos["wide.jpg"])
     page.locator("#stage").scroll_into_view_if_needed()
@@ -223,23 +223,23 @@ def test_a_photo_can_be_dropped_or_pasted(open_page, photos):
         assert verdict_of(page) == "malignant"
 
 
-def tab_to(page: Page, is_there: str) -> None:
-    """Press Tab until the focused element ``e`` is the one that ``is_there`` describes."""
+def tab_to(page: Page, condition: str) -> None:
+    """Press Tab until the focused element ``e`` meets a JavaScript condition."""
     for _ in range(30):
         page.keyboard.press("Tab")
-        if page.evaluate(f"(() => {{ const e = document.activeElement; return {is_there}; }})()"):
+        if page.evaluate(f"(() => {{ const e = document.activeElement; return {condition}; }})()"):
             return
-    raise AssertionError(f"Tab never led to: {is_there}")
+    raise AssertionError(f"Tab never led to: {condition}")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
-def test_the_keyboard_alone_leads_from_the_first_page_to_delete(open_page, photos, scripts):
-    desk = {"viewport": {"width": 1280, "height": 900}, "is_mobile": False, "has_touch": False}
-    page = open_page(java_script_enabled=scripts, **desk)
+def test_a_photo_can_be_checked_and_deleted_with_the_keyboard_only(open_page, photos, scripts):
+    desktop = {"viewport": {"width": 1280, "height": 900}, "is_mobile": False, "has_touch": False}
+    page = open_page(java_script_enabled=scripts, **desktop)
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    # Playwright does not wait until Chromium hands it the chooser: a key at once may be too early.
+    # Playwright does not wait until Chromium has opened the chooser.
     with page.expect_file_chooser() as chooser:
         tab_to(page, "e.id === 'file'")
         page.keyboard.press("Enter")
@@ -259,7 +259,7 @@ def test_the_keyboard_alone_leads_from_the_first_page_to_delete(open_page, photo
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
-def test_the_heat_map_is_switched_by_its_checkbox(open_page, photos, scripts):
+def test_the_checkbox_shows_the_heat_map(open_page, photos, scripts):
     page = open_page(java_script_enabled=scripts)
     page.set_input_files("#file", photos["dark.jpg"])
     if scripts:
@@ -289,7 +289,7 @@ def test_the_pdf_downloads_and_delete_deletes(open_page, photos, scripts):
     expect(page.locator("#words")).to_contain_text("This result is gone")
 
 
-def test_no_file_name_leaves_the_phone(open_page, photos):
+def test_the_file_name_is_not_sent(open_page, photos):
     page = open_page()
     choose(page, photos["dark.jpg"])
     with page.expect_request("**/upload") as sent:
@@ -298,15 +298,15 @@ def test_no_file_name_leaves_the_phone(open_page, photos):
     assert "dark.jpg" not in (sent.value.post_data_buffer or b"").decode("latin-1")
 
 
-def test_a_large_body_gets_its_answer_though_nobody_reads_it_all(served):
-    """The server must hear the client out, or the answer is lost to a reset connection."""
+def test_a_body_over_the_limit_gets_an_answer_instead_of_a_connection_reset(served):
+    """The server must read the whole body, or the connection is reset before the answer arrives."""
     request = urllib.request.Request(
         f"{served}/api/v1/predictions", bytes(30_000_000), method="POST"
     )
     request.add_header("Content-Type", "multipart/form-data; boundary=x")
-    with pytest.raises(urllib.error.HTTPError) as caught:
+    with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request, timeout=30)
-    assert caught.value.code == 413
+    assert error.value.code == 413
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
@@ -318,8 +318,8 @@ def test_several_photos_lead_to_an_overview_and_each_result_opens(open_page, pho
     check(page)
     outcomes = page.locator("[data-outcome]")
     expect(outcomes).to_have_count(3)
-    said = [outcomes.nth(i).get_attribute("data-outcome") for i in range(3)]
-    assert said == ["malignant", "unsupported_format", "cannot_judge"]
+    shown = [outcomes.nth(i).get_attribute("data-outcome") for i in range(3)]
+    assert shown == ["malignant", "unsupported_format", "cannot_judge"]
     page.get_by_role("link", name="Verdict: malignant").click()
     assert verdict_of(page) == "malignant"
     page.go_back()
@@ -337,7 +337,7 @@ LANGUAGES = [
 
 
 @pytest.mark.parametrize(("locale", "button", "verdict"), LANGUAGES)
-def test_each_language_leads_to_its_verdict_and_fits_a_small_phone(
+def test_the_pages_of_each_language_work_and_fit_a_small_phone(
     open_page, photos, locale, button, verdict
 ):
     page = open_page(locale=locale, viewport={"width": 320, "height": 640})
@@ -350,7 +350,7 @@ def test_each_language_leads_to_its_verdict_and_fits_a_small_phone(
     assert page.evaluate(fits)
 
 
-def test_the_language_is_chosen_by_a_link_without_javascript_and_kept(open_page):
+def test_the_language_can_be_chosen_without_javascript_and_is_remembered(open_page):
     page = open_page("/privacy", java_script_enabled=False)
     page.get_by_role("link", name="Deutsch").click()
     expect(page.locator("h1")).to_have_text("Was mit Ihrem Foto geschieht")

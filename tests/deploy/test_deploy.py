@@ -1,4 +1,4 @@
-"""What deploy/ and docs/operations.md say about the app is so."""
+"""deploy/ and docs/operations.md agree with the app."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from bench import sizing
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 KUBERNETES = "1.33"
-"""The oldest release that the manifests are held to; 1.30 brought preStop.sleep."""
+"""The oldest supported release; preStop.sleep needs 1.30."""
 MANIFESTS = {
     f"{path.name}: {document['kind']} {document['metadata']['name']}": document
     for path in sorted((ROOT / "deploy" / "kubernetes").glob("*.yaml"))
@@ -36,7 +36,7 @@ CONTAINERS = {
 }
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 ALERTS = yaml.safe_load((ROOT / "deploy" / "alerts.yaml").read_text())
-SETTERS = [
+FILES_WITH_SETTINGS = [
     "Dockerfile",
     "deploy/compose.yaml",
     "deploy/kubernetes/web.yaml",
@@ -46,7 +46,7 @@ SETTERS = [
 
 
 @pytest.mark.parametrize("name", ["docs/operations.md", "deploy/alerts.yaml"])
-def test_every_metric_that_operations_watch_exists(name):
+def test_every_metric_named_in_the_documentation_and_alerts_exists(name):
     exposed = {sample.name for metric in REGISTRY.collect() for sample in metric.samples}
     # A metric with labels has no sample until it is used.
     exposed |= set(re.findall(r'"(molelens_\w+)"', Path(metrics.__file__).read_text()))
@@ -55,28 +55,28 @@ def test_every_metric_that_operations_watch_exists(name):
     assert {re.sub(r"_(total|bucket|sum|count)$", "", each) for each in named} <= exposed
 
 
-@pytest.mark.parametrize("name", SETTERS)
-def test_every_setting_that_deploy_sets_is_known(name):
-    # Apache's Defines are no settings of the app.
+@pytest.mark.parametrize("name", FILES_WITH_SETTINGS)
+def test_every_setting_named_in_deployment_files_exists(name):
+    # Apache's Defines are not settings of the app.
     text = re.sub(r"(Define |\$\{)MOLELENS_\w+", "", (ROOT / name).read_text())
     found = set(re.findall(r"MOLELENS_[A-Z_0-9]+", text))
     assert found
     assert found <= set(re.findall(r"MOLELENS_[A-Z_0-9]+", settings.table()))
 
 
-def test_the_trial_of_a_new_model_is_of_that_model_whatever_the_settings_name(settings):
+def test_the_documented_check_of_a_new_model_ignores_the_configured_model(settings):
     section = OPERATIONS.partition("## A new model")[2]
     (command,) = re.findall(r"/usr/bin/env .*?-c \"import wsgi\"", section, re.DOTALL)
     command = command.replace("/srv/molelens/models/DATE.h5", settings["MOLELENS_MODEL"])
     command = command.replace("/srv/molelens/current/.venv/bin/python", sys.executable)
     old = {"MOLELENS_MODEL": "/nowhere/old.h5", "MOLELENS_MODEL_SHA256": "0" * 64}
     environment = {**os.environ, **settings, **old}
-    tried = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True)
-    assert (tried.returncode, tried.stderr) == (0, b"")
+    check = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True)
+    assert (check.returncode, check.stderr) == (0, b"")
 
 
-def test_dockerignore_lets_in_what_the_dockerfile_copies():
-    let_in = {
+def test_dockerignore_includes_what_the_dockerfiles_copy():
+    included = {
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text().splitlines()
         if line.startswith("!")
@@ -86,15 +86,15 @@ def test_dockerignore_lets_in_what_the_dockerfile_copies():
             if line.startswith("COPY ") and "--from" not in line:
                 sources = line.split()[1:-1]
                 assert all((ROOT / source).exists() for source in sources)
-                assert {source.split("/")[0] for source in sources} <= let_in
+                assert {source.split("/")[0] for source in sources} <= included
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_every_manifest_is_what_kubernetes_expects(name):
+def test_every_manifest_matches_the_schema_of_kubernetes(name):
     kubernetes_validate.validate(MANIFESTS[name], KUBERNETES, strict=True)
 
 
-def test_a_manifest_that_kubernetes_does_not_expect_is_noticed():
+def test_a_manifest_with_an_unknown_field_is_detected():
     (web,) = (m for name, m in MANIFESTS.items() if name == "web.yaml: Deployment web")
     wrong = {**web, "spec": {**web["spec"], "replica": 2}}
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -102,14 +102,14 @@ def test_a_manifest_that_kubernetes_does_not_expect_is_noticed():
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_no_pod_is_given_variables_of_services_or_the_keys_of_the_cluster(name):
+def test_no_pod_gets_service_variables_or_a_service_account_token(name):
     pod = PODS[name]
     assert pod["enableServiceLinks"] is False
     assert pod["automountServiceAccountToken"] is False
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_every_container_is_locked_down_and_bounded(name):
+def test_every_container_is_locked_down_and_has_resource_limits(name):
     container = CONTAINERS[name]
     allowed = container["securityContext"]
     assert allowed["readOnlyRootFilesystem"] is True
@@ -120,19 +120,19 @@ def test_every_container_is_locked_down_and_bounded(name):
 
 
 @pytest.mark.parametrize("name", [name for name in CONTAINERS if "try" not in name])
-def test_every_container_that_serves_is_probed(name):
+def test_every_container_that_serves_has_probes(name):
     assert {"readinessProbe", "livenessProbe"} <= set(CONTAINERS[name])
 
 
 @pytest.mark.parametrize("name", [name for name in PODS if "apache" not in name])
-def test_no_pod_runs_as_root_but_apaches_which_opens_the_ports(name):
+def test_no_pod_runs_as_root_except_apaches_which_opens_the_ports(name):
     assert PODS[name]["securityContext"]["runAsNonRoot"] is True
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_whatever_a_pod_can_write_is_memory(name):
-    written = {v["name"]: v["emptyDir"] for v in PODS[name]["volumes"] if "emptyDir" in v}
-    assert {folder["medium"] for folder in written.values()} == {"Memory"}
+def test_pods_can_write_only_to_memory(name):
+    writable = [v["emptyDir"] for v in PODS[name]["volumes"] if "emptyDir" in v]
+    assert {volume["medium"] for volume in writable} == {"Memory"}
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
@@ -145,7 +145,7 @@ def test_every_service_of_the_compose_file_is_locked_down(name):
     assert set(service["networks"]) <= set(COMPOSE["networks"])
 
 
-def test_every_image_is_pinned_by_its_exact_version():
+def test_every_image_is_pinned_to_an_exact_version():
     text = "".join((ROOT / name).read_text() for name in ("Dockerfile", "deploy/apache/Dockerfile"))
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE))
     images = [i for i in re.findall(r"^FROM (\S+)", text, re.MULTILINE) if i not in stages]
@@ -154,7 +154,7 @@ def test_every_image_is_pinned_by_its_exact_version():
     assert all(re.search(r":\S*\d{8}|:\d+\.\d+\.\d+|@sha256:", image) for image in images)
 
 
-def test_the_image_runs_as_a_user_who_is_not_root():
+def test_the_image_does_not_run_as_root():
     (user,) = re.findall(r"^USER (\d+):\d+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert int(user) > 0
 
@@ -171,29 +171,29 @@ def test_every_alert_says_what_is_wrong_and_where_to_look():
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_systemd_accepts_the_unit_and_calls_it_safe(tmp_path):
-    # The unit as it is, but for programs that are on the operator's machine alone.
+    # The unit itself, except for programs that exist only on the operator's machine.
     for name in ("molelens.service", "molelens.socket"):
         text = (ROOT / "deploy" / name).read_text()
         (tmp_path / name).write_text(re.sub(r"^(Exec\w+=)\S+", r"\1/bin/true", text, flags=re.M))
     units = [str(tmp_path / "molelens.service"), str(tmp_path / "molelens.socket")]
     verify = ["systemd-analyze", "verify", "--man=no", *units]
-    said = subprocess.run(verify, capture_output=True, text=True)
-    ours = [line for line in said.stderr.splitlines() if "molelens" in line]
-    assert (said.returncode, ours) == (0, [])
-    # The figure that docs/operations.md gives, times ten.
+    result = subprocess.run(verify, capture_output=True, text=True)
+    warnings = [line for line in result.stderr.splitlines() if "molelens" in line]
+    assert (result.returncode, warnings) == (0, [])
+    # Ten times the figure in docs/operations.md.
     score = ["systemd-analyze", "security", "--offline=yes", "--threshold=5", units[0]]
     assert subprocess.run(score, capture_output=True).returncode == 0
 
 
-def test_the_sizing_table_is_what_was_measured():
+def test_the_sizing_table_is_up_to_date():
     written = OPERATIONS.partition(sizing.BEGIN)[2].partition(sizing.END)[0]
     expected = sizing.part(sizing.measured("serve.json"), sizing.measured("backends.json"))
     assert written == expected, "run python -m bench.sizing"
     assert f"backends = {sizing.REQUESTS_PER_SECOND} / (requests/s" in OPERATIONS
 
 
-def test_backends_that_were_measured_are_rows_of_the_sizing_table():
+def test_each_measured_number_of_backends_is_a_row_of_the_sizing_table():
     case = {"photo": "12 MP", "backends": 2, "answered_per_s": 16.25, "worker_pss_mb": [170.4, 171]}
-    told = {"machine": "2 x Made-up", "cases": [case]}
+    report = {"machine": "2 x Made-up", "cases": [case]}
     row = "Apache, backends of one worker: 2 | 12 MP | 16.2 | 1,400,000 | 170 + 171 MB |"
-    assert row in sizing.part(sizing.measured("serve.json"), told)
+    assert row in sizing.part(sizing.measured("serve.json"), report)

@@ -1,4 +1,4 @@
-"""What is installed serves: the wheel from any folder, with the packages for serving alone."""
+"""The wheel serves from any folder, and needs only the packages that are listed for serving."""
 
 import os
 import re
@@ -13,7 +13,14 @@ import pytest
 from serving import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-ONLY_TO_CONVERT_OR_TRAIN = {"keras", "tensorflow", "scipy", "scikit-learn", "matplotlib", "torch"}
+PACKAGES_TO_CONVERT_OR_TRAIN = {
+    "keras",
+    "tensorflow",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+    "torch",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +44,7 @@ def test_the_wheel_serves_pages_styles_and_translations_from_any_folder(
         "page = client.get('/', headers={'Accept-Language': 'de'}).text\n"
         "print(app.__file__, client.get('/static/style.css').status_code, 'lang=\"de\"' in page)\n"
     )
-    ran = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         env={**os.environ, **settings, "PYTHONPATH": str(installed)},
@@ -45,14 +52,17 @@ def test_the_wheel_serves_pages_styles_and_translations_from_any_folder(
         text=True,
         check=True,
     )
-    assert ran.stdout == f"{installed}/app/__init__.py 200 True\n"
+    assert run.stdout == f"{installed}/app/__init__.py 200 True\n"
 
 
-def test_the_wheel_brings_its_model_and_how_gunicorn_serves_it(
+def test_the_wheel_contains_the_model_and_the_configuration_of_gunicorn(
     installed: Path, tmp_path: Path
 ) -> None:
-    code = "from app.settings import FILES, Settings; print(FILES, Settings().model.is_file())"
-    ran = subprocess.run(
+    code = (
+        "from app.settings import RESOURCES, Settings\n"
+        "print(RESOURCES, Settings().model.is_file())\n"
+    )
+    run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(installed)},
@@ -60,11 +70,11 @@ def test_the_wheel_brings_its_model_and_how_gunicorn_serves_it(
         text=True,
         check=True,
     )
-    assert ran.stdout == f"{installed}/app True\n"
+    assert run.stdout == f"{installed}/app True\n"
     assert (installed / "app" / "gunicorn.conf.py").is_file()
 
 
-def test_the_wheel_adds_nothing_but_its_packages_and_wsgi_to_the_top_level(installed: Path) -> None:
+def test_the_wheel_adds_only_its_packages_and_wsgi_to_the_top_level(installed: Path) -> None:
     assert {path.name for path in installed.iterdir() if "dist-info" not in path.name} == {
         "app",
         "lens",
@@ -79,11 +89,11 @@ def test_every_entry_point_is_a_function(target: str) -> None:
     assert callable(getattr(import_module(module), name))
 
 
-def test_what_serving_installs_holds_nothing_for_converting_or_training() -> None:
+def test_the_requirements_for_serving_contain_nothing_for_conversion_or_training() -> None:
     pinned = (ROOT / "requirements-serve.txt").read_text()
     names = set(re.findall(r"^([a-z0-9-]+)==", pinned, re.MULTILINE))
     assert {"flask", "openvino", "numpy"} <= names
-    assert not names & ONLY_TO_CONVERT_OR_TRAIN
+    assert not names & PACKAGES_TO_CONVERT_OR_TRAIN
 
 
 @pytest.mark.parametrize("part", ["", "-serve", "-train"])

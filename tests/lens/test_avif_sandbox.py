@@ -1,4 +1,4 @@
-"""AVIF is decoded in a process of its own, and that process is bounded."""
+"""AVIF is decoded in a child process with limited memory and CPU time."""
 
 import signal
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from corpus import LIAR, encode, noise
+from corpus import AVIF_WITH_HIDDEN_PIXELS, encode, noise
 from serving import ROOT
 
 from lens import avif_sandbox
@@ -16,22 +16,22 @@ from lens.pixels import decode_here
 PHOTO = encode(noise(), "AVIF")
 
 
-def test_the_pixels_are_those_of_this_process() -> None:
+def test_the_child_process_decodes_the_same_pixels() -> None:
     assert np.array_equal(decode(PHOTO), decode_here(PHOTO))
 
 
-def test_a_photo_gets_the_memory_of_the_pixels_it_declares_and_no_more() -> None:
-    avif_sandbox.decode(LIAR, needed=2_000_000_000)
+def test_memory_is_limited_to_what_the_declared_pixels_need() -> None:
+    avif_sandbox.decode(AVIF_WITH_HIDDEN_PIXELS, picture_bytes=2_000_000_000)
     with pytest.raises(UnusableImage):
-        decode(LIAR)
+        decode(AVIF_WITH_HIDDEN_PIXELS)
 
 
-def test_what_the_child_cannot_decode_is_a_failure_with_its_last_word() -> None:
+def test_a_failure_is_reported_with_the_last_line_of_the_child_process() -> None:
     with pytest.raises(avif_sandbox.FailedError, match=r"exit status 1: .*not a photo we can read"):
-        avif_sandbox.decode(b"no photo", needed=0)
+        avif_sandbox.decode(b"no photo", picture_bytes=0)
 
 
-def test_a_child_that_decodes_for_too_long_is_ended() -> None:
+def test_a_child_process_that_decodes_for_too_long_is_killed() -> None:
     endless = """
 from itertools import count
 from lens import avif_sandbox, pixels

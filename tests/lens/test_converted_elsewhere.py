@@ -1,4 +1,4 @@
-"""An installation without TensorFlow serves what another one converted, and refuses the rest."""
+"""An installation without TensorFlow serves models that another one converted, and no others."""
 
 import shutil
 import sys
@@ -18,15 +18,15 @@ def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def filled(tiny_model: Path, engine_cache: Path, tmp_path: Path) -> Path:
-    """A cache as the image carries it: made by molelens-convert."""
+def filled_cache(tiny_model: Path, engine_cache: Path, tmp_path: Path) -> Path:
+    """A cache as in the Docker image: filled_cache by molelens-convert."""
     fill_cache.fill(tiny_model, engine_cache)
-    return Path(shutil.copytree(engine_cache, tmp_path / "filled"))
+    return Path(shutil.copytree(engine_cache, tmp_path / "filled_cache"))
 
 
 @pytest.mark.parametrize("engine", ["auto", "openvino"])
 @pytest.mark.usefixtures("without_tensorflow")
-def test_a_model_that_would_have_to_be_converted_stops_the_start_and_says_what_to_do(
+def test_with_a_model_that_is_not_converted_the_app_does_not_start_and_says_what_to_do(
     settings: dict[str, str], tmp_path: Path, engine: str
 ) -> None:
     changed = {"MOLELENS_CACHE": str(tmp_path / "empty"), "MOLELENS_ENGINE": engine}
@@ -35,37 +35,39 @@ def test_a_model_that_would_have_to_be_converted_stops_the_start_and_says_what_t
 
 
 @pytest.mark.usefixtures("without_tensorflow")
-def test_the_keras_engine_without_keras_stops_the_start(settings: dict[str, str]) -> None:
+def test_with_the_keras_engine_but_without_keras_the_app_does_not_start(
+    settings: dict[str, str],
+) -> None:
     with pytest.raises(StartError, match=r"molelens\[convert\]"):
         create_app({**settings, "MOLELENS_ENGINE": "keras"})
 
 
 @pytest.mark.parametrize("cpu", [["f32"], ["bf16", "f32"]], ids=["float32", "bfloat16"])
-def test_a_converted_model_serves_without_tensorflow_on_any_cpu(
+def test_a_converted_model_is_served_without_tensorflow_on_any_cpu(
     tiny_model: Path,
-    filled: Path,
+    filled_cache: Path,
     cpu: list[str],
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     request.getfixturevalue("without_tensorflow")
     monkeypatch.setattr(openvino_runtime, "precisions", lambda: cpu)
-    assert open_engine(tiny_model, "auto", filled).name == "openvino"
+    assert open_engine(tiny_model, "auto", filled_cache).name == "openvino"
 
 
-def test_a_copy_for_another_cpu_alone_is_not_served(
+def test_a_copy_converted_only_for_another_cpu_is_not_served(
     tiny_model: Path,
-    filled: Path,
+    filled_cache: Path,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     request.getfixturevalue("without_tensorflow")
-    for entry in filled.glob("*-f32-openvino*"):
+    for entry in filled_cache.glob("*-f32-openvino*"):
         if entry.is_dir():
             entry.rename(str(entry).replace("-f32-", "-other-"))
     monkeypatch.setattr(openvino_runtime, "precisions", lambda: ["f32"])
     with pytest.raises(EngineError, match="has not been converted"):
-        open_engine(tiny_model, "auto", filled)
+        open_engine(tiny_model, "auto", filled_cache)
 
 
 def test_converting_a_file_that_is_no_model_fails_in_one_line(
@@ -74,6 +76,6 @@ def test_converting_a_file_that_is_no_model_fails_in_one_line(
     wrong = tmp_path / "wrong.h5"
     wrong.write_text("no model")
     assert fill_cache.main([str(wrong), "--cache", str(tmp_path / "cache")]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("molelens-convert: ")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("molelens-convert: ")
+    assert error.count("\n") == 1

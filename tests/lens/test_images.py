@@ -1,4 +1,4 @@
-"""What decode accepts, what it makes of it, and what it refuses."""
+"""What ``decode`` accepts, what it returns, and what it refuses."""
 
 import struct
 import subprocess
@@ -17,22 +17,22 @@ from serving import ROOT
 
 from lens.images import SIZE, UnsupportedImage, UnusableImage, decode
 
-# Both ask for nearly all the memory that decoding may take, and come at once.
-LARGEST = """
+# Decodes photos at the same time, each of which needs nearly all the memory allowed for decoding.
+DECODE_CONCURRENTLY = """
 import re, sys, threading
 from pathlib import Path
 from lens.images import decode
-def most_kb():  # Not ru_maxrss, which begins with what the parent held.
+def peak_kb():  # Not ru_maxrss, which includes the memory of the parent process.
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 photos = [open(path, "rb").read() for path in sys.argv[1:]]
 decode(photos.pop())
-before = most_kb()
+before = peak_kb()
 threads = [threading.Thread(target=decode, args=(photo,)) for photo in photos]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-print(most_kb() - before)
+print(peak_kb() - before)
 """
 
 
@@ -41,7 +41,7 @@ def corners(pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("file", corpus.READ, ids=lambda file: file.name)
-def test_each_usable_file_becomes_500_px_of_rgb_that_show_what_it_holds(file: File) -> None:
+def test_each_usable_file_is_decoded_to_500_px_of_rgb_in_the_expected_colours(file: File) -> None:
     pixels = decode(file.data)
     assert pixels.shape == (SIZE, SIZE, 3)
     assert pixels.dtype == np.uint8
@@ -49,16 +49,16 @@ def test_each_usable_file_becomes_500_px_of_rgb_that_show_what_it_holds(file: Fi
 
 
 @pytest.mark.parametrize("file", corpus.REFUSED, ids=lambda file: file.name)
-def test_each_bad_file_is_refused_in_words(file: File) -> None:
+def test_each_bad_file_is_refused_with_a_message(file: File) -> None:
     kind = {415: UnsupportedImage, 422: UnusableImage}[file.status]
-    with pytest.raises(kind) as refused:
+    with pytest.raises(kind) as error:
         decode(file.data)
-    assert refused.value.reason == file.code
-    assert str(refused.value).endswith(".")
+    assert error.value.reason == file.code
+    assert str(error.value).endswith(".")
 
 
-def of_frame(marker: int, bits: int = 8) -> bytes:
-    """A JPEG that says to be of another kind of frame."""
+def with_frame(marker: int, bits: int = 8) -> bytes:
+    """A JPEG that declares another type of frame."""
     whole = encode(corpus.plain())
     at = whole.index(b"\xff\xc0")
     return (
@@ -75,11 +75,11 @@ def tiff(*tags: int) -> bytes:
     return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4)
 
 
-KINDS = [
-    ("12-bit JPEG", of_frame(0xC1, 12)),
-    ("lossless JPEG", of_frame(0xC3)),
-    ("hierarchical JPEG", of_frame(0xC5)),
-    ("JPEG-LS", of_frame(0xF7)),
+FILE_TYPES = [
+    ("12-bit JPEG", with_frame(0xC1, 12)),
+    ("lossless JPEG", with_frame(0xC3)),
+    ("hierarchical JPEG", with_frame(0xC5)),
+    ("JPEG-LS", with_frame(0xF7)),
     ("JPEG XL", b"\xff\x0a" + bytes(90)),
     ("JPEG XL", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(90)),
     ("JPEG 2000", encode(corpus.plain(), "JPEG2000")),
@@ -98,40 +98,46 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "data"), KINDS, ids=[kind for kind, _ in KINDS])
-def test_a_known_kind_that_is_not_read_is_named_with_what_to_do(kind: str, data: bytes) -> None:
+@pytest.mark.parametrize(("kind", "data"), FILE_TYPES, ids=[kind for kind, _ in FILE_TYPES])
+def test_the_message_about_a_known_file_type_names_it_and_says_what_to_do(
+    kind: str, data: bytes
+) -> None:
     with pytest.raises(
         UnsupportedImage, match=f"of type {kind}, which we cannot read. Please"
-    ) as no:
+    ) as error:
         decode(data)
-    assert "damaged" not in str(no.value)
+    assert "damaged" not in str(error.value)
 
 
-def test_a_film_behind_a_jpeg_changes_no_pixel() -> None:
+def test_a_video_appended_to_a_jpeg_changes_no_pixel() -> None:
     still = encode(corpus.noise(600))
     assert (decode(still + b"\xff\xda" * 1_000_000) == decode(still)).all()
 
 
-def test_a_jpeg_without_its_end_marker_gives_the_pixels_of_the_whole_one() -> None:
+def test_a_jpeg_without_its_end_marker_decodes_to_the_same_pixels() -> None:
     for options in ({}, {"progressive": True}, {"restart_marker_blocks": 1}):
         whole = encode(corpus.noise(600), **options)
         assert (decode(whole[:-2]) == decode(whole)).all()
 
 
-def test_the_largest_photos_at_once_leave_a_worker_under_400_mb(tmp_path: Path) -> None:
-    clear = png(8000, 4900, 8, 6, bytes(1 + 4 * 8000) * 4900)
-    glass = encode(Image.new("RGBA", (5000, 3000)), "WEBP", lossless=True, method=0)
+def test_decoding_the_largest_photos_concurrently_takes_a_worker_less_than_400_mb(
+    tmp_path: Path,
+) -> None:
+    transparent_png = png(8000, 4900, 8, 6, bytes(1 + 4 * 8000) * 4900)
+    transparent_webp = encode(Image.new("RGBA", (5000, 3000)), "WEBP", lossless=True, method=0)
     paths = []
-    for number, data in enumerate((clear, glass, encode(Image.new("RGB", (64, 64))))):
+    for number, data in enumerate(
+        (transparent_png, transparent_webp, encode(Image.new("RGB", (64, 64))))
+    ):
         paths.append(tmp_path / str(number))
         paths[-1].write_bytes(data)
-    command = [sys.executable, "-c", LARGEST, *map(str, paths)]
+    command = [sys.executable, "-c", DECODE_CONCURRENTLY, *map(str, paths)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    # A worker at rest takes 120 MB.
+    # An idle worker takes 120 MB.
     assert int(done.stdout) * 1024 < 280_000_000
 
 
-def test_a_preview_inside_a_heic_is_never_taken_for_the_photo() -> None:
+def test_the_preview_inside_a_heic_is_ignored() -> None:
     photo = corpus.noise(600)
     with_preview = encode(photo, "HEIF", thumbnails=[500])
     assert len(with_preview) > len(encode(photo, "HEIF"))
@@ -145,11 +151,11 @@ def test_a_photo_gives_the_same_pixels_with_and_without_an_alpha_channel(
     photo = corpus.noise(512).resize(size)
     with_alpha = photo.copy()
     with_alpha.putalpha(255)
-    plain, layered = (decode(encode(p, "PNG", compress_level=1)) for p in (photo, with_alpha))
-    assert (plain == layered).all()
+    opaque, layered = (decode(encode(p, "PNG", compress_level=1)) for p in (photo, with_alpha))
+    assert (opaque == layered).all()
 
 
-def test_reduced_decoding_differs_little_from_decoding_in_full() -> None:
+def test_decoding_at_reduced_scale_differs_little_from_full_scale() -> None:
     large = Image.fromarray(painter.lesion(size=2600))
     data = encode(large, "JPEG", quality=95)
     full = np.asarray(Image.open(BytesIO(data)).resize((SIZE, SIZE), Image.Resampling.BICUBIC))

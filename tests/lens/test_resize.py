@@ -1,4 +1,4 @@
-"""The resize: the same bits on every processor, and close to Pillow's where Pillow stands in."""
+"""The resize gives the same bits on every processor, and nearly the same if Pillow has to do it."""
 
 import corpus
 import numpy as np
@@ -14,7 +14,7 @@ WHOLE = (1300.0, 1300.0)
 
 
 @pytest.mark.parametrize("extensions", ["none", "sse4_1"])
-def test_processors_with_and_without_avx2_make_the_same_bits(
+def test_processors_with_and_without_avx2_give_the_same_bits(
     extensions: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def older_processor() -> "cykooz_resizer.Resizer":
@@ -27,7 +27,7 @@ def test_processors_with_and_without_avx2_make_the_same_bits(
     assert np.array_equal(here, np.asarray(resize.to_square(PHOTO, WHOLE)))
 
 
-def test_pillow_where_it_stands_in_differs_by_a_few_levels(
+def test_the_fallback_to_pillow_differs_by_a_few_levels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     here = np.asarray(resize.to_square(PHOTO, WHOLE)).astype(int)
@@ -37,8 +37,8 @@ def test_pillow_where_it_stands_in_differs_by_a_few_levels(
     assert difference.mean() <= 0.2
 
 
-def test_the_pixels_are_read_from_pillows_memory_as_pillow_reads_them() -> None:
-    """The resizer reads a Pillow image's rows in place, also of one that lies in many pieces."""
+def test_pixels_are_read_correctly_from_pillows_memory() -> None:
+    """The resizer reads the rows of a Pillow image in place, even if its memory is in blocks."""
     noise = corpus.noise(2500)
     data = cykooz_resizer.ImageData(*noise.size, cykooz_resizer.PixelType.U8x3, noise.tobytes())
     small = cykooz_resizer.ImageData(500, 500, cykooz_resizer.PixelType.U8x3)

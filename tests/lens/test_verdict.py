@@ -1,4 +1,4 @@
-"""When there is a verdict, which one, and what is said when there is none."""
+"""When there is a verdict, which one, and which reasons are given when there is none."""
 
 from dataclasses import dataclass, field, replace
 
@@ -15,14 +15,14 @@ from lens.verdict import Reason, judge, measure, photo_faults
 
 
 @dataclass
-class Instrument:
-    """An engine whose answers are set by hand; a network is no part of these rules."""
+class StubEngine:
+    """An engine with fixed outputs, because these tests need no network."""
 
     malignant: float = 0.2
     lesion: float | None = 0.9
     heat_map: np.ndarray | None = None
     clinical: float | None = None
-    name: str = "instrument"
+    name: str = "stub"
     seen: list[np.ndarray] = field(default_factory=list)
 
     def run(self, images: np.ndarray) -> Outputs:
@@ -41,10 +41,10 @@ def with_point(card: Card, **fields: float) -> Card:
 
 
 CARD = with_point(Card(name="test", calibrated=True), threshold=0.3, lesion_threshold=0.5)
-EIGHT = Card(name="test", views=8)
-SPARING = replace(CARD, views=8, margins=(1.0, 0.5))
+EIGHT_VIEWS = Card(name="test", views=8)
+EARLY_STOPPING = replace(CARD, views=8, margins=(1.0, 0.5))
 BY_KIND = replace(
-    SPARING,
+    EARLY_STOPPING,
     operating_points={
         "clinical": OperatingPoint(threshold=0.2, temperature=2.0, lesion_threshold=0.4),
         "dermoscopic": OperatingPoint(threshold=0.6, offset=1.0, lesion_threshold=0.8),
@@ -60,26 +60,29 @@ def photo() -> np.ndarray:
 @pytest.mark.parametrize(
     ("probability", "verdict"), [(0.29, "benign"), (0.31, "malignant"), (0.99, "malignant")]
 )
-def test_the_threshold_divides_benign_from_malignant(
+def test_the_threshold_separates_benign_from_malignant(
     photo: np.ndarray, probability: float, verdict: str
 ) -> None:
-    answer = judge(photo, Instrument(probability), CARD)
+    answer = judge(photo, StubEngine(probability), CARD)
     assert (answer.status, answer.verdict, answer.reasons) == ("ok", verdict, ())
     assert answer.probability == pytest.approx(probability, abs=1e-5)
 
 
 def test_a_probability_at_the_threshold_is_malignant(photo: np.ndarray) -> None:
-    assert judge(photo, Instrument(0.5), with_point(CARD, threshold=0.5)).verdict == "malignant"
+    assert judge(photo, StubEngine(0.5), with_point(CARD, threshold=0.5)).verdict == "malignant"
 
 
 def test_a_higher_temperature_brings_the_probability_nearer_to_one_half(photo: np.ndarray) -> None:
-    warm = judge(photo, Instrument(0.9), with_point(CARD, temperature=2.0)).probability
-    assert warm == pytest.approx(0.75, abs=1e-4)  # sqrt(9) : 1 odds
+    card = with_point(CARD, temperature=2.0)
+    probability = judge(photo, StubEngine(0.9), card).probability
+    assert probability == pytest.approx(0.75, abs=1e-4)  # The odds of 9 become sqrt(9).
 
 
 @pytest.mark.parametrize("lesion", [0.1, None, float("nan")])
-def test_what_may_be_no_lesion_gets_no_verdict(photo: np.ndarray, lesion: float | None) -> None:
-    answer = judge(photo, Instrument(0.01, lesion), CARD)
+def test_a_photo_that_may_show_no_lesion_gets_no_verdict(
+    photo: np.ndarray, lesion: float | None
+) -> None:
+    answer = judge(photo, StubEngine(0.01, lesion), CARD)
     assert (answer.status, answer.verdict, answer.probability) == ("cannot_judge", None, None)
     assert answer.reasons == (Reason.NOT_A_LESION,)
 
@@ -93,23 +96,23 @@ def test_what_may_be_no_lesion_gets_no_verdict(photo: np.ndarray, lesion: float 
         (None, None, 0.2, expit(logit(0.4) / 2)),
     ],
 )
-def test_the_operating_point_is_that_of_the_kind_the_network_takes_the_photo_for(
+def test_the_operating_point_is_that_of_the_recognised_kind_of_photo(
     photo: np.ndarray,
     clinical: float | None,
     kind: str | None,
     threshold: float,
     probability: float,
 ) -> None:
-    answer = judge(photo, Instrument(0.4, clinical=clinical), BY_KIND)
+    answer = judge(photo, StubEngine(0.4, clinical=clinical), BY_KIND)
     assert (answer.kind, answer.threshold) == (kind, threshold)
     assert answer.probability == pytest.approx(probability, abs=1e-5)
 
 
 @pytest.mark.parametrize(("clinical", "status"), [(0.9, "ok"), (0.1, "cannot_judge")])
-def test_a_lesion_threshold_holds_for_its_kind_of_photo(
+def test_each_kind_of_photo_has_its_own_lesion_threshold(
     photo: np.ndarray, clinical: float, status: str
 ) -> None:
-    answer = judge(photo, Instrument(0.4, 0.6, clinical=clinical), BY_KIND)
+    answer = judge(photo, StubEngine(0.4, 0.6, clinical=clinical), BY_KIND)
     assert (answer.status, answer.kind) == (status, "clinical" if clinical > 0.5 else "dermoscopic")
 
 
@@ -128,33 +131,33 @@ def blurred() -> np.ndarray:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_photo_with_a_plain_fault_is_not_judged(pixels: np.ndarray, reason: Reason) -> None:
-    answer = judge(decode(painter.encoded(pixels)), Instrument(0.01), CARD)
+def test_a_photo_with_an_obvious_fault_is_not_judged(pixels: np.ndarray, reason: Reason) -> None:
+    answer = judge(decode(painter.encoded(pixels)), StubEngine(0.01), CARD)
     assert (answer.status, answer.verdict, answer.reasons) == ("cannot_judge", None, (reason,))
 
 
 @pytest.mark.parametrize(("radius", "faults"), [(1, ()), (4, (Reason.BLURRED,))])
-def test_a_photo_a_little_soft_is_judged_and_one_clearly_blurred_is_not(
+def test_a_slightly_soft_photo_is_judged_and_a_clearly_blurred_one_is_not(
     photo: np.ndarray, radius: float, faults: tuple[Reason, ...]
 ) -> None:
     soft = Image.fromarray(photo).filter(ImageFilter.GaussianBlur(radius))
     assert photo_faults(np.asarray(soft)) == faults
 
 
-def test_a_network_that_answers_nonsense_is_an_error_and_never_benign(photo: np.ndarray) -> None:
+def test_an_output_of_nan_is_an_error_and_never_benign(photo: np.ndarray) -> None:
     with pytest.raises(FloatingPointError):
-        judge(photo, Instrument(float("nan")), CARD)
+        judge(photo, StubEngine(float("nan")), CARD)
 
 
 def test_eight_views_are_all_flips_and_quarter_turns(photo: np.ndarray) -> None:
-    engine = Instrument()
-    measure(photo, engine, EIGHT)
+    engine = StubEngine()
+    measure(photo, engine, EIGHT_VIEWS)
     assert len({view.tobytes() for view in engine.seen[0]}) == 8
     assert (engine.seen[0][0] == photo).all()
 
 
 @pytest.mark.parametrize(
-    ("above", "lesion", "views"),
+    ("distance", "lesion", "views"),
     [
         (1.1, 0.9, 2),
         (-1.1, 0.9, 2),
@@ -166,56 +169,57 @@ def test_eight_views_are_all_flips_and_quarter_turns(photo: np.ndarray) -> None:
         (-3.0, None, 8),
     ],
 )
-def test_as_many_views_are_looked_at_as_the_verdict_is_in_doubt(
-    photo: np.ndarray, above: float, lesion: float | None, views: int
+def test_more_views_are_used_the_closer_the_result_is_to_the_threshold(
+    photo: np.ndarray, distance: float, lesion: float | None, views: int
 ) -> None:
-    engine = Instrument(expit(logit(0.3) + above), lesion)
-    assert judge(photo, engine, SPARING).views == views
+    engine = StubEngine(expit(logit(0.3) + distance), lesion)
+    assert judge(photo, engine, EARLY_STOPPING).views == views
     seen = np.concatenate(engine.seen)
     assert len({view.tobytes() for view in seen}) == len(seen) == views
 
 
-def test_one_view_that_is_no_lesion_is_doubt(photo: np.ndarray) -> None:
-    class Divided(Instrument):
+def test_all_views_are_used_if_one_shows_no_lesion(photo: np.ndarray) -> None:
+    class DissentingEngine(StubEngine):
         def run(self, images: np.ndarray) -> Outputs:
             outputs = super().run(images)
             outputs.lesion[0] = 0.4
             return outputs
 
-    assert judge(photo, Divided(0.99), SPARING).views == 8
+    assert judge(photo, DissentingEngine(0.99), EARLY_STOPPING).views == 8
 
 
-def test_views_that_disagree_about_the_kind_of_photo_are_doubt(photo: np.ndarray) -> None:
-    class Divided(Instrument):
+def test_all_views_are_used_if_they_disagree_about_the_kind_of_photo(photo: np.ndarray) -> None:
+    class DissentingEngine(StubEngine):
         def run(self, images: np.ndarray) -> Outputs:
             outputs = super().run(images)
             outputs.clinical[0] = 0.2
             return outputs
 
-    assert judge(photo, Instrument(0.99, clinical=0.9), BY_KIND).views == 2
-    assert judge(photo, Divided(0.99, clinical=0.9), BY_KIND).views == 8
+    assert judge(photo, StubEngine(0.99, clinical=0.9), BY_KIND).views == 2
+    assert judge(photo, DissentingEngine(0.99, clinical=0.9), BY_KIND).views == 8
 
 
-def test_an_offset_moves_the_doubt(photo: np.ndarray) -> None:
-    shifted = with_point(SPARING, offset=2.0)
-    at = logit(0.3) - 2.0
-    looked = [judge(photo, Instrument(expit(at + d)), shifted).views for d in (0.4, 0.9, 1.1)]
-    assert looked == [8, 4, 2]
+def test_the_margins_are_measured_from_the_threshold_with_an_offset(photo: np.ndarray) -> None:
+    card = with_point(EARLY_STOPPING, offset=2.0)
+    threshold = logit(0.3) - 2.0
+    distances = (0.4, 0.9, 1.1)
+    views = [judge(photo, StubEngine(expit(threshold + d)), card).views for d in distances]
+    assert views == [8, 4, 2]
 
 
-def test_a_temperature_does_not_move_the_doubt(photo: np.ndarray) -> None:
-    # At temperature 2 a logit of 2 x logit(0.3) stands at the threshold.
-    at = 2 * logit(0.3)
-    warm = with_point(SPARING, temperature=2.0)
-    looked = [judge(photo, Instrument(expit(at + d)), warm).views for d in (0.4, 0.9, 1.1)]
-    assert looked == [8, 4, 2]
+def test_the_margins_are_measured_from_the_threshold_with_a_temperature(photo: np.ndarray) -> None:
+    card = with_point(EARLY_STOPPING, temperature=2.0)
+    threshold = 2 * logit(0.3)
+    distances = (0.4, 0.9, 1.1)
+    views = [judge(photo, StubEngine(expit(threshold + d)), card).views for d in distances]
+    assert views == [8, 4, 2]
 
 
 def test_the_heat_maps_of_the_views_are_turned_back_before_they_are_averaged(
     photo: np.ndarray,
 ) -> None:
-    class Follower(Instrument):
-        """Says that the photo's own top left quarter is hot, whichever way it is turned."""
+    class MarkedQuarter(StubEngine):
+        """Its heat map marks the quarter of the view that was the photo's top left one."""
 
         def run(self, images: np.ndarray) -> Outputs:
             marks = images[:, 25::50, 25::50, 0].astype(np.float32)
@@ -224,12 +228,12 @@ def test_the_heat_maps_of_the_views_are_turned_back_before_they_are_averaged(
     marked = photo.copy()
     marked[:250, :250, 0] = 255
     marked[250:, :, 0] = marked[:, 250:, 0] = 0
-    heat_map = measure(marked, Follower(), EIGHT).heat_map
+    heat_map = measure(marked, MarkedQuarter(), EIGHT_VIEWS).heat_map
     assert (heat_map[:5, :5] == 255).all()
     assert heat_map.sum() == 25 * 255
 
 
-def test_the_heat_map_shows_evidence_for_malignant_alone(photo: np.ndarray) -> None:
+def test_the_heat_map_shows_only_evidence_for_malignant(photo: np.ndarray) -> None:
     raw = np.array([[-3.0, 0.0], [1.0, 4.0]], np.float32)
-    answer = judge(photo, Instrument(0.9, heat_map=raw), Card(name="test"))
+    answer = judge(photo, StubEngine(0.9, heat_map=raw), Card(name="test"))
     assert answer.heat_map.tolist() == [[0, 0], [0.25, 1]]

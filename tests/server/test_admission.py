@@ -1,4 +1,4 @@
-"""Who is let in when more photos come than can be judged, and how the others are turned away."""
+"""Which photos are admitted when more arrive than can be judged, and how the others are refused."""
 
 import contextlib
 import gc
@@ -15,59 +15,60 @@ from pathlib import Path
 
 import painter
 import pytest
-from serving import Gunicorn, folder_in_memory, form, one_worker, settings_for
+from serving import Gunicorn, folder_in_memory, one_worker, settings_for
 
 from app import admission, metrics
 from app.admission import Admission, Busy
+from bench.visits import HEADERS, PREDICTIONS, form
 
-PATIENT = """
+LONG_RESERVATION = """
 from app.server import hooks
 
-ready = hooks.post_worker_init
-def patient(worker):
+original = hooks.post_worker_init
+def post_worker_init(worker):
     from app import admission
     admission.RESERVATION_SECONDS = 600.0
-    ready(worker)
-hooks.post_worker_init = patient
+    original(worker)
+hooks.post_worker_init = post_worker_init
 """
-# More than gunicorn would read away by itself (64 kB).
-BODY, KIND = form(painter.encoded(painter.lesion(), "PNG"))
-HEADERS = {"Content-Type": KIND, "Content-Length": str(len(BODY))}
+# Larger than what gunicorn itself discards (64 kB).
+BODY = form(painter.encoded(painter.lesion(), "PNG"))
 
 
 @pytest.fixture(scope="module")
 def one_place(
     tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gunicorn]:
-    """One worker with one place, which it keeps for a photo that is arriving."""
+    """One worker that admits one photo, and reserves its place while it arrives."""
     with folder_in_memory() as results:
         settings = {
             **settings_for(tiny_model, engine_cache, results),
             "MOLELENS_AT_ONCE": "1",
             "MOLELENS_WAITING": "0",
         }
-        with one_worker(settings, tmp_path_factory.mktemp("one-place"), PATIENT) as server:
+        folder = tmp_path_factory.mktemp("one-place")
+        with one_worker(settings, folder, LONG_RESERVATION) as server:
             yield server
 
 
-def announced(server: Gunicorn, path: str) -> http.client.HTTPConnection:
-    """A connection on which a photo is announced, and nothing of it is sent."""
+def begin(server: Gunicorn, path: str) -> http.client.HTTPConnection:
+    """A connection on which the headers of an upload are sent, but not its body."""
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
     connection.putrequest("POST", path)
-    for name, value in HEADERS.items():
+    for name, value in {**HEADERS, "Content-Length": str(len(BODY))}.items():
         connection.putheader(name, value)
     connection.endheaders()
     return connection
 
 
-@pytest.mark.parametrize(("path", "good"), [("/api/v1/predictions", 200), ("/upload", 400)])
-def test_one_photo_too_many_is_answered_before_it_is_sent_and_its_connection_goes_on(
-    one_place: Gunicorn, path: str, good: int
+@pytest.mark.parametrize(("path", "status_of_admitted"), [(PREDICTIONS, 200), ("/upload", 400)])
+def test_one_photo_too_many_is_refused_before_it_is_sent_and_its_connection_is_kept(
+    one_place: Gunicorn, path: str, status_of_admitted: int
 ) -> None:
-    """Of two photos announced at once; the form's has no token, so that it ends as 400."""
-    with closing(announced(one_place, path)) as one, closing(announced(one_place, path)) as other:
+    """Two uploads begin at the same time. The form has no token, so its answer is 400."""
+    with closing(begin(one_place, path)) as one, closing(begin(one_place, path)) as other:
         (answered,), _, _ = select.select([one.sock, other.sock], [], [], 60)
-        refused, let_in = (one, other) if answered is one.sock else (other, one)
+        refused, admitted = (one, other) if answered is one.sock else (other, one)
         answer = refused.getresponse()
         assert answer.status == 503
         assert int(answer.headers["Retry-After"]) > 0
@@ -76,150 +77,150 @@ def test_one_photo_too_many_is_answered_before_it_is_sent_and_its_connection_goe
         refused.request("GET", "/healthz")
         assert refused.getresponse().status == 200
         assert refused.sock is answered
-        let_in.sock.sendall(BODY)
-        assert let_in.getresponse().status == good
+        admitted.sock.sendall(BODY)
+        assert admitted.getresponse().status == status_of_admitted
 
 
-def nothing() -> None:
-    """Work that a test needs to be let in with."""
+def do_nothing() -> None:
+    """Work for which a place is needed."""
 
 
-def test_a_place_is_not_held_by_a_photo_that_comes_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Admission(at_once=1, waiting=0)
+def test_a_photo_that_arrives_slowly_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Admission(at_once=1, waiting=0)
     monkeypatch.setattr(admission, "RESERVATION_SECONDS", 0.0)
-    slow = room.expect()
+    slow = queue.reserve()
 
     def meanwhile() -> None:
         with pytest.raises(Busy):
-            room.run(nothing, slow)
+            queue.run(do_nothing, slow)
 
-    room.run(meanwhile)
-    room.run(nothing, slow)
+    queue.run(meanwhile)
+    queue.run(do_nothing, slow)
 
 
-def test_a_place_kept_is_taken_up_once_and_given_back() -> None:
-    room = Admission(at_once=1, waiting=1)
-    place = room.expect()
+def test_a_reserved_place_is_used_once_and_returned() -> None:
+    queue = Admission(at_once=1, waiting=1)
+    place = queue.reserve()
 
     def meanwhile() -> None:
-        other = room.expect()
+        other = queue.reserve()
         with pytest.raises(Busy):
-            room.expect()
-        room.leave(other)
-        room.expect()
+            queue.reserve()
+        queue.release(other)
+        queue.reserve()
 
-    room.run(meanwhile, place)
+    queue.run(meanwhile, place)
 
 
-def test_nobody_waits_for_a_line_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Admission(at_once=1, waiting=0)
+def test_nobody_waits_when_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Admission(at_once=1, waiting=0)
     monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 30.0)
 
     def meanwhile() -> float:
         start = time.monotonic()
         with pytest.raises(Busy):
-            room.run(nothing)
+            queue.run(do_nothing)
         return time.monotonic() - start
 
-    assert room.run(meanwhile) < 10
+    assert queue.run(meanwhile) < 10
 
 
-def test_who_waited_too_long_is_turned_away_and_its_work_is_not_done(
+def test_after_too_long_a_wait_a_photo_is_refused_and_its_work_is_not_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    room, done = Admission(at_once=1, waiting=1), []
+    queue, done = Admission(at_once=1, waiting=1), []
 
     def meanwhile() -> None:
         monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 0.0)
         with pytest.raises(Busy):
-            room.run(lambda: done.append("too late"))
+            queue.run(lambda: done.append("too late"))
 
-    room.run(meanwhile)
+    queue.run(meanwhile)
     monkeypatch.undo()
-    room.run(lambda: done.append("in time"))
+    queue.run(lambda: done.append("in time"))
     assert done == ["in time"]
 
 
 class Photo:
-    """What a test can see vanish."""
+    """An object whose deletion a test can observe."""
 
 
-def test_of_work_that_failed_nothing_is_kept_and_the_next_is_let_in() -> None:
-    room = Admission(at_once=1, waiting=0)
+def test_nothing_of_failed_work_is_kept_and_the_next_is_admitted() -> None:
+    queue = Admission(at_once=1, waiting=0)
 
     def fail(photo: Photo) -> None:
         raise ValueError(photo)
 
-    def sent() -> weakref.ref[Photo]:
+    def run_and_fail() -> weakref.ref[Photo]:
         photo = Photo()
         with contextlib.suppress(ValueError):
-            room.run(lambda: fail(photo))
+            queue.run(lambda: fail(photo))
         return weakref.ref(photo)
 
     gc.disable()
     try:
-        kept = sent()
-        assert room.run(lambda: 1) == 1  # By the same thread, which has let go of the first.
-        assert kept() is None
+        photo = run_and_fail()
+        assert queue.run(lambda: 1) == 1  # On the same thread, which has released the first.
+        assert photo() is None
     finally:
         gc.enable()
 
 
-def test_of_who_waited_too_long_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Admission(at_once=1, waiting=1)
+def test_nothing_is_kept_after_too_long_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Admission(at_once=1, waiting=1)
 
     def meanwhile() -> weakref.ref[Photo]:
         photo = Photo()
         monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 0.0)
         with pytest.raises(Busy):
-            room.run(lambda: repr(photo))
+            queue.run(lambda: repr(photo))
         return weakref.ref(photo)
 
-    def held() -> bool:
-        kept = meanwhile()
+    def is_photo_kept() -> bool:
+        photo = meanwhile()
         gc.collect()
-        return kept() is not None
+        return photo() is not None
 
-    assert not room.run(held)
+    assert not queue.run(is_photo_kept)
     assert metrics.WAITING._value.get() == 0
 
 
-def test_a_process_that_ends_still_answers_who_was_let_in() -> None:
-    room = Admission(at_once=1, waiting=0)
-    room._threads.shutdown()
-    assert room.run(lambda: 1) == 1
+def test_a_process_that_stops_still_answers_admitted_photos() -> None:
+    queue = Admission(at_once=1, waiting=0)
+    queue._threads.shutdown()
+    assert queue.run(lambda: 1) == 1
     with pytest.raises(ZeroDivisionError):
-        room.run(lambda: 1 / 0)
+        queue.run(lambda: 1 / 0)
 
 
-def test_where_no_thread_can_be_started_a_photo_is_judged_once_all_the_same(
+def test_when_no_thread_can_be_started_a_photo_is_still_judged_exactly_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def no_room(_: threading.Thread) -> None:
+    def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    room, done = Admission(at_once=1, waiting=1), []
-    with monkeypatch.context() as full:
-        full.setattr(threading.Thread, "start", no_room)
-        room.run(lambda: done.append("first"))
-    room.run(lambda: done.append("second"))
+    queue, done = Admission(at_once=1, waiting=1), []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        queue.run(lambda: done.append("first"))
+    queue.run(lambda: done.append("second"))
     assert done == ["first", "second"]
     assert metrics.WAITING._value.get() == 0
 
 
-def test_a_sandbox_that_forbids_niceness_is_no_reason_to_fail(
+def test_a_sandbox_that_forbids_niceness_does_not_stop_the_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def forbidden(_: int) -> int:
+    def forbid(_: int) -> int:
         raise PermissionError
 
-    monkeypatch.setattr(os, "nice", forbidden)
+    monkeypatch.setattr(os, "nice", forbid)
     assert Admission(at_once=1, waiting=0).run(lambda: 1) == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a niceness of its own")
-def test_photos_are_judged_behind_everything_else() -> None:
-    room = Admission(at_once=1, waiting=0)
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have their own niceness only on Linux")
+def test_photos_are_judged_at_a_lower_priority() -> None:
+    queue = Admission(at_once=1, waiting=0)
     own = os.nice(0)
-    assert room.run(lambda: os.nice(0)) == min(19, own + admission.THREAD_NICENESS)
+    assert queue.run(lambda: os.nice(0)) == min(19, own + admission.THREAD_NICENESS)
     assert os.nice(0) == own

@@ -1,4 +1,4 @@
-"""gunicorn.conf.py: it fits the machine by itself, and the parent stays light."""
+"""gunicorn.conf.py adapts to the machine, and the parent process loads no large library."""
 
 import os
 import runpy
@@ -19,7 +19,7 @@ CONFIGURATION = ROOT / "gunicorn.conf.py"
 
 
 def configuration(monkeypatch: pytest.MonkeyPatch, cores: int = 4, **variables: str) -> Any:
-    """The configuration as gunicorn would read it on a machine of ``cores`` cores."""
+    """The configuration that gunicorn would read on a machine with ``cores`` cores."""
     for name in ("PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS", "OMP_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -47,7 +47,7 @@ def configuration(monkeypatch: pytest.MonkeyPatch, cores: int = 4, **variables: 
         ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, "", 3),
     ],
 )
-def test_cores_are_those_the_control_groups_grant(
+def test_usable_cores_are_limited_by_cgroups(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     files: dict[str, str],
@@ -63,7 +63,7 @@ def test_cores_are_those_the_control_groups_grant(
     assert machine.usable_cores(tmp_path, own) == cores
 
 
-def test_memory_is_cut_by_the_control_groups_limit(tmp_path: Path) -> None:
+def test_usable_memory_is_limited_by_cgroups(tmp_path: Path) -> None:
     whole = machine.usable_bytes(tmp_path, tmp_path / "own")
     (tmp_path / "memory.max").write_text("max\n")
     assert machine.usable_bytes(tmp_path, tmp_path / "own") == whole
@@ -80,7 +80,7 @@ def test_memory_is_cut_by_the_control_groups_limit(tmp_path: Path) -> None:
         ({"OMP_NUM_THREADS": "3"}, 4, []),
     ],
 )
-def test_workers_times_engine_threads_is_the_cores(
+def test_each_worker_gets_its_share_of_the_cores_for_the_engine(
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
     workers: int,
@@ -97,14 +97,16 @@ def test_the_port_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("name", ["PORT", "MOLELENS_WORKERS", "MOLELENS_THREADS"])
-def test_a_setting_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_error_for_a_setting_that_is_no_number_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     with pytest.raises(SystemExit, match=f"{name}: expected a whole number from 1, got 'many'"):
         configuration(monkeypatch, **{name: "many"})
 
 
 @pytest.fixture
 def metrics_folder(monkeypatch: pytest.MonkeyPatch, memory_folder: Path) -> Path:
-    """Where the hooks of this test keep metrics; they forget nobody's results."""
+    """The folder of metrics for the hooks in this test, which delete no results."""
     folder = memory_folder / "molelens-metrics-1"
     monkeypatch.setattr(metrics_dir, "MEMORY", str(memory_folder))
     monkeypatch.setattr(metrics_dir, "FOLDER", folder)
@@ -112,13 +114,13 @@ def metrics_folder(monkeypatch: pytest.MonkeyPatch, memory_folder: Path) -> Path
     return folder
 
 
-def test_each_worker_counts_into_the_folder_that_the_parent_makes(
+def test_workers_write_metrics_to_the_folder_that_the_parent_creates(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert f"PROMETHEUS_MULTIPROC_DIR={metrics_dir.FOLDER}" in configuration(monkeypatch)["raw_env"]
 
 
-def test_what_a_killed_gunicorn_counted_is_not_taken_over(metrics_folder: Path) -> None:
+def test_metrics_that_a_killed_gunicorn_left_are_discarded(metrics_folder: Path) -> None:
     metrics_folder.mkdir()
     (metrics_folder / "gauge_livesum_1.db").touch()
     hooks.on_starting(None)
@@ -127,18 +129,18 @@ def test_what_a_killed_gunicorn_counted_is_not_taken_over(metrics_folder: Path) 
     assert not metrics_folder.exists()
 
 
-def test_a_start_removes_what_killed_ones_left_and_nothing_of_one_that_lives(
+def test_a_start_removes_the_metrics_of_killed_gunicorns_but_not_of_running_ones(
     metrics_folder: Path,
 ) -> None:
-    killed, living = (metrics_folder.with_name(f"molelens-metrics-{number}") for number in (2, 3))
+    killed, running = (metrics_folder.with_name(f"molelens-metrics-{number}") for number in (2, 3))
     hooks.on_starting(None)
-    metrics_folder.rename(living)
+    metrics_folder.rename(running)
     killed.mkdir()
     hooks.on_starting(None)
-    assert (killed.exists(), living.exists()) == (False, True)
+    assert (killed.exists(), running.exists()) == (False, True)
 
 
-def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
+def test_a_client_cannot_save_up_time_by_sending_fast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reading, "READ_TIMEOUT_SECONDS", 0.5)
@@ -146,7 +148,7 @@ def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
     with ours, theirs:
         reader = reading.TimedReader(ours)
         reader.begin()
-        theirs.sendall(bytes(100_000))  # Five seconds, were they saved up.
+        theirs.sendall(bytes(100_000))  # Worth five seconds, if time could be saved up.
         left = 100_000
         while left:
             left -= len(reader.chunk(left))
@@ -155,11 +157,11 @@ def test_a_client_that_has_sent_much_at_once_may_not_be_silent_for_longer(
         assert time.monotonic() - start < 2
 
 
-def test_the_trial_of_a_new_model_outlasts_its_conversion() -> None:
+def test_the_trial_before_a_reload_leaves_enough_time_for_a_conversion() -> None:
     assert hooks.RELOAD_TRIAL_SECONDS > model_cache.CONVERSION_TIMEOUT_SECONDS
 
 
-def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_parent() -> None:
+def test_gunicorn_needs_no_options_and_its_parent_process_loads_no_large_library() -> None:
     code = (
         "import sys\n"
         "from gunicorn.app.wsgiapp import WSGIApplication\n"
@@ -174,16 +176,17 @@ def test_gunicorn_accepts_it_without_a_flag_and_loads_no_numeric_library_in_the_
     assert done.stdout == "app.server.worker.TimedWorker False []\n"
 
 
-def test_a_worker_that_has_answered_gives_memory_back(
+def test_a_worker_returns_memory_after_a_request(
     tiny_model: Path, engine_cache: Path, tmp_path: Path
 ) -> None:
-    lines = (
-        "from app.server import worker as w\nw.trim_heap = lambda: print('given back', flush=True)"
+    code = (
+        "from app.server import worker as w\n"
+        "w.trim_heap = lambda: print('heap trimmed', flush=True)"
     )
     with folder_in_memory() as folder:
         settings = settings_for(tiny_model, engine_cache, folder)
-        with one_worker(settings, tmp_path, lines) as server:
+        with one_worker(settings, tmp_path, code) as server:
             server.get("/")
-            before = server.said().count("given back")
+            before = server.log.count("heap trimmed")
             server.get("/")
-            wait_until(lambda: server.said().count("given back") > before, seconds=30)
+            wait_until(lambda: server.log.count("heap trimmed") > before, seconds=30)

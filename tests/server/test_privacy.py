@@ -1,4 +1,4 @@
-"""What happens to a photo: no byte of it reaches a disk, and nothing that tells it the log."""
+"""No byte of a photo is written to a disk, and the log identifies neither photos nor visitors."""
 
 import hashlib
 import json
@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 
 import painter
@@ -14,14 +13,15 @@ import pytest
 from crowd import Crowd
 from serving import (
     Gunicorn,
+    bytes_written_to_disk,
     folder_in_memory,
-    form,
     gunicorn,
     one_worker,
     settings_for,
     wait_until,
-    written_to_disk,
 )
+
+from bench.visits import PREDICTIONS, Visitor, form
 
 # Larger than what Werkzeug and gunicorn keep in memory by themselves.
 LARGE = painter.encoded(painter.lesion(size=2200), "PNG")
@@ -29,7 +29,7 @@ LARGE = painter.encoded(painter.lesion(size=2200), "PNG")
 
 @pytest.fixture(scope="module")
 def private(tiny_model: Path, engine_cache: Path) -> Iterator[Gunicorn]:
-    """A server whose own log is in memory, too."""
+    """A server whose log is in memory, too."""
     with folder_in_memory() as folder:
         settings = {
             **settings_for(tiny_model, engine_cache, folder / "store"),
@@ -41,24 +41,24 @@ def private(tiny_model: Path, engine_cache: Path) -> Iterator[Gunicorn]:
 
 
 @dataclass
-class Unnamed:
-    """Settings that name no folder of results, and lines that make the default one ``folder``.
+class DefaultFolder:
+    """Settings without a folder for results, and code that makes ``folder`` the default.
 
-    The default bears the user's number, and the tests' own user may serve, too.
+    The default is named after the user, who may also run a real server.
     """
 
     settings: dict[str, str]
     folder: Path
 
     @property
-    def lines(self) -> str:
-        return NAMED_OTHERWISE.format(self.folder.name.removeprefix("molelens-"))
+    def code(self) -> str:
+        return OTHER_USER.format(self.folder.name.removeprefix("molelens-"))
 
-    def kept(self) -> list[str]:
+    def results(self) -> list[str]:
         return os.listdir(self.folder / "results")
 
 
-NAMED_OTHERWISE = """
+OTHER_USER = """
 import os
 
 class Uid(int):
@@ -69,58 +69,53 @@ os.getuid = lambda uid=Uid(os.getuid()): uid
 
 
 @pytest.fixture
-def unnamed(settings: dict[str, str], memory_folder: Path) -> Unnamed:
+def default_folder(settings: dict[str, str], memory_folder: Path) -> DefaultFolder:
     del settings["MOLELENS_RESULTS"]
-    return Unnamed(settings, memory_folder)
+    return DefaultFolder(settings, memory_folder)
 
 
-def send(server: Gunicorn, photo: bytes, path: str = "/api/v1/predictions") -> int:
-    body, kind = form(photo)
-    connection = HTTPConnection(server.url.removeprefix("http://"), timeout=120)
-    connection.request("POST", path, body, {"Content-Type": kind})
-    status = connection.getresponse().status
-    connection.close()
-    return status
+def send(server: Gunicorn, photo: bytes, path: str = PREDICTIONS) -> int:
+    return Visitor(server.url).ask(path, form(photo)).status
 
 
 def test_the_kernel_counts_what_is_written_to_a_disk() -> None:
     on_disk = Path(__file__).with_name("written-to-disk")
-    before = written_to_disk(os.getpid())
+    before = bytes_written_to_disk(os.getpid())
     try:
         on_disk.write_bytes(LARGE)
-        assert written_to_disk(os.getpid()) - before >= len(LARGE)
+        assert bytes_written_to_disk(os.getpid()) - before >= len(LARGE)
     finally:
         on_disk.unlink()
 
 
 def test_no_byte_of_a_photo_is_written_to_a_disk(private: Gunicorn) -> None:
     assert len(LARGE) > 5_000_000
-    assert send(private, LARGE) == 200  # What is loaded late is loaded now.
-    before = written_to_disk(private.process.pid)
+    assert send(private, LARGE) == 200  # Loads modules that are imported at the first photo.
+    before = bytes_written_to_disk(private.process.pid)
     assert send(private, LARGE) == 200
-    assert send(private, LARGE, path="/upload") == 400  # Without a token: refused, but read.
+    assert send(private, LARGE, path="/upload") == 400  # Read, but refused without a token.
     assert send(private, LARGE * 4) == 413
     assert send(private, LARGE[: len(LARGE) // 2]) == 422
     assert send(private, b"no photo" * 500_000) == 415
-    assert written_to_disk(private.process.pid) - before < 100_000
+    assert bytes_written_to_disk(private.process.pid) - before < 100_000
 
 
-def test_a_stop_removes_every_photo_and_no_reload_or_crash_before_it_does(
-    unnamed: Unnamed, tmp_path: Path
+def test_a_stop_removes_every_photo_but_a_reload_or_a_crash_removes_none(
+    default_folder: DefaultFolder, tmp_path: Path
 ) -> None:
-    with one_worker(unnamed.settings, tmp_path, unnamed.lines) as server:
+    with one_worker(default_folder.settings, tmp_path, default_folder.code) as server:
         with Crowd(server.url) as crowd:
             pass
         for number, pid in ((signal.SIGHUP, server.process.pid), (signal.SIGKILL, None)):
             workers = server.workers()
             os.kill(pid or min(workers), number)
             wait_until(lambda before=workers: not server.workers() & before and server.ready())
-            assert crowd.statuses() == {200}
-        assert unnamed.kept()
-    assert unnamed.kept() == []
+            assert crowd.photo_statuses() == {200}
+        assert default_folder.results()
+    assert default_folder.results() == []
 
 
-def test_a_stop_keeps_results_in_a_folder_that_the_operator_named(
+def test_a_stop_keeps_results_in_a_folder_that_the_operator_chose(
     settings: dict[str, str], memory_folder: Path, tmp_path: Path
 ) -> None:
     with gunicorn(settings, tmp_path / "log") as server, Crowd(server.url):
@@ -128,28 +123,28 @@ def test_a_stop_keeps_results_in_a_folder_that_the_operator_named(
     assert os.listdir(memory_folder / "results")
 
 
-def test_a_stop_removes_nothing_that_another_gunicorn_of_the_same_user_still_serves(
-    unnamed: Unnamed, tmp_path: Path
+def test_a_stop_keeps_results_that_another_gunicorn_of_the_same_user_still_serves(
+    default_folder: DefaultFolder, tmp_path: Path
 ) -> None:
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         folder.mkdir()
-    with one_worker(unnamed.settings, folders[1], unnamed.lines) as second:
+    with one_worker(default_folder.settings, folders[1], default_folder.code) as second:
         with (
-            one_worker(unnamed.settings, folders[0], unnamed.lines) as first,
+            one_worker(default_folder.settings, folders[0], default_folder.code) as first,
             Crowd(first.url) as crowd,
         ):
             pass
         crowd.url = second.url
-        assert crowd.statuses() == {200}
-    assert unnamed.kept() == []
+        assert crowd.photo_statuses() == {200}
+    assert default_folder.results() == []
 
 
-def test_nothing_in_the_servers_log_tells_who_sent_what(private: Gunicorn) -> None:
+def test_the_log_does_not_tell_who_sent_which_photo(private: Gunicorn) -> None:
     photo = painter.encoded(painter.lesion())
     assert send(private, photo) == 200
-    lines = [line for line in private.said().splitlines() if line.startswith("{")]
+    lines = [line for line in private.log.splitlines() if line.startswith("{")]
     assert json.loads(lines[-1])["verdict"] == "malignant"
     hashes = [hashlib.new(name, photo).hexdigest() for name in ("md5", "sha1", "sha256")]
-    for telling in ("127.0.0.1", "a.jpg", "image/jpeg", *hashes):
-        assert not [line for line in lines if telling in line]
+    for secret in ("127.0.0.1", "photo.jpg", "image/jpeg", *hashes):
+        assert not [line for line in lines if secret in line]

@@ -1,4 +1,4 @@
-"""Clients that send a byte now and then: the others are served, and the slow ones cut off."""
+"""Clients that send very slowly are cut off, and others are served meanwhile."""
 
 import select
 import socket
@@ -9,43 +9,51 @@ from pathlib import Path
 
 import painter
 import pytest
-from serving import Gunicorn, folder_in_memory, form, one_worker, settings_for
+from serving import Gunicorn, folder_in_memory, one_worker, settings_for
+
+from bench.visits import HEADERS, PREDICTIONS, form
 
 THREADS = 12
+HEAD_START = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: localhost\r\n".encode()
+
+
+def head(body: bytes) -> bytes:
+    lines = f"Content-Length: {len(body)}\r\nContent-Type: {HEADERS['Content-Type']}\r\n\r\n"
+    return HEAD_START + lines.encode()
+
+
 BODY = form(painter.encoded(painter.lesion()))
-HEAD = b"POST /api/v1/predictions HTTP/1.1\r\nHost: localhost\r\n"
-WHOLE_HEAD = HEAD + f"Content-Length: {len(BODY[0])}\r\nContent-Type: {BODY[1]}\r\n\r\n".encode()
-# What they send at once, and what they trickle after it.
+# What is sent immediately, and what is then sent slowly.
 SLOW = {
-    "slow headers": (HEAD, b"X-Any: x\r\n" * 1000),
-    "slow body": (WHOLE_HEAD, BODY[0]),
+    "slow headers": (HEAD_START, b"X-Any: x\r\n" * 1000),
+    "slow body": (head(BODY), BODY),
     "silence": (b"G", b""),
 }
 
 
 @pytest.fixture(scope="module")
-def impatient(
+def server(
     tiny_model: Path, engine_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gunicorn]:
-    """One worker of few threads that waits 4 s where it would wait 30."""
+    """One worker with few threads and a read timeout of 4 s instead of 30."""
     with folder_in_memory() as results:
         settings = {
             **settings_for(tiny_model, engine_cache, results),
             "MOLELENS_THREADS": str(THREADS),
-            "MOLELENS_WAITING": str(THREADS - 4),  # With the two in work, a place for each.
+            "MOLELENS_WAITING": str(THREADS - 4),  # With two at work, a place for each client.
         }
-        folder = tmp_path_factory.mktemp("impatient")
-        lines = "from app.server import reading\nreading.READ_TIMEOUT_SECONDS = 4.0"
-        with one_worker(settings, folder, lines) as server:
+        folder = tmp_path_factory.mktemp("server")
+        code = "from app.server import reading\nreading.READ_TIMEOUT_SECONDS = 4.0"
+        with one_worker(settings, folder, code) as server:
             yield server
 
 
 def trickle(slow: socket.socket, rest: bytes) -> bytes:
-    """Send a byte every tenth of a second until the server hangs up; what it said."""
+    """Send a byte every tenth of a second until the server closes; return its answer."""
     slow.settimeout(0.1)
     end = time.monotonic() + 60
     for at in range(len(rest)):
-        assert time.monotonic() < end, "the server never hung up"
+        assert time.monotonic() < end, "the server never closed the connection"
         try:
             slow.sendall(rest[at : at + 1])
             return slow.recv(65536)
@@ -59,30 +67,29 @@ def trickle(slow: socket.socket, rest: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_others_are_served_meanwhile_and_slow_clients_are_cut_off(
-    impatient: Gunicorn, kind: str
+    server: Gunicorn, kind: str
 ) -> None:
     begin, rest = SLOW[kind]
-    host, port = impatient.url.removeprefix("http://").split(":")
+    host, port = server.url.removeprefix("http://").split(":")
     with ExitStack() as stack:
         clients = []
         for _ in range(THREADS - 2):
             clients.append(stack.enter_context(socket.create_connection((host, int(port)))))
             clients[-1].sendall(begin)
-        assert "MoleLens" in impatient.get("/")
-        assert select.select(clients, [], [], 0)[0] == []  # None is cut off yet: it was meanwhile.
-        said = trickle(clients[0], rest)
-    assert said == b"" or said.startswith(b"HTTP/1.1 400")
-    assert impatient.ready()
+        assert "MoleLens" in server.get("/")
+        assert select.select(clients, [], [], 0)[0] == []  # None of them has been cut off yet.
+        answer = trickle(clients[0], rest)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+    assert server.ready()
 
 
-def test_a_photo_that_comes_slowly_but_steadily_is_judged(impatient: Gunicorn) -> None:
-    """It takes over 4 s, but brings more than 20 kB in each."""
-    host, port = impatient.url.removeprefix("http://").split(":")
-    data, kind = form(painter.encoded(painter.lesion(), "PNG"))
-    head = HEAD + f"Content-Length: {len(data)}\r\nContent-Type: {kind}\r\n\r\n".encode()
+def test_a_photo_that_arrives_slowly_but_steadily_is_judged(server: Gunicorn) -> None:
+    """It takes longer than 4 s, but brings at least 20 kB a second, which extend the limit."""
+    host, port = server.url.removeprefix("http://").split(":")
+    data = form(painter.encoded(painter.lesion(), "PNG"))
     steps = 45
     with socket.create_connection((host, int(port)), timeout=60) as steady:
-        steady.sendall(head)
+        steady.sendall(head(data))
         size = len(data) // steps + 1
         start = time.monotonic()
         for at in range(0, len(data), size):

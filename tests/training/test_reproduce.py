@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -133,6 +135,21 @@ def test_a_stopped_experiment_is_continued(
     assert "| the paper's final network, with both rules |" in " ".join(text.split())
     assert "| tiny |" in " ".join(text.split())
     assert (tmp_path / "report.png").stat().st_size > 10_000
+
+
+def test_a_run_ends_when_the_command_is_killed() -> None:
+    child = "import threading; print('started', flush=True); threading.Event().wait()"
+    call = f"from training.paper import experiment; experiment._in_child_process(exec, {child!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"if __name__ == '__main__': {call}"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "started\n"
+        command.kill()
+        # The pipe is closed once the child, which inherited it, has ended too.
+        assert command.communicate(timeout=60)[0] == ""
 
 
 @pytest.mark.usefixtures("two_runs")

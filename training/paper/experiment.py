@@ -7,6 +7,8 @@ kernels are faster depends on the network.
 import dataclasses
 import json
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -45,8 +47,25 @@ def reproduce(options: ReproduceOptions) -> None:
 
 
 def _in_child_process(work: Callable[..., Any], *arguments: Any) -> Any:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=_end_with_parent) as child:
         return child.submit(work, *arguments).result()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent has ended.
+
+    Otherwise, if only the parent were killed, the child would continue training for hours, and
+    write to the same checkpoints as the next run.
+    """
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 def _perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:

@@ -49,7 +49,8 @@ def _accuracy(axis: Axes, title: str, stages: list[list[Logs]]) -> None:
     axis.plot(epochs, training, color=TRAIN, label="training (augmented)", marker=marker)
     axis.plot(epochs, validation, color=VALIDATION, label="validation", marker=marker)
     _stage_starts(axis, stages)
-    axis.set(title=title, ylim=(0, 1), xlabel="epoch", ylabel="accuracy")
+    axis.set_title(title, fontsize=10)
+    axis.set(ylim=(0, 1), xlabel="epoch", ylabel="accuracy")
     axis.set_xlim(0.5, max(len(rows), 1) + 0.5)
     if not rows:
         axis.text(0.5, 0.5, "not run yet", transform=axis.transAxes, ha="center", color=TRAIN)
@@ -60,7 +61,8 @@ def _rate(axis: Axes, stages: list[list[Logs]]) -> None:
     rates = [row["learning_rate"] for stage in stages for row in stage]
     axis.plot(range(1, len(rates) + 1), rates, color=INK, drawstyle="steps-mid", marker=".")
     _stage_starts(axis, stages)
-    axis.set(title="learning rate, both rules, three stages", xlabel="epoch", yscale="log")
+    axis.set_title("learning rate, both rules, three stages", fontsize=10)
+    axis.set(xlabel="epoch", yscale="log")
     axis.set_xlim(0.5, max(len(rates), 1) + 0.5)
     if rates:  # Without margins, a constant rate would be drawn on the frame.
         axis.set_ylim(min(rates) / 3, max(rates) * 3)

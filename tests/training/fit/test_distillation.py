@@ -1,5 +1,6 @@
 """The teacher predicts the same as its model file, and exactly the pixels of each batch."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -18,6 +19,14 @@ from training.networks import cnn7, efficientnet_lite0
 from training.networks.efficientnet import imagenet_embedder
 
 PHOTOS = np.stack([painter.lesion(index, size=500) for index in range(12)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def float32() -> Iterator[None]:
+    """Teachers predict in float32 on every processor, so that the results can be compared."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distillation, "precisions", lambda: ["f32"])
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The rules of imports: wsgi -> app -> lens <- training, the floors of training, and tests."""
+"""Import rules: wsgi -> app -> lens <- training, and the layers of training."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -23,18 +23,19 @@ COMMANDS = {
     "score",
     "reproduce",
 }
-FLOORS = (
+LAYERS = (
     {"tune", "recalibrate", "reproduce", "train_gpu"},
     {"train", "evaluate", "paper", "gpu"},
     {"prepare", "score", "fit", "evaluation"},
     {"datasets", "networks", "scoring"},
     {"cli", "plotting"},
 )
-"""From the top; what stands on one may import what stands below it."""
+"""From top to bottom. A part of training (a subpackage or a command) may import only parts of the
+layers below its own."""
 
 
 def modules(package: str) -> dict[str, Path]:
-    """Every module of a package by its dotted name; a room itself stands for its __init__.py."""
+    """Every module of a package by its dotted name; a subpackage stands for its __init__.py."""
     names = {}
     for path in (ROOT / package).rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -43,11 +44,11 @@ def modules(package: str) -> dict[str, Path]:
     return names
 
 
-OURS = {name for package in FORBIDDEN for name in modules(package)}
+MODULES = {name for package in FORBIDDEN for name in modules(package)}
 
 
 def imports(path: Path) -> set[str]:
-    """Dotted names that a file imports, inside functions too, but not for type checking alone."""
+    """Dotted names that a file imports, also in functions, but not those only for type checking."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -61,27 +62,27 @@ def imports(path: Path) -> set[str]:
             # ``from app import logs`` means the module app.logs; any other name means app itself.
             for alias in node.names:
                 member = f"{node.module}.{alias.name}"
-                names.add(member if member in OURS else node.module)
+                names.add(member if member in MODULES else node.module)
     return names
 
 
-def room(name: str) -> str:
-    """``training.fit.loop`` stands in the room ``fit``, ``training.train`` for itself."""
+def part(name: str) -> str:
+    """The part of training to which a module belongs: ``fit`` for ``training.fit.loop``."""
     return name.split(".")[1] if "." in name else ""
 
 
-def arrows_between_rooms() -> set[tuple[str, str]]:
-    """Pairs of rooms of training of which the first imports the second."""
+def imports_between_parts() -> set[tuple[str, str]]:
+    """Pairs of parts of training, of which the first imports the second."""
     return {
-        (room(name), room(target))
+        (part(name), part(target))
         for name, path in modules("training").items()
         for target in imports(path)
-        if target.startswith("training.") and room(target) != room(name)
+        if target.startswith("training.") and part(target) != part(name)
     }
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
-def test_a_package_imports_nothing_from_the_packages_behind_it(package: str) -> None:
+def test_a_package_imports_nothing_that_is_forbidden_to_it(package: str) -> None:
     found = {
         name: {target.split(".")[0] for target in imports(path)} & FORBIDDEN[package]
         for name, path in modules(package).items()
@@ -89,31 +90,34 @@ def test_a_package_imports_nothing_from_the_packages_behind_it(package: str) -> 
     assert not {name: wrong for name, wrong in found.items() if wrong}
 
 
-def test_everything_in_training_stands_on_one_floor() -> None:
-    standing = {room(name) for name in modules("training")} - {""}
-    assert sorted(standing) == sorted(name for floor in FLOORS for name in floor)
+def test_everything_in_training_is_in_exactly_one_layer() -> None:
+    parts = {part(name) for name in modules("training")} - {""}
+    assert sorted(parts) == sorted(name for layer in LAYERS for name in layer)
 
 
-def test_training_imports_only_from_the_floors_below() -> None:
-    floor = {name: number for number, names in enumerate(FLOORS) for name in names}
-    upwards = [(one, other) for one, other in arrows_between_rooms() if floor[one] >= floor[other]]
-    assert not upwards
+def test_training_imports_only_from_lower_layers() -> None:
+    layer = {name: number for number, names in enumerate(LAYERS) for name in names}
+    wrong = [(one, other) for one, other in imports_between_parts() if layer[one] >= layer[other]]
+    assert not wrong
 
 
-def test_no_room_of_training_imports_a_command() -> None:
-    rooms = {path.name for path in (ROOT / "training").iterdir() if path.is_dir()}
+def test_no_subpackage_of_training_imports_a_command() -> None:
+    packages = {path.name for path in (ROOT / "training").iterdir() if path.is_dir()}
     assert not [
-        arrow for arrow in arrows_between_rooms() if arrow[0] in rooms and arrow[1] in COMMANDS
+        (one, other)
+        for one, other in imports_between_parts()
+        if one in packages and other in COMMANDS
     ]
 
 
-def test_the_rooms_at_the_bottom_import_no_other_room() -> None:
-    bottom = {"datasets", "networks", "scoring"}
-    assert {other for one, other in arrows_between_rooms() if one in bottom} <= {"cli", "plotting"}
+def test_the_lowest_subpackages_import_no_other_subpackage() -> None:
+    lowest = {"datasets", "networks", "scoring"}
+    imported = {other for one, other in imports_between_parts() if one in lowest}
+    assert imported <= {"cli", "plotting"}
 
 
 @pytest.mark.parametrize("package", ["app", "training"])
-def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+def test_there_are_no_circular_imports(package: str) -> None:
     known = modules(package)
     graph = {name: imports(path) & set(known) - {name} for name, path in known.items()}
     try:
@@ -124,8 +128,8 @@ def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
 
 def test_no_photo_is_committed() -> None:
     pictures = {".jpg", ".jpeg", ".heic", ".dcm"}
-    ours = ("app", "docs", "lens", "models", "static", "templates", "tests", "training")
-    assert not [p for name in ours for p in (ROOT / name).rglob("*") if p.suffix in pictures]
+    folders = ("app", "docs", "lens", "models", "static", "templates", "tests", "training")
+    assert not [p for name in folders for p in (ROOT / name).rglob("*") if p.suffix in pictures]
 
 
 def test_no_test_imports_another_test() -> None:
