@@ -118,7 +118,7 @@ def positive_int(text: str) -> int:
         argparse.ArgumentTypeError: the text is anything else.
     """
     if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
 
 

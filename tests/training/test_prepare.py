@@ -221,11 +221,11 @@ def test_adding_a_folder_of_other_photographs_does_not_change_the_split_of_the_f
         put(tmp_path / "planets" / f"{number}.jpg", 640 + number)
     first = command(data, out, "not_lesion")
     assert main(first) == 0
-    alone = splits()
+    before = splits()
     assert main([*first, f"--not-lesion={tmp_path / 'planets'}"]) == 0
-    both = splits()
-    assert {group: both[group] for group in alone} == alone
-    assert {group.partition(":")[0] for group in both} == {"not_lesion", "planets"}
+    after = splits()
+    assert {group: after[group] for group in before} == before
+    assert {group.partition(":")[0] for group in after} == {"not_lesion", "planets"}
 
 
 def test_missing_and_unlisted_images_are_counted_and_do_not_stop_the_run(
@@ -490,7 +490,7 @@ def test_an_unreadable_image_stops_the_run_with_its_path(
     put(bad, content)
     assert main(command(data, out, "folders")) == 1
     message = capsys.readouterr().err.splitlines()[-1]
-    assert f"{bad} ({code.replace('_', ' ')})" in message and "expected whole JPEG" in message
+    assert f"{bad} ({code.replace('_', ' ')})" in message and "expected undamaged JPEG" in message
     assert not (out / "manifest.csv").exists()
 
 
@@ -514,7 +514,7 @@ def test_photos_that_are_too_small_are_left_out_and_reported(
     assert "tiny.jpg (too small)" in capsys.readouterr().out
 
 
-def test_a_manifest_is_replaced_as_a_whole_while_it_is_being_read(data: Path, out: Path) -> None:
+def test_a_manifest_that_is_being_read_is_replaced_atomically(data: Path, out: Path) -> None:
     main(command(data, out, "folders"))
     before = (out / "manifest.csv").read_text()
     with (out / "manifest.csv").open() as reader:
@@ -555,9 +555,9 @@ def test_a_failed_run_does_not_change_an_existing_manifest(data: Path, out: Path
 def test_wrong_arguments_are_rejected(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit) as exit_info:
         main(arguments)
-    assert stop.value.code == 2
+    assert exit_info.value.code == 2
     assert message in capsys.readouterr().err
 
 

@@ -118,12 +118,12 @@ def test_a_stopped_experiment_is_continued(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with monkeypatch.context() as stopped:
-        stopped.setattr(experiment, "RUNS", experiment.RUNS[:1])
+    with monkeypatch.context() as first_run_only:
+        first_run_only.setattr(experiment, "RUNS", experiment.RUNS[:1])
         assert reproduce.main(command(manifest, tmp_path)) == 0
     first = (tmp_path / "runs" / "cnn_v2.json").stat().st_mtime_ns
     assert reproduce.main(command(manifest, tmp_path, str(tiny_model))) == 0
-    assert "[1/2] cnn_v2: done before" in capsys.readouterr().out
+    assert "[1/2] cnn_v2: already done" in capsys.readouterr().out
     assert (tmp_path / "runs" / "cnn_v2.json").stat().st_mtime_ns == first
     result = json.loads((tmp_path / "runs" / "stage_3.json").read_text())
     assert result["history"][0]["learning_rate"] == pytest.approx(PAPER.rates["sgd"])

@@ -182,9 +182,9 @@ BAD_ARGUMENTS = [
 @pytest.mark.parametrize(("name", "arguments"), BAD_ARGUMENTS, ids=[n for n, _ in BAD_ARGUMENTS])
 def test_wrong_arguments_exit_with_2(tiny_model, tmp_path, name, arguments):
     filled = [a.format(model=tiny_model, out=tmp_path / "scores.csv") for a in arguments]
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as exit_info:
         main(filled)
-    assert stopped.value.code == 2
+    assert exit_info.value.code == 2
 
 
 def test_an_unusable_model_exits_with_1_and_does_not_change_an_older_table(

@@ -22,7 +22,7 @@ from training.fit.negatives import crop_skin
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The manifest of 48 lesions, half of them malignant, beside 4 photos without a lesion."""
+    """Manifests of 48 lesions, half of them malignant, and of 4 photos without a lesion."""
     folder = tmp_path_factory.mktemp("data")
     lesions, others = [], []
     for index in range(48):
@@ -372,7 +372,7 @@ def test_an_image_is_halved_by_averaging_boxes_as_in_validation() -> None:
     assert np.abs(small - image.reshape(250, 2, 250, 2, 3).mean(axis=(1, 3))).max() <= 0.5
 
 
-def test_a_margin_is_the_99_percent_quantile_of_the_distance_between_few_and_all_views() -> None:
+def test_a_margin_is_the_99th_percentile_of_the_distance_between_few_and_all_views() -> None:
     logits = np.random.default_rng(0).normal(0, 1, (10_000, 8))
     margins = calibration.margins(logits)
     # The difference between the mean of k and of all 8 views has the variance 1 / k - 1 / 8.

@@ -111,8 +111,8 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
     if unreadable:
         more = f" and {len(unreadable) - 5:,} more" if len(unreadable) > 5 else ""
         raise PrepareError(
-            f"cannot read {', '.join(unreadable[:5])}{more}; expected whole JPEG, PNG, WebP, AVIF "
-            "or HEIC photos: replace or remove them, and run again"
+            f"cannot read {', '.join(unreadable[:5])}{more}; expected undamaged JPEG, PNG, WebP, "
+            "AVIF or HEIC photos: replace or remove them, and run again"
         )
     if not usable.records:
         raise PrepareError(f"no image left to split: {', '.join(usable.unfit[:5])}")

@@ -60,7 +60,7 @@ def _require_classes(folder: Folder, records: list[Record]) -> None:
         shown = ", ".join(map(repr, seen[:5])) + (" and more" if len(seen) > 5 else "")
         raise PrepareError(
             f"{folder.path}: expected images in folders named benign and malignant, found no "
-            f"{'/ and no '.join(missing)}/ with images; images lie in {shown or 'no folder'}"
+            f"{'/ and no '.join(missing)}/ with images; there are images in {shown or 'no folder'}"
         )
 
 

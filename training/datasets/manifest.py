@@ -14,7 +14,7 @@ REQUIRED_COLUMNS = tuple(name for name in COLUMNS if name != "kind")
 SPLITS = ("train", "val", "test")
 
 CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
-"""Kinds of photo: taken by a camera or phone alone, or through a dermatoscope."""
+"""Kinds of photo: taken with only a camera or phone, or through a dermatoscope."""
 
 _DERMOSCOPIC_SOURCES = frozenset({"ham10000", "isic2019", "siim2020"})
 """In a manifest without the column ``kind``, photos from these sources count as dermoscopic."""

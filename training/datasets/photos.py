@@ -41,7 +41,7 @@ def open_folder(path: Path) -> Folder:
         PrepareError: a folder or file is missing or cannot be read, or a name is not UTF-8.
     """
     if not path.is_dir():
-        raise PrepareError(f"{_printable(path)}: no such folder; expected one that holds images")
+        raise PrepareError(f"{_printable(path)}: no such folder; expected a folder with images")
     photos: list[Path] = []
     others: list[Path] = []
     ignored: dict[str, list[str]] = defaultdict(list)

@@ -36,7 +36,7 @@ UNLISTED = "not in its table"
 
 
 def read_ham10000(path: Path) -> Source:
-    """HAM10000, grouped by lesion, from its own table or those of the ISIC 2018 challenge."""
+    """Read HAM10000, grouped by lesion, from its own table or those of the ISIC 2018 challenge."""
     folder = open_folder(path)
     table = find_optional_table(folder, "HAM10000_metadata")
     if table is None:
@@ -48,8 +48,8 @@ def read_ham10000(path: Path) -> Source:
         name = row["image_id"]
         diagnosis = translate(table, name, "diagnosis", row["dx"], HAM10000_DIAGNOSES)
         group = f"ham10000:{row['lesion_id'] or name}"
-        records.append(_record("ham10000", name, diagnosis, group, DERMOSCOPIC))
-    return _source("ham10000", folder, records, [table])
+        records.append(_new_record("ham10000", name, diagnosis, group, DERMOSCOPIC))
+    return _build_source("ham10000", folder, records, [table])
 
 
 def _isic2018(folder: Folder, truth: Path) -> Source:
@@ -60,12 +60,12 @@ def _isic2018(folder: Folder, truth: Path) -> Source:
         name = row["image"]
         diagnosis = ISIC2018_DIAGNOSES[one_hot_class(truth, name, row, ISIC2018_DIAGNOSES)]
         group = f"ham10000:{groups.get(name) or name}"
-        records.append(_record("ham10000", name, diagnosis, group, DERMOSCOPIC))
-    return _source("ham10000", folder, records, [truth, lesions])
+        records.append(_new_record("ham10000", name, diagnosis, group, DERMOSCOPIC))
+    return _build_source("ham10000", folder, records, [truth, lesions])
 
 
 def read_isic2019(path: Path) -> Source:
-    """ISIC 2019, grouped by lesion where the metadata names one, otherwise by image."""
+    """Read ISIC 2019, grouped by lesion if the metadata contains it, otherwise by image."""
     folder = open_folder(path)
     metadata = find_table(folder, "ISIC_2019_Training_Metadata")
     lesions = {row["image"]: row["lesion_id"] for row in read_rows(metadata, "image", "lesion_id")}
@@ -77,12 +77,12 @@ def read_isic2019(path: Path) -> Source:
         lesion = lesions.get(name) or name
         # ISIC 2019 contains HAM10000, and keeps the names of its lesions.
         owner = "ham10000" if lesion.startswith("HAM_") else "isic2019"
-        records.append(_record("isic2019", name, diagnosis, f"{owner}:{lesion}", DERMOSCOPIC))
-    return _source("isic2019", folder, records, [table, metadata])
+        records.append(_new_record("isic2019", name, diagnosis, f"{owner}:{lesion}", DERMOSCOPIC))
+    return _build_source("isic2019", folder, records, [table, metadata])
 
 
 def read_siim2020(path: Path) -> Source:
-    """SIIM-ISIC 2020, grouped by patient, from Kaggle's table or the ISIC Archive's."""
+    """Read SIIM-ISIC 2020, grouped by patient, from Kaggle's table or the ISIC Archive's."""
     folder = open_folder(path)
     table = find_table(
         folder,
@@ -96,18 +96,18 @@ def read_siim2020(path: Path) -> Source:
         diagnosis = translate(table, name, "diagnosis", row["diagnosis"], SIIM2020_DIAGNOSES)
         if row["target"] != str(int(diagnosis == "melanoma")):
             raise PrepareError(
-                f"{table}: {name}: expected target 1 for melanoma and 0 for all else, "
+                f"{table}: {name}: expected target 1 for melanoma and 0 for all others, "
                 f"got target {row['target']!r} with diagnosis {row['diagnosis']!r}"
             )
         group = f"siim2020:{row['patient_id'] or name}"
-        records.append(_record("siim2020", name, diagnosis, group, DERMOSCOPIC))
+        records.append(_new_record("siim2020", name, diagnosis, group, DERMOSCOPIC))
     # The ISIC Archive's download has this table; Kaggle's does not.
-    listed = find_optional_table(folder, "ISIC_2020_Training_Duplicates")
-    tables = [table, listed] if listed else [table]
-    return _source("siim2020", folder, records, tables, duplicates=_duplicates(listed))
+    pairs = find_optional_table(folder, "ISIC_2020_Training_Duplicates")
+    tables = [table, pairs] if pairs else [table]
+    return _build_source("siim2020", folder, records, tables, duplicates=_read_duplicates(pairs))
 
 
-def _duplicates(table: Path | None) -> tuple[tuple[str, str], ...]:
+def _read_duplicates(table: Path | None) -> tuple[tuple[str, str], ...]:
     if table is None:
         return ()
     pairs = read_rows(table, "image_name_1", "image_name_2")
@@ -115,7 +115,7 @@ def _duplicates(table: Path | None) -> tuple[tuple[str, str], ...]:
 
 
 def read_pad_ufes(path: Path) -> Source:
-    """PAD-UFES-20, smartphone photos grouped by patient, from ``metadata.csv``."""
+    """Read PAD-UFES-20, smartphone photos grouped by patient, from ``metadata.csv``."""
     folder = open_folder(path)
     table = find_table(folder, "metadata")
     records = []
@@ -123,12 +123,12 @@ def read_pad_ufes(path: Path) -> Source:
         name = without_suffix(row["img_id"])
         diagnosis = translate(table, name, "diagnosis", row["diagnostic"], PAD_UFES_DIAGNOSES)
         group = f"pad_ufes:{row['patient_id'] or name}"
-        records.append(_record("pad_ufes", name, diagnosis, group, CLINICAL))
-    return _source("pad_ufes", folder, records, [table])
+        records.append(_new_record("pad_ufes", name, diagnosis, group, CLINICAL))
+    return _build_source("pad_ufes", folder, records, [table])
 
 
 def read_milk10k(path: Path) -> Source:
-    """MILK10k (ISIC 2025), a clinical and a dermoscopic photo of each lesion, grouped by lesion."""
+    """Read MILK10k (ISIC 2025), a clinical and a dermoscopic photo of each lesion, by lesion."""
     folder = open_folder(path)
     table = find_table(folder, "MILK10k_Training_GroundTruth")
     classes = {
@@ -149,11 +149,11 @@ def read_milk10k(path: Path) -> Source:
         records.append(
             Record("milk10k", name, diagnosis, malignant, f"milk10k:{lesion}", kind, None)
         )
-    return _source("milk10k", folder, records, [table, metadata])
+    return _build_source("milk10k", folder, records, [table, metadata])
 
 
 def read_isic_archive(path: Path) -> Source:
-    """Any download of the ISIC Archive, grouped by patient, otherwise by lesion or image.
+    """Read any download of the ISIC Archive, grouped by patient, otherwise by lesion or image.
 
     Images that do not show a single lesion, or have no definite diagnosis, are left out.
     """
@@ -173,7 +173,7 @@ def read_isic_archive(path: Path) -> Source:
             # Before the archive recorded the type, it contained only dermoscopy.
             kind = DERMOSCOPIC if row.get("image_type") in (None, "", "dermoscopic") else CLINICAL
             records.append(Record("isic_archive", row["isic_id"], *label, group, kind, None))
-    return _source("isic_archive", folder, records, [table], left_out=left_out)
+    return _build_source("isic_archive", folder, records, [table], left_out=left_out)
 
 
 def _archive_diagnosis(table: Path, row: dict[str, str]) -> tuple[str, int] | None:
@@ -184,8 +184,8 @@ def _archive_diagnosis(table: Path, row: dict[str, str]) -> tuple[str, int] | No
             f"{table}: {row['isic_id']}: diagnosis_1 {levels[0]!r}; expected Benign, Malignant, "
             "Indeterminate or nothing"
         )
-    for beginning, diagnosis in ARCHIVE_DIAGNOSES.items():
-        if any(level.startswith(beginning) for level in levels[1:]):
+    for prefix, diagnosis in ARCHIVE_DIAGNOSES.items():
+        if any(level.startswith(prefix) for level in levels[1:]):
             return diagnosis, int(diagnosis in MALIGNANT)
     malignant = ARCHIVE_CLASSES.get(levels[0])
     return None if malignant is None else ("unknown", malignant)
@@ -198,11 +198,11 @@ def _archive_group(row: dict[str, str]) -> str:
     return f"isic_archive:{row.get('lesion_id') or row['isic_id']}"
 
 
-def _record(source: str, name: str, diagnosis: str, group: str, kind: str) -> Record:
+def _new_record(source: str, name: str, diagnosis: str, group: str, kind: str) -> Record:
     return Record(source, name, diagnosis, int(diagnosis in MALIGNANT), group, kind, None)
 
 
-def _source(
+def _build_source(
     name: str,
     folder: Folder,
     records: list[Record],
@@ -219,7 +219,7 @@ def _source(
     listed = [record.image for record in records]
     _require_listed_once(tables[0], listed)
     files, dropped = index_by_name(folder)
-    complete = [replace(record, path=files.get(record.image)) for record in records]
+    with_files = [replace(record, path=files.get(record.image)) for record in records]
     if not files.keys() & set(listed):
         raise PrepareError(
             f"{folder.path}: expected {name} images in it or its subfolders, found none of the "
@@ -231,7 +231,7 @@ def _source(
     ignored = {**folder.ignored, **dropped, UNLISTED: unlisted, "not an image": others}
     return Source(
         name,
-        sorted(complete, key=lambda record: record.image),
+        sorted(with_files, key=lambda record: record.image),
         tuple(path.relative_to(folder.path).as_posix() for path in tables),
         duplicates,
         left_out,

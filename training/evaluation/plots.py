@@ -63,11 +63,11 @@ def plot_roc(parts: dict[str, Predictions], path: Path) -> None:
 
 def plot_confusion(parts: dict[str, Predictions], path: Path) -> None:
     """Plot the confusion matrix of all photos, and of each kind of photo if there are both."""
-    whole = len(parts["pooled"].labels)
+    total = len(parts["pooled"].labels)
     shown = {
         name: predictions
         for name, predictions in parts.items()
-        if name == "pooled" or (name in _POOLS and len(predictions.labels) < whole)
+        if name == "pooled" or (name in _POOLS and len(predictions.labels) < total)
     }
     figure, axes = plt.subplots(
         1, len(shown), figsize=(5.4 * len(shown), 3.6), layout="constrained", squeeze=False

@@ -75,7 +75,7 @@ def patients(report: Report) -> str:
         for kind, values in report["patients"].items()
         for value, part in values.items()
     }
-    return _figures(flat) if flat else "The tables of the sets are not beside the images."
+    return _figures(flat) if flat else "No tables of the data sets were found near the images."
 
 
 def _figures(named: Mapping[str, Figures]) -> str:

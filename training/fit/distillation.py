@@ -32,7 +32,7 @@ class NotATeacher(CommandError):
 
 
 class Teacher:
-    """Predicts each batch with OpenVINO, in bf16 where the processor computes in it.
+    """Predicts each batch with OpenVINO, in bfloat16 if the processor supports it.
 
     ``keras.distillation.Distiller`` runs the teacher inside the training step, where TensorFlow
     reaches a third of OpenVINO's speed (26 against 86 images/s at 224 px, two AVX2 cores).
@@ -92,8 +92,9 @@ class Teacher:
         with self._lock:
             if pixels.shape not in self._compiled:
                 network = _convert(self._network, pixels.shape)
-                # In bf16 the probability changes by 0.007 on average, and a prediction takes 17 in
-                # place of 29 ms of CPU (AVX512_BF16). The student's step at 384 px takes 10.
+                # In bfloat16 the probability changes by 0.007 on average, and a prediction takes 17
+                # instead of 29 ms of CPU (AVX512_BF16); the student's training step at 384 px takes
+                # 10 ms.
                 options = run_options(precisions()[0])
                 compiled = openvino.Core().compile_model(network, "CPU", options)
                 self._compiled[pixels.shape] = compiled

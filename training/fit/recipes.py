@@ -95,7 +95,7 @@ def _check(part: Any, counts: tuple[str, ...] = ()) -> None:
         for name, value in values.items():
             least = 1 if name in counts else 0
             if isinstance(value, int | float) and not least <= value < math.inf:
-                raise ValueError(f"{name}: expected a number from {least} up, got {value}")
+                raise ValueError(f"{name}: expected a number of at least {least}, got {value}")
 
 
 # Cost and result: docs/reproduction.md. None of our runs had all 180 epochs.

@@ -227,7 +227,7 @@ def card_split_hashes(
     Args:
         rows: the rows of the current manifest.
         learned_from: the files of the other models.
-        manifest: the manifest's file, if copies of earlier manifests may lie beside it.
+        manifest: the manifest's file, if there may be copies of earlier manifests beside it.
 
     Raises:
         TrainingError: one of the models has learned from images of the test split.

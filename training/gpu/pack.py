@@ -44,9 +44,9 @@ def pack(manifest: Path, folder: Path) -> int:
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: expected a new or an empty folder")
     tables = {"manifest.csv": read_manifest(manifest)}
-    beside = manifest.with_name("not_lesion.csv")
-    if beside.exists():
-        tables[beside.name] = read_manifest(beside)
+    not_lesion = manifest.with_name("not_lesion.csv")
+    if not_lesion.exists():
+        tables[not_lesion.name] = read_manifest(not_lesion)
     paths = [os.path.abspath(row.path) for rows in tables.values() for row in rows]
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     partial = folder.with_name(f"{folder.name}.partial")

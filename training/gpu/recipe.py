@@ -114,7 +114,7 @@ class StudentRecipe:
 
 @dataclass(frozen=True)
 class GpuRecipe:
-    """A whole run.
+    """A complete run.
 
     Attributes:
         teachers: the first one is also written as a model file.

@@ -58,7 +58,7 @@ def cnn7(size: int | None = SIZE) -> keras.Model:
     cost under 1 %.
 
     Args:
-        size: side of the input in pixels, or None for any size from 64 up.
+        size: side of the input in pixels, or None for any size of at least 64.
 
     Returns:
         A model with the outputs of ``add_outputs``; its layer ``embedding`` outputs (n, 768).

@@ -37,7 +37,7 @@ def reproduce(options: ReproduceOptions) -> None:
     for number, run in enumerate(RUNS, start=1):
         path = options.out / f"{run.name}.json"
         done = path.exists()
-        print(f"[{number}/{len(RUNS)}] {run.name}: {'done before' if done else run}", flush=True)
+        print(f"[{number}/{len(RUNS)}] {run.name}: {'already done' if done else run}", flush=True)
         if not done:
             _write_json(path, _in_child_process(_perform, run, chosen, options))
         results[run.name] = json.loads(path.read_text(encoding="utf-8"))
@@ -55,8 +55,8 @@ def _in_child_process(work: Callable[..., Any], *arguments: Any) -> Any:
 def _end_with_parent() -> None:
     """End this process as soon as its parent has ended.
 
-    If only the parent were killed, the child would train on for hours, and write to the same
-    checkpoints as the run that is started next.
+    Otherwise, if only the parent were killed, the child would continue training for hours, and
+    write to the same checkpoints as the next run.
     """
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 

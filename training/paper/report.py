@@ -251,7 +251,7 @@ def _compared(results: Results, served: Sequence[Served]) -> str:
         for name, one in tested.items()
     ]
     header = ["network", "AUC", f"melanomas found at {published.SPECIFICITY:.1%} specificity"]
-    header += ["melanomas found at its own threshold", "benign called benign there"]
+    header += ["melanomas found at its own threshold", "benign called benign at its own threshold"]
     return (
         f"{tables.markdown(header, rows)}\n\nAll were tested on the held-out images. The served "
         "models were trained on far more images and sources, but on no lesion or patient of these "

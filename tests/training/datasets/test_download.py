@@ -106,7 +106,7 @@ def test_a_download_is_prepared_and_not_fetched_again(program_folder: Path, tmp_
 def test_a_set_cannot_be_both_fetched_and_given_as_a_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit) as exit_info:
         main(["--fetch", "isic2019", "--isic-archive", "x", "--out", "y"])
-    assert stop.value.code == 2
+    assert exit_info.value.code == 2
     assert "or --isic-archive" in capsys.readouterr().err

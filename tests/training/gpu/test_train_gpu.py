@@ -87,29 +87,29 @@ def test_the_folder_of_another_run_is_not_changed(
 
 @pytest.mark.parametrize("arguments", [[], ["--out", "a", "--pack", "b"], ["--minutes", "0"]])
 def test_wrong_arguments_are_rejected(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as exit_info:
         train_gpu.main(arguments)
-    assert stopped.value.code == 2
+    assert exit_info.value.code == 2
 
 
 def test_packed_photos_are_small_copies_in_the_same_splits(manifest: Path, tmp_path: Path) -> None:
     others = [{"path": "sea.jpg", "source": "photos", "malignant": 0, "split": "train"}]
     (manifest.parent / "sea.jpg").write_bytes(painter.encoded(painter.sea()))
-    beside = manifest.with_name("not_lesion.csv")
-    with beside.open("w", newline="") as file:
+    not_lesion = manifest.with_name("not_lesion.csv")
+    with not_lesion.open("w", newline="") as file:
         table = csv.DictWriter(file, ("path", "source", "diagnosis", "malignant", "group", "split"))
         table.writeheader()
         table.writerows(others)
     try:
         size = pack(manifest, tmp_path / "packed")
     finally:
-        beside.unlink()
+        not_lesion.unlink()
     packed = read_manifest(tmp_path / "packed" / "manifest.csv")
     original = read_manifest(manifest)
     assert split_hashes(packed) == split_hashes(original)
     from training.fit.batches import decode_row
 
-    copied = 0
+    copied_bytes = 0
     for before, after in zip(original, packed, strict=True):
         assert (before.source, before.kind, before.malignant) == (
             after.source,
@@ -119,11 +119,11 @@ def test_packed_photos_are_small_copies_in_the_same_splits(manifest: Path, tmp_p
         if before.split == "test":
             assert not Path(after.path).exists()
             continue
-        copied += Path(after.path).stat().st_size
+        copied_bytes += Path(after.path).stat().st_size
         difference = decode_row(after).astype(float) - decode_row(before)
         assert abs(difference).mean() < 5
     (sea,) = read_manifest(tmp_path / "packed" / "not_lesion.csv")
-    assert size == copied + Path(sea.path).stat().st_size
+    assert size == copied_bytes + Path(sea.path).stat().st_size
 
 
 def test_packing_into_a_folder_that_is_not_empty_is_rejected(
