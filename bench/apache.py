@@ -1,7 +1,7 @@
-"""Run Debian's Apache with deploy/apache/molelens.conf, in a temporary folder, on this machine.
+"""Run Debian's Apache with deploy/apache/molelens.conf on this machine, in a temporary folder.
 
-Tests and benchmarks use the deployed site file itself; this module writes the configuration around
-it.
+Tests and benchmarks use the deployed site file itself; this module writes the main configuration,
+which includes it.
 """
 
 import re
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from bench.server import ROOT
 
-NEEDED = ("apache2", "redis-server", "openssl")
+REQUIRED_PROGRAMS = ("apache2", "redis-server", "openssl")
 SITE = ROOT / "deploy" / "apache" / "molelens.conf"
 _MODULES = Path("/usr/lib/apache2/modules")
-# Debian enables these modules by default; the site's file names the others.
+# Debian enables these modules by default; the site file lists the others.
 _DEFAULT_MODULES = "authz_core authz_host env mime mpm_event setenvif slotmem_shm"
 
 
 def certificate(folder: Path) -> None:
     """Create a self-signed certificate for localhost: certificate.pem and key.pem."""
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    request = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/certificate.pem"]
-    subprocess.run([*make.split(), *names, *files], check=True, capture_output=True)
+    subprocess.run([*request.split(), *subject, *files], check=True, capture_output=True)
 
 
 def command(folder: Path, https: int, http: int, backends: list[str]) -> list[str]:

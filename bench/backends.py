@@ -1,6 +1,6 @@
-"""Measure requests per second through Apache with one backend and with two, to see if it scales.
+"""Measure requests per second through Apache with one backend and with two.
 
-Apache runs deploy/apache/molelens.conf, with TLS, in front of gunicorns with one worker each that
+Apache uses deploy/apache/molelens.conf, with TLS, in front of gunicorns with one worker each, which
 share a Redis. Needs Debian's apache2, redis-server and openssl. Writes bench/backends.json, and the
 sizing table of docs/operations.md from it and bench/serve.json.
 """
@@ -36,8 +36,10 @@ def main() -> None:
         "--clients", type=int, default=8, help="number of concurrent clients (default 8)"
     )
     arguments = parser.parse_args()
-    if missing := [name for name in apache.NEEDED if not shutil.which(name)]:
-        raise SystemExit(f"Needs {', '.join(missing)}: apt install {' '.join(apache.NEEDED)}.")
+    if missing := [name for name in apache.REQUIRED_PROGRAMS if not shutil.which(name)]:
+        raise SystemExit(
+            f"Needs {', '.join(missing)}: apt install {' '.join(apache.REQUIRED_PROGRAMS)}."
+        )
     report: BackendsReport = {
         "when": datetime.now(UTC).isoformat(timespec="minutes"),
         "machine": processor(),
@@ -53,7 +55,7 @@ def main() -> None:
         apache.certificate(folder)
         redis = ["redis-server", "--port", "0", "--unixsocket", f"{folder}/redis", "--save", ""]
         stack.enter_context(running(redis, folder))
-        wait(folder / "redis")
+        wait_for_listener(folder / "redis")
         environment = {
             "MOLELENS_MODEL": str(photos.without_lesion_check(arguments.model, folder)),
             "MOLELENS_RESULTS": f"unix://{folder}/redis",
@@ -66,7 +68,7 @@ def main() -> None:
             cases = [_measured(folder, servers[:count], name, photo, arguments) for count in (1, 2)]
             report["cases"] += cases
             one, two = (case["answered_per_s"] for case in cases)
-            print(f"{name:>6}: {two / one:.2f} times as many with two")
+            print(f"{name:>6}: {two / one:.2f} times as many with two backends")
     (HERE / "backends.json").write_text(json.dumps(report, indent=1) + "\n")
     sizing.write()
 
@@ -75,8 +77,8 @@ def _measured(
     folder: Path, servers: list[Server], name: str, photo: bytes, arguments: argparse.Namespace
 ) -> BackendsCase:
     trusted = ssl.create_default_context(cafile=folder / "certificate.pem")
-    with in_front(folder, [server.port for server in servers]) as https:
-        load.run(https, photo, arguments.clients, 2, trusted)  # Warms up.
+    with apache_in_front(folder, [server.port for server in servers]) as https:
+        load.run(https, photo, arguments.clients, 2, trusted)  # Warm-up.
         figures = load.run(https, photo, arguments.clients, arguments.seconds, trusted)
     print(
         f"{name:>6}, {len(servers)} backend(s): {figures['answered_per_s']:6.1f} requests/s, "
@@ -102,17 +104,17 @@ def running(command: list[str], folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def in_front(folder: Path, ports: list[int]) -> Iterator[int]:
+def apache_in_front(folder: Path, ports: list[int]) -> Iterator[int]:
     """Run Apache in front of the gunicorns on ``ports``; yield its https port."""
     https, http = free_port(), free_port()
     backends = [f"http://127.0.0.1:{port}" for port in ports]
     with running(apache.command(folder, https, http, backends), folder):
-        wait(("127.0.0.1", https))
+        wait_for_listener(("127.0.0.1", https))
         yield https
 
 
-def wait(address: Path | tuple[str, int]) -> None:
-    """Wait until something listens there."""
+def wait_for_listener(address: Path | tuple[str, int]) -> None:
+    """Wait until a server listens on a socket file, or on a host and port."""
     family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
     where = str(address) if isinstance(address, Path) else address
     end = time.monotonic() + 60

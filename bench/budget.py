@@ -1,11 +1,11 @@
-"""Where the CPU time of a request goes, how busy the cores were, and what a goal would leave."""
+"""Where the CPU time of a request goes, how busy the cores were, and what the goal would leave."""
 
 from bench import goals
 from bench.report import ServeReport
 
 
 def lines(report: ServeReport) -> list[str]:
-    """The profile of one request for each photo, as lines to print."""
+    """The profile of one request, for each photo, as lines to print."""
     return [line for photo in report["request"] for line in _profile(report, photo)]
 
 
@@ -37,6 +37,6 @@ def _busy(report: ServeReport, photo: str) -> float:
 
 
 def _budget_ms(report: ServeReport, photo: str) -> float:
-    """The CPU time per request, server and client, with which all cores just reach the goal."""
+    """The CPU time per request, of server and client, with which all cores just reach the goal."""
     peers = goals.case(report, "peers' way", photo, 4)["answered_per_s"]
     return 1000 * report["cores"] / (goals.gains(report)[photo] * peers)

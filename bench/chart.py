@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench.report import ServeReport
 
-COLOURS = ("#b0b4ba", "#7c93b8", "#0b6e4f")
+COLOURS = ("#b0b4ba", "#7c93b8", "#0b6e4f")  # Of the servers, in the order of the report.
 
 
 def draw(report: ServeReport, path: Path) -> None:
@@ -27,14 +27,14 @@ def draw(report: ServeReport, path: Path) -> None:
                 label=name,
                 color=colour,
             )
-            axis.bar_label(bars, fmt=_shown, fontsize=8, padding=2)
+            axis.bar_label(bars, fmt=_label, fontsize=8, padding=2)
         axis.set_xticks(range(len(cases)), [f"{case['clients']}" for case in cases])
-        axis.set_xlabel("clients at once")
+        axis.set_xlabel("concurrent clients")
         axis.set_title(f"Requests/s, {size} JPEG")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     memory = [max(measured["worker_pss_mb"]) for measured in report["servers"].values()]
     bars = axes[-1].bar(list(report["servers"]), memory, color=COLOURS, width=0.6)
-    axes[-1].bar_label(bars, fmt=_shown, fontsize=8, padding=2)
+    axes[-1].bar_label(bars, fmt=_label, fontsize=8, padding=2)
     axes[-1].set_title("Memory of a worker, MB (PSS)")
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
@@ -44,5 +44,5 @@ def draw(report: ServeReport, path: Path) -> None:
     plt.close(figure)
 
 
-def _shown(value: float) -> str:
+def _label(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"

@@ -1,7 +1,7 @@
 """The speed goals for a served request, compared with the results of ``bench.serve``.
 
 The peers' servers compute in float32. Ours uses bfloat16 if the processor supports it, which halves
-the time of a view, so the goals are higher there.
+the time of a view; then the goals are higher.
 """
 
 from typing import NamedTuple
@@ -13,10 +13,10 @@ _GAINS = {
     "f32": {"0.8 MP": 4.0, "12 MP": 6.0},
     "bf16": {"0.8 MP": 8.0, "12 MP": 6.0},
 }
-"""Requests/s relative to the peers' with 4 clients, by the precision of the network and photo."""
+"""Requests/s with 4 clients, relative to the peers', by the network's precision and by photo."""
 
 MAX_CPU_OVER_PARTS = 1.25
-"""CPU time of a request relative to that of decoding and its views, each measured alone."""
+"""CPU time of a request, relative to the sum of decoding and its views, measured separately."""
 
 
 class Goal(NamedTuple):
@@ -29,12 +29,12 @@ class Goal(NamedTuple):
 
 
 def gains(report: ServeReport) -> dict[str, float]:
-    """The gains that are the goal for the precision of a report, by photo."""
+    """The gains to reach with the precision of a report, by photo."""
     return _GAINS[report["precision"]]
 
 
 def case(report: ServeReport, server: str, photo: str, clients: int) -> Case:
-    """The results of one load on one server."""
+    """The results of a server under one load."""
     return next(
         c
         for c in report["servers"][server]["cases"]
@@ -61,11 +61,11 @@ def table(report: ServeReport) -> list[Goal]:
     ours = report["servers"]["MoleLens"]
     goals += [
         _at_most("memory of a worker after the loads, MB (PSS)", 150.0, max(ours["worker_pss_mb"])),
-        _at_most("the most it held with 32 clients", 150.0, ours["most_pss_mb"]),
+        _at_most("its maximum with 32 clients, MB (PSS)", 150.0, ours["most_pss_mb"]),
         _at_most("ready after a warm start, s", 2.5, ours["warm_start_s"]),
         _at_most("ready after the very first start, s", 20.0, ours["first_start_s"]),
     ]
-    # The slowest request has waited for all others that are admitted at a time.
+    # The slowest request waits for all others that are admitted at the same time.
     admitted = report["workers"] * (Settings().at_once + Settings().waiting)
     alone = {c["photo"]: c["p50_ms"] for c in ours["cases"] if c["clients"] == 1}
     busy = [c for c in ours["cases"] if c["clients"] == 32]

@@ -1,4 +1,4 @@
-"""The contenders of ``bench.train`` in Keras: cnn7 and the default recipe, as in training."""
+"""The Keras contenders of ``bench.train``: cnn7 and the default recipe, as in training."""
 
 import tempfile
 import time
@@ -23,13 +23,13 @@ from training.fit.loop import open_batches
 from training.fit.recipes import DEFAULT, Stage
 
 STEPS = 100_000
-"""More steps than any measurement takes; ``Clock`` ends it."""
+"""More than any measurement makes; ``Clock`` stops it."""
 WARM_UP_STEPS = 3
-"""Steps that are not counted: the first one compiles, and the queue of batches fills meanwhile."""
+"""Steps that are not counted: the first one compiles, while the queue of batches fills."""
 
 
 class Clock(keras.callbacks.Callback):
-    """Ends training after some seconds, and measures the images per second."""
+    """Stops training after ``seconds``, and measures the images per second."""
 
     def __init__(self, seconds: float, batch: int) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ Batch = tuple[np.ndarray, Targets, Targets]
 
 
 class Repeated(keras.utils.PyDataset):
-    """The same batch again and again, from memory."""
+    """Returns the same batch for every step, from memory."""
 
     def __init__(self, batch: Batch) -> None:
         super().__init__()

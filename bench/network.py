@@ -1,4 +1,4 @@
-"""Measure the network alone, one image at a time: our engine, OpenVINO's benchmark, and others.
+"""Measure the network alone, one image at a time: our engine, OpenVINO's benchmark and others.
 
 Each runs in its own process. They take turns over several rounds, so that other load on the machine
 affects all of them. Writes bench/network.json.
@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)
         if open_engine(arguments.model, "openvino", cache).name != "openvino":
-            raise SystemExit("OpenVINO does not serve this model; its log line above says why.")
+            raise SystemExit("OpenVINO does not serve this model; the log line above says why.")
         contenders = _contenders(arguments.model.resolve(), cache, arguments.seconds)
         medians: dict[str, list[float]] = {name: [] for name in contenders}
         for round_ in range(arguments.rounds):
@@ -53,7 +53,9 @@ def main() -> None:
                 print(f"round {round_ + 1}: {name:28} {medians[name][-1]:7.2f} ms", flush=True)
 
     reference = min(medians["OpenVINO's benchmark_app"])
-    print("\nBest round, one image of 500 px, every core: ms, and times OpenVINO's own figure")
+    print(
+        "\nBest round, one image of 500 px, all cores: ms, and relative to OpenVINO's own benchmark"
+    )
     report = {}
     for name, rounds in medians.items():
         report[name] = {"best_ms": min(rounds), "ratio": min(rounds) / reference, "rounds": rounds}
@@ -76,13 +78,13 @@ def _contenders(model: Path, cache: Path, seconds: int) -> dict[str, Callable[[]
     return {
         "OpenVINO's benchmark_app": lambda: _benchmark_app(converted, seconds),
         **{
-            name: functools.partial(_apart, measure, model, cache, seconds)
+            name: functools.partial(_in_new_process, measure, model, cache, seconds)
             for name, measure in own.items()
         },
     }
 
 
-def _apart(measure: Callable[..., float], *arguments: Any) -> float:
+def _in_new_process(measure: Callable[..., float], *arguments: Any) -> float:
     """Run in a new process, so that TensorFlow's and OpenVINO's threads do not compete."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measure, arguments)

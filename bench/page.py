@@ -22,7 +22,7 @@ from bench.server import ROOT, gunicorn
 
 HERE = Path(__file__).resolve().parent
 GOAL_MS = 1000.0
-"""The goal: the longest time from the button to the verdict."""
+"""The goal for the longest time from pressing the button to the verdict."""
 BROWSER_TIMEOUT_MS = 120_000
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
@@ -34,7 +34,7 @@ STAGES = ("crop and encode", "send and judge", "open the result", "paint")
 
 # Runs before each page's own scripts. performance.now() counts from the start of the page, so
 # timeOrigin is added. A frame with the verdict is on the screen when the next frame begins.
-WATCH = """
+TIMING_SCRIPT = """
 const now = () => performance.timeOrigin + performance.now();
 addEventListener("click", () => sessionStorage.setItem("pressed", now()), true);
 const look = () => {
@@ -90,7 +90,7 @@ def _round(browser: Browser, site: str, photo: Path) -> dict[str, float]:
     context = browser.new_context(base_url=site, **PHONE)
     page = context.new_page()
     page.set_default_timeout(BROWSER_TIMEOUT_MS)
-    page.add_init_script(WATCH)
+    page.add_init_script(TIMING_SCRIPT)
     requests: list[Request] = []
     page.on("request", lambda request: requests.append(request))
     page.goto("/", wait_until="networkidle")
@@ -116,7 +116,7 @@ def _times(request: Request) -> tuple[float, float]:
 
 
 def _server_seconds(site: str) -> dict[str, float]:
-    """Seconds that all photos so far have spent in each stage, from the server's metrics."""
+    """Seconds that all photos have spent in each stage so far, from the server's metrics."""
     with urllib.request.urlopen(f"{site}/metrics") as answer:
         metrics = answer.read().decode()
     sums = re.findall(r'^molelens_stage_seconds_sum\{stage="(\w+)"\} (\S+)$', metrics, re.M)

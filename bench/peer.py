@@ -1,4 +1,4 @@
-"""A server as the peers build it: full decoding, and model.predict in the web worker."""
+"""A server as peer projects build it: decoding at full scale, model.predict in the web worker."""
 
 import os
 

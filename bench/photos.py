@@ -1,4 +1,4 @@
-"""The photos for the load: a painted lesion, or a given photo, in two realistic sizes."""
+"""The photos for benchmarks: a painted lesion, or a given photo, in two realistic sizes."""
 
 import shutil
 from dataclasses import replace
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from lens.artifact import read_card, write_card
 
 SIZES = {"0.8 MP": (1024, 768), "12 MP": (4032, 3024)}
-"""Width and height of a dermoscopic picture in the ISIC Archive, and of a phone's photo."""
+"""Width and height of a dermoscopic photo in the ISIC Archive, and of a photo by phone."""
 
 
 def jpegs(photo: Path | None) -> dict[str, bytes]:
@@ -23,7 +23,7 @@ def jpegs(photo: Path | None) -> dict[str, bytes]:
 def without_lesion_check(model: Path, folder: Path) -> Path:
     """Copy a model to ``folder`` without its check for a lesion, which the painted photo fails.
 
-    The network is the same. A refused photo would skip a part of the work.
+    The network is the same. For a refused photo, part of the work would be skipped.
     """
     copy = folder / model.name
     shutil.copyfile(model, copy)
@@ -34,7 +34,7 @@ def without_lesion_check(model: Path, folder: Path) -> Path:
 
 
 def paint(seed: int = 0) -> Image.Image:
-    """Paint a dark uneven spot on skin, 12 megapixels, with detail at all scales like a photo."""
+    """Paint a dark uneven spot on skin, 12 megapixels, with detail at all scales, as in a photo."""
     width, height = SIZES["12 MP"]
     rng = np.random.default_rng(seed)
     texture = np.zeros((height, width), np.float32)
@@ -44,9 +44,9 @@ def paint(seed: int = 0) -> Image.Image:
         texture += np.asarray(layer) * 2 ** (octave * 0.45) * 0.9
     y, x = np.mgrid[:height, :width].astype(np.float32)
     radius = np.hypot(x - width / 2, (y - height / 2) * 1.2) + texture * 15
-    share = (1 / (1 + np.exp((radius - height / 4) / 40)))[..., None]
+    weight = (1 / (1 + np.exp((radius - height / 4) / 40)))[..., None]
     skin, spot = np.array([224, 178, 156], np.float32), np.array([96, 58, 46], np.float32)
-    pixels = spot * share + skin * (1 - share) + texture[..., None]
+    pixels = spot * weight + skin * (1 - weight) + texture[..., None]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 

@@ -6,7 +6,7 @@ from bench.load import Figures
 
 
 class Case(Figures):
-    """One load on one server, with the CPU time of its workers per request."""
+    """The results of a server under one load, with the CPU time of its workers per request."""
 
     photo: str
     cpu_ms: float
@@ -48,7 +48,7 @@ class ServeReport(TypedDict):
 
 
 class BackendsCase(Figures):
-    """A load on Apache with some backends of one worker."""
+    """The results of one load on Apache, with backends of one worker."""
 
     photo: str
     backends: int

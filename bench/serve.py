@@ -1,6 +1,6 @@
-"""Measure whole requests under real gunicorn: the peers' way, the plain Keras engine, and ours.
+"""Measure whole requests: a server as peers build it, the Keras engine, and MoleLens.
 
-All three run one after another on this machine. Ratios between them are more reliable than the
+All three run in gunicorn, one after another. Ratios between them are more reliable than the
 figures themselves. Writes bench/serve.json and bench/serve.png.
 """
 
@@ -91,30 +91,30 @@ def _measure(
     with gunicorn(command, environment) as server:
         print(f"  ready after {first:.1f} s the first time, then {server.ready_s:.1f} s")
         *few, many = CLIENTS
-        cases, most = [], []
+        cases, peaks = [], []
         for name, photo in jpegs.items():
             _warm_up(server, photo)
             cases += [_load(server, name, photo, clients, seconds) for clients in few]
-            with server.most_memory() as held:  # Only here, because sampling memory costs CPU.
+            with server.peak_memory() as memory:  # Only here, because sampling memory costs CPU.
                 cases.append(_load(server, name, photo, many, seconds))
-            most.append(max(held))
+            peaks.append(max(memory))
         memory = server.memory_after()
         print(
             f"  memory per worker {', '.join(f'{m:.0f}' for m in memory)} MB (PSS) "
-            f"{SETTLE_SECONDS:.0f} s after the loads, at most {max(most):.0f} MB with {many} "
+            f"{SETTLE_SECONDS:.0f} s after the loads, at most {max(peaks):.0f} MB with {many} "
             "clients"
         )
         return {
             "first_start_s": first,
             "warm_start_s": server.ready_s,
             "worker_pss_mb": memory,
-            "most_pss_mb": max(most),
+            "most_pss_mb": max(peaks),
             "cases": cases,
         }
 
 
 def _warm_up(server: Server, photo: bytes) -> None:
-    """Let every worker answer, and check that the answers are verdicts."""
+    """Send photos until every worker has answered; check that the answers are verdicts."""
     for _ in range(10):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         status, body = load.ask(connection, form(photo))

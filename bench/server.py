@@ -1,4 +1,4 @@
-"""Start a web server, measure it through /proc, and stop it."""
+"""Start a web server, measure it by means of /proc, and stop it."""
 
 import os
 import shutil
@@ -47,17 +47,17 @@ class Server:
         return [_pss(pid) for pid in self.workers()]
 
     def memory_after(self) -> list[float]:
-        """The same after SETTLE_SECONDS, when freed memory has been returned to the system."""
+        """The same, but after SETTLE_SECONDS, when freed memory has been returned to the system."""
         time.sleep(SETTLE_SECONDS)
         return self.worker_memory()
 
     @contextmanager
-    def most_memory(self) -> Iterator[list[float]]:
+    def peak_memory(self) -> Iterator[list[float]]:
         """Measure the highest PSS of each worker during the block, in MB; filled at its end.
 
         Memory is sampled twice a second, so a short peak may be missed.
         """
-        most: list[float] = []
+        peaks: list[float] = []
         done = threading.Event()
 
         def watch() -> Iterator[list[float]]:
@@ -65,12 +65,12 @@ class Server:
                 yield self.worker_memory()
 
         with ThreadPoolExecutor(1) as watcher:
-            seen = watcher.submit(lambda: list(watch()))
+            samples = watcher.submit(lambda: list(watch()))
             try:
-                yield most
+                yield peaks
             finally:
                 done.set()
-            most.extend(max(worker) for worker in zip(*seen.result(), strict=True))
+            peaks.extend(max(worker) for worker in zip(*samples.result(), strict=True))
 
     def cpu_s(self) -> float:
         """CPU seconds that the workers have used so far."""
@@ -86,11 +86,11 @@ def gunicorn(arguments: list[str], environment: dict[str, str]) -> Iterator[Serv
     """Run gunicorn in the repository's root until the block ends.
 
     Raises:
-        RuntimeError: it ended, or was not ready in time; the message contains its log.
+        RuntimeError: it exited, or was not ready in time; the message contains its log.
     """
     port = free_port()
     store = Path(tempfile.mkdtemp(prefix="molelens-bench-", dir="/dev/shm"))
-    everything = {
+    variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MOLELENS_")},
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "MOLELENS_RATE_LIMIT": "off",
@@ -100,7 +100,7 @@ def gunicorn(arguments: list[str], environment: dict[str, str]) -> Iterator[Serv
     command = [sys.executable, "-m", "gunicorn", *arguments, "--bind", f"127.0.0.1:{port}"]
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, env=everything, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=log, stderr=log)
         try:
             if not _ready(process, port):
                 log.seek(0)

@@ -2,7 +2,7 @@
 
     python -m bench.sizing
 
-bench.backends does this at its end. Run bench.serve on the same machine first.
+bench.backends does the same when it has finished. Run bench.serve on the same machine first.
 """
 
 import json
@@ -17,24 +17,24 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "operations.md"
 BEGIN = "<!-- sizing: written by bench.sizing from bench/serve.json and bench/backends.json. -->\n"
 END = "<!-- sizing: end -->\n"
-HEAD = """
+TABLE_HEADER = """
 | measured by | what | photo | requests/s | photos a day | memory after it |
 | --- | --- | --- | --- | --- | --- |
 """
 
-DAY_S = 24 * 3600
+DAY_SECONDS = 24 * 3600
 REQUESTS_PER_SECOND = 70
 """Capacity needed for a million photos a day; docs/operations.md derives it."""
 
 
-def measured(name: str) -> Any:
+def load_report(name: str) -> Any:
     """The report in a file of bench/; None if there is no such file."""
     path = HERE / name
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def part(serve: ServeReport, backends: BackendsReport | None) -> str:
-    """The table between the marks of the page; without ``backends`` its rows are missing."""
+def table(serve: ServeReport, backends: BackendsReport | None) -> str:
+    """The table, without the rows of ``backends`` if it is None, and a sentence on it."""
     rows, ours = [], serve["servers"]["MoleLens"]
     most = f", each at most {ours['most_pss_mb']:.0f}"
     for photo in serve["photos"]:
@@ -50,8 +50,8 @@ def part(serve: ServeReport, backends: BackendsReport | None) -> str:
             memory = _memory(case["worker_pss_mb"])
             rows.append(_row(source, what, case["photo"], case["answered_per_s"], memory))
     return (
-        f"{HEAD}{''.join(rows)}\nA million photos of {photo} a day need {needed} backends like "
-        "that of `bench.serve`, as explained below.\n\n"
+        f"{TABLE_HEADER}{''.join(rows)}\nA million photos of {photo} a day need {needed} backends "
+        "like that of `bench.serve`, as explained below.\n\n"
     )
 
 
@@ -60,20 +60,20 @@ def _memory(workers_mb: list[float]) -> str:
 
 
 def _row(source: str, what: str, photo: str, rate: float, memory: str) -> str:
-    per_day = f"{round(rate * DAY_S, -4):,.0f}"
+    per_day = f"{round(rate * DAY_SECONDS, -4):,.0f}"
     return f"| {source} | {what} | {photo} | {rate:.1f} | {per_day} | {memory} |\n"
 
 
 def write() -> None:
-    """Replace the table between the marks."""
-    serve = measured("serve.json")
+    """Replace the table in docs/operations.md."""
+    serve = load_report("serve.json")
     if serve is None:
         raise SystemExit("Expected bench/serve.json: run python -m bench.serve first.")
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     if not after:
-        raise SystemExit(f"Expected the marks of the sizing table in {PAGE}.")
-    PAGE.write_text(before + BEGIN + part(serve, measured("backends.json")) + END + after)
+        raise SystemExit(f"Expected the comments around the sizing table in {PAGE}.")
+    PAGE.write_text(before + BEGIN + table(serve, load_report("backends.json")) + END + after)
     print(f"wrote the sizing table of {PAGE}")
 
 

@@ -28,10 +28,10 @@ MAX_GROWTH_PERCENT = 5.0
 """Allowed growth of the workers' memory."""
 
 RESULT_SECONDS = 30
-"""Lifetime of a result, short so that results expire and are deleted all the time."""
+"""Lifetime of results, so short that results keep expiring and being deleted."""
 
 QUIET_SECONDS = 3 * RESULT_SECONDS
-"""Longest wait for the last results to be deleted and connections to close."""
+"""Longest wait for the last results to be deleted and for connections to close."""
 
 MEMORY_SAMPLES = 100
 
@@ -50,7 +50,7 @@ class Resources:
 
 
 class SoakVisits(Visits):
-    """In each visit, upload a photo, look at the result, use the API, and send what is no photo.
+    """Each visit uploads a photo, looks at the result, uses the API, and sends a file of text.
 
     Attributes:
         answered: number of requests that got the expected answer.
@@ -138,7 +138,7 @@ def count_resources(server: Server, results: Path, temporary: Path) -> Resources
 
 
 def warm_up(server: Server, jpegs: list[bytes], visitors: int) -> None:
-    """Let every worker do everything once, so that it has imported and allocated what it keeps."""
+    """Let every worker do everything once, so that all that it keeps is allocated."""
     with SoakVisits(server.url, jpegs, visitors) as visits:
         while visits.completed < 4 * visitors and not visits.errors:
             time.sleep(0.1)
@@ -147,7 +147,7 @@ def warm_up(server: Server, jpegs: list[bytes], visitors: int) -> None:
 
 
 def sample_memory(server: Server, visits: SoakVisits, seconds: float) -> list[float]:
-    """Sample the memory of all workers together, in MB (PSS), until the time is over."""
+    """Sample the total memory of all workers, in MB (PSS), for ``seconds``."""
     memory: list[float] = []
     begin = time.monotonic()
     bar_format = "{l_bar}{bar}| {n}/{total} s{postfix}"
@@ -188,7 +188,7 @@ def report(
     """Print the table; return the exit status."""
     growth = growth_percent(memory)
     counts = {
-        "requests that went wrong": len(visits.errors),
+        "failed requests": len(visits.errors),
         "descriptors left open": after.descriptors - before.descriptors,
         "results left in memory": after.results - before.results,
         "temporary files left": after.temporary_files - before.temporary_files,

@@ -1,4 +1,4 @@
-"""The contender of ``bench.train`` in PyTorch: cnn7 and its training step."""
+"""The PyTorch contender of ``bench.train``: cnn7 and its training step."""
 
 import os
 import time
@@ -17,7 +17,7 @@ WARM_UP_STEPS = 3
 
 
 def bare_step(_size: int, path: Path, seconds: float) -> Speed:
-    """Repeat the step on one batch; report the faster of the precisions that ours chooses from."""
+    """Repeat the step on one batch; report the faster of the precisions that Keras chooses from."""
     with np.load(path) as file:
         batch = dict(file)
     torch.set_num_threads(os.cpu_count() or 1)

@@ -52,12 +52,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         batches = {size: Path(folder) / f"{size}.npz" for size in SIZES}
         for size, path in batches.items():
-            _apart("bench.keras_training", "save_batch", size, path)
+            _in_new_process("bench.keras_training", "save_batch", size, path)
         for size, path in batches.items():
             rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
             for number in range(arguments.rounds):
                 for name, function in contenders.items():
-                    measured = _apart(*function, size, path, arguments.seconds)
+                    measured = _in_new_process(*function, size, path, arguments.seconds)
                     rounds[name].append(measured)
                     rate = measured["images_per_s"]
                     print(f"round {number + 1}: {size} px, {name:20} {rate:8.1f} images/s")
@@ -67,7 +67,7 @@ def main() -> None:
     (arguments.out / "train.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _apart(module: str, function: str, *arguments: Any) -> Any:
+def _in_new_process(module: str, function: str, *arguments: Any) -> Any:
     """Run in a new process, so that TensorFlow's and PyTorch's threads do not compete."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_call, (module, function, arguments))
@@ -86,7 +86,7 @@ def _ratios(best: dict[str, dict[str, Any]]) -> dict[str, float]:
 
 def _print(report: dict[str, Any]) -> None:
     limits = {STEP: 0.9, TORCH: 3.0}
-    print("\nThe pipeline over the others, best round of each")
+    print("\nThe pipeline relative to the others, best round of each")
     for size, measured in report["sizes"].items():
         for name, ratio in measured["ratios"].items():
             verdict = "reached" if ratio >= limits[name] else "NOT REACHED"

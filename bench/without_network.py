@@ -1,6 +1,6 @@
-"""Our app without decoding and without the network, to measure the rest of a request.
+"""The app without decoding and without the network, to measure the rest of a request.
 
-The plain checks, the views, and everything that reads the request and answers it still run.
+It still reads and answers requests, checks the photo and makes the views.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ from wsgi import app
 
 
 class NoNetwork:
-    """Answers at once, and with certainty: two views are enough, as for the painted photo."""
+    """Returns a clear result immediately: two views are enough, as for the painted photo."""
 
     name = "none"
 
     def run(self, views: np.ndarray) -> Outputs:
-        """The same outputs for all images, uint8 (n, 500, 500, 3)."""
+        """Return the same outputs for all images, uint8 (n, 500, 500, 3)."""
         n = len(views)
         return Outputs(
             np.full(n, 0.99, np.float32), np.ones((n, 8, 8), np.float32), np.ones(n, np.float32)

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="lens.convert", description=__doc__)
     parser.add_argument("model", type=Path, metavar="MODEL.h5")
-    parser.add_argument("folder", type=Path, help="written: model.xml, model.bin, record.json")
-    parser.add_argument("--precisions", nargs="+", required=True, help="that the CPU computes in")
+    parser.add_argument(
+        "folder", type=Path, help="to create, with model.xml, model.bin and record.json"
+    )
+    parser.add_argument(
+        "--precisions", nargs="+", required=True, help="precisions that the CPU computes in"
+    )
     parser.add_argument("--output", choices=OUTPUTS, default=OUTPUTS[0])
     arguments = parser.parse_args()
     try:
@@ -48,7 +52,7 @@ def write(network: Network, folder: Path, precisions: list[str]) -> None:
     keras_function = _traced(network)
     # Weights stay in float32 on disk; half precision would save a few MB and lose accuracy.
     openvino.save_model(to_openvino(keras_function), xml, compress_to_fp16=False)
-    # The accuracy of foreign networks in bf16 is unknown.
+    # The accuracy of third-party networks in bf16 is unknown.
     allowed = precisions if network.own else FLOAT32
     precision, difference = choose_precision(keras_function, xml, allowed)
     record = {
@@ -70,7 +74,7 @@ def _traced(network: Network) -> Any:
 def to_openvino(keras_function: Any) -> "openvino.Model":
     """Convert to an OpenVINO model of one uint8 image (1, 500, 500, 3), keeping output names."""
     openvino = load_openvino()
-    # Without this package the converter reports nothing to its analytics service
+    # Without this package the converter sends no usage data to an analytics service
     # (openvino/tools/ovc/telemetry_utils.py).
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     from openvino.frontend.tensorflow import ConversionExtension
@@ -88,8 +92,8 @@ def to_openvino(keras_function: Any) -> "openvino.Model":
 def _resize(node: Any) -> Any:
     """Convert ScaleAndTranslate, TensorFlow's resize with antialiasing, to two matrix products.
 
-    OpenVINO does not support it. Its own resize (bilinear_pillow) takes as long but differs by up
-    to 0.008 grey levels; the products differ by 0.00005.
+    OpenVINO does not support this operation. Its own resize (bilinear_pillow) takes as long, but
+    its result differs by up to 0.008 grey levels; that of the products differs by 0.00005.
     """
     from openvino import opset8
 
@@ -102,7 +106,7 @@ def _resize(node: Any) -> Any:
 
 
 def _resizing_weights(old: int, new: int) -> NDArray[np.float32]:
-    """TensorFlow's weight of each old row in each new row, (new, old)."""
+    """The weight of each old row in each new row of TensorFlow's resize, float32 (new, old)."""
     import tensorflow as tf
 
     rows = np.eye(old, dtype=np.float32)[np.newaxis, :, :, np.newaxis]
@@ -131,7 +135,7 @@ def _difference(
 ) -> float:
     """The largest difference of a probability from the expected one."""
     compiled = load_openvino().Core().compile_model(xml, "CPU", run_options(precision))
-    actual = [_probabilities(_named(compiled(image))) for image in images]
+    actual = [_probabilities(_by_name(compiled(image))) for image in images]
     return float(np.abs(np.array(actual) - np.array(expected)).max())
 
 
@@ -143,8 +147,8 @@ def parity_images() -> NDArray[np.uint8]:
     for size in (0.1, 0.2, 0.3, 0.4):
         skin, spot = rng.uniform((200, 140, 120), 255), rng.uniform(20, (150, 100, 90))
         edge = np.hypot(x, y * rng.uniform(0.7, 1.4)) - size * rng.uniform(0.8, 1.2, (SIZE, SIZE))
-        share = 1 / (1 + np.exp(edge * 40))[..., None]
-        images.append(spot * share + skin * (1 - share) + rng.normal(0, 6, (SIZE, SIZE, 3)))
+        weight = 1 / (1 + np.exp(edge * 40))[..., None]
+        images.append(spot * weight + skin * (1 - weight) + rng.normal(0, 6, (SIZE, SIZE, 3)))
     images += [rng.uniform(0, 255, (SIZE, SIZE, 3)), rng.normal(128, 30, (SIZE, SIZE, 3))]
     images += [np.zeros((SIZE, SIZE, 3)), np.full((SIZE, SIZE, 3), 255.0)]
     clipped: NDArray[np.uint8] = np.clip(images, 0, 255).astype(np.uint8)
@@ -157,8 +161,8 @@ def _probabilities(outputs: Any) -> list[float]:
     return [float(outputs[name][0, 0]) for name in names]
 
 
-def _named(answer: Any) -> dict[str, NDArray[np.float32]]:
-    return {name: value for port, value in answer.items() for name in port.names}
+def _by_name(outputs: Any) -> dict[str, NDArray[np.float32]]:
+    return {name: value for port, value in outputs.items() for name in port.names}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Find the OpenVINO copy of a model file in the cache, or have a child process make it.
+"""Find a model file's OpenVINO copy in the cache, or convert the file in a child process.
 
 Each entry is a folder. Its name contains the model's checksum and everything else that the copy
-depends on. Its record holds the checksums of its files and the largest difference from Keras; a
-damaged entry is made again. This module never imports TensorFlow.
+depends on. Its record contains the checksums of its files and the largest difference from Keras; a
+damaged entry is created again. This module never imports TensorFlow.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ from lens.files import exclusive_lock
 log = logging.getLogger(__name__)
 
 CONVERTER_REVISION = 3
-"""Increase it when ``lens.convert`` changes so that older entries must not be used."""
+"""Increase it when ``lens.convert`` changes in such a way that older entries must not be used."""
 
 MAX_DIFFERENCE = 2e-3
 """Largest allowed difference of a probability between OpenVINO and Keras, both in float32.
 
-Usual is 0.00001. A network that averages 78,000 equal values, as for a white photo, is up to 0.0006
-off the exact value in both."""
+Typically it is 0.00001. With a network that averages 78,000 equal values, as for a white photo,
+both are off the exact value by up to 0.0006."""
 
 MAX_ROUNDING = 0.05
 """Largest allowed difference of a probability between bf16 and float32 on the artificial images.
@@ -43,10 +43,10 @@ EXIT_INVALID_MODEL = 65
 """Exit status of the child process for an unusable model, explained on stdout (EX_DATAERR)."""
 
 CONVERSION_TIMEOUT_SECONDS = 600
-"""Usual are 10 to 20 s, most of it for importing TensorFlow."""
+"""A conversion typically takes 10 to 20 s, most of it for importing TensorFlow."""
 
 DISK_RESERVE_BYTES = 4 * 2**20
-"""Free space required besides the size of the model file, which the copy does not exceed."""
+"""Free space required in addition to the model file's size, which the copy does not exceed."""
 
 RECORD = "record.json"
 FILES = ("model.xml", "model.bin")
@@ -61,7 +61,7 @@ class Converted:
 
 
 class NotConvertedError(Exception):
-    """No OpenVINO copy can be served; ``differs``: because its results differ from Keras's."""
+    """No OpenVINO copy can be served. ``differs``: because its results differ from Keras's."""
 
     def __init__(self, message: str, differs: bool = False) -> None:
         super().__init__(message)
@@ -69,7 +69,7 @@ class NotConvertedError(Exception):
 
 
 class ConverterKilledError(NotConvertedError):
-    """A signal ended the child process; TensorFlow would have ended this process as well."""
+    """A signal killed the child process; TensorFlow would have killed this process, too."""
 
 
 def converted(
@@ -77,16 +77,16 @@ def converted(
 ) -> Converted:
     """Return the OpenVINO copy of a Keras ``.h5``; convert the file if the cache has no valid copy.
 
-    Several processes may call this at once: one converts while the others wait. If the cache cannot
-    be written, a private temporary folder is used instead, with a warning. Without TensorFlow
-    nothing is converted, but a float32 copy made on another machine is accepted too.
+    Several processes may call this at the same time: one converts while the others wait. If the
+    cache cannot be written, a private temporary folder is used instead, with a warning. Without
+    TensorFlow nothing is converted, but a float32 copy from another machine is accepted, too.
 
     Raises:
         artifact.InvalidModel: the file is missing, corrupt, carries code, or gives no probability.
         NotConvertedError: conversion failed or is impossible here, or the copy's results differ
             from Keras's.
     """
-    artifact.read_card(path)  # Reports an unusable file without starting a child process.
+    artifact.read_card(path)  # Reports unusable files without starting a child process.
     cache = Path(cache_dir) if cache_dir else default_cache()
     if not can_convert():
         return _converted_elsewhere(path, cache, output)
@@ -140,7 +140,7 @@ def _key(path: Path, allowed: list[str], output: str) -> str:
 
 
 def _read_entry(entry: Path) -> Converted | None:
-    """Return a valid entry; None if it is missing, or damaged, which is logged."""
+    """Return an entry if it is valid; None if it is missing, or damaged (which is logged)."""
     if not entry.exists():
         return None
     try:
@@ -180,7 +180,7 @@ def _create_entry(path: Path, cache: Path, key: str, allowed: list[str], output:
 
 
 def _move(entry: Path, target: Path) -> None:
-    """Move a finished entry into the cache, over a damaged one."""
+    """Move a finished entry into the cache, replacing a damaged one."""
     if target.exists():
         shutil.rmtree(target)
     try:
@@ -235,12 +235,12 @@ def _check_exit_status(child: "subprocess.CompletedProcess[str]", path: Path) ->
 
 
 def _private_temporary_folder() -> Path:
-    """A temporary folder that this user's processes share and no other user can write."""
+    """A temporary folder that all processes of this user share and no other user can write to."""
     folder = Path(tempfile.gettempdir()) / f"molelens-cache-{os.getuid()}"
     with contextlib.suppress(OSError):
         folder.mkdir(mode=0o700)
         return folder
-    # The folder exists. An attacker may have made it to plant a model.
+    # The folder exists. An attacker may have created it to plant a model.
     state = folder.lstat()
     if folder.is_symlink() or state.st_uid != os.getuid() or state.st_mode & 0o077:
         return Path(tempfile.mkdtemp(prefix="molelens-cache-"))

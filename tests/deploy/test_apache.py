@@ -35,7 +35,7 @@ from app.server.discard import MAX_BYTES
 from bench import apache
 from bench.visits import PREDICTIONS, Visitor
 
-NEEDED = (*apache.NEEDED, "curl")
+REQUIRED_PROGRAMS = (*apache.REQUIRED_PROGRAMS, "curl")
 SECURITY_HEADERS = [
     "Content-Security-Policy",
     "Cross-Origin-Resource-Policy",
@@ -46,7 +46,7 @@ SECURITY_HEADERS = [
 ]
 
 pytestmark = pytest.mark.skipif(
-    not all(map(shutil.which, NEEDED)), reason=f"needs {', '.join(NEEDED)}"
+    not all(map(shutil.which, REQUIRED_PROGRAMS)), reason=f"needs {', '.join(REQUIRED_PROGRAMS)}"
 )
 
 

@@ -187,7 +187,7 @@ def test_systemd_accepts_the_unit_and_calls_it_safe(tmp_path):
 
 def test_the_sizing_table_is_up_to_date():
     written = OPERATIONS.partition(sizing.BEGIN)[2].partition(sizing.END)[0]
-    expected = sizing.part(sizing.measured("serve.json"), sizing.measured("backends.json"))
+    expected = sizing.table(sizing.load_report("serve.json"), sizing.load_report("backends.json"))
     assert written == expected, "run python -m bench.sizing"
     assert f"backends = {sizing.REQUESTS_PER_SECOND} / (requests/s" in OPERATIONS
 
@@ -196,4 +196,4 @@ def test_each_measured_number_of_backends_is_a_row_of_the_sizing_table():
     case = {"photo": "12 MP", "backends": 2, "answered_per_s": 16.25, "worker_pss_mb": [170.4, 171]}
     report = {"machine": "2 x Made-up", "cases": [case]}
     row = "Apache, backends of one worker: 2 | 12 MP | 16.2 | 1,400,000 | 170 + 171 MB |"
-    assert row in sizing.part(sizing.measured("serve.json"), report)
+    assert row in sizing.table(sizing.load_report("serve.json"), report)
