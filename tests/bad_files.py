@@ -1,6 +1,6 @@
-"""Common files that are no usable photo, and the expected answer: (name, bytes, status, code).
+"""Simple files that are not usable photos, and their results: (name, bytes, status, code).
 
-``corpus.py`` has many more, good ones included.
+``corpus.py`` has many more, including usable ones.
 """
 
 import struct
@@ -16,7 +16,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes, extra: bytes = b"") -> bytes:
-    """A PNG of any layout. Each row starts with its filter byte; ``extra`` are chunks."""
+    """A PNG of any layout; each row starts with its filter byte, and ``extra`` are more chunks."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(rows, 9))
     return b"\x89PNG\r\n\x1a\n" + header + extra + pixels + chunk(b"IEND", b"")

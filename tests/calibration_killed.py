@@ -1,9 +1,10 @@
-"""Save a calibrated network over a file in forked processes; the n-th is killed at step n.
+"""Calibrate a tiny network in forked children, of which the n-th is killed at its n-th step.
 
     python tests/calibration_killed.py FILE.h5
 
-After each process it prints what FILE.h5 is: "old", "new" or "not calibrated". Steps are the first
-calls of each function of ``training.fit.calibration`` and of ``artifact.save``, and renamed files.
+After each child, print the state of FILE.h5: "old", "new" or "not calibrated". A step is the first
+call of a function of ``training.fit.calibration`` or of ``artifact.save``, or the renaming of a
+file.
 """
 
 import os
@@ -23,7 +24,7 @@ OLD = b"the old model"
 
 
 def tiny() -> keras.Model:
-    """A network with the outputs of cnn7 that runs in milliseconds."""
+    """A network with outputs of cnn7 that predicts within milliseconds."""
     pixels = keras.Input((500, 500, 3), name="pixels")
     cells = keras.layers.AveragePooling2D(100)(keras.layers.Rescaling(1 / 255)(pixels))
     heat_map = keras.layers.Dense(1, name="heat_map")(cells)
@@ -35,7 +36,7 @@ def tiny() -> keras.Model:
 
 
 def calibrate(path: Path) -> None:
-    # Converting for OpenVINO would take ten seconds in each process.
+    # Use Keras, because converting for OpenVINO would take ten seconds in each child.
     calibration.open_engine = lambda model, **_: engine.open_engine(model, "keras")
     images = np.random.default_rng(0).integers(0, 256, (4, 500, 500, 3)).astype(np.uint8)
     rows = [
@@ -46,14 +47,14 @@ def calibrate(path: Path) -> None:
 
 
 def kill_at(step: int) -> None:
-    """Kill this process with SIGKILL at the given step."""
-    left = step
+    """Make this process kill itself with SIGKILL when it reaches a step."""
+    remaining = step
     seen = set()
 
     def count() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
+        nonlocal remaining
+        remaining -= 1
+        if not remaining:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def on_call(frame: FrameType, event: str, _: object) -> None:
@@ -76,8 +77,8 @@ def state(path: Path) -> str:
 
 def main(path: Path) -> None:
     step = 0
-    done = False
-    while not done:
+    finished = False
+    while not finished:
         path.write_bytes(OLD)
         step += 1
         child = os.fork()
@@ -85,7 +86,7 @@ def main(path: Path) -> None:
             kill_at(step)
             calibrate(path)
             os._exit(0)
-        done = os.waitpid(child, 0)[1] == 0
+        finished = os.waitpid(child, 0)[1] == 0
         print(state(path), flush=True)
 
 

@@ -10,7 +10,7 @@ import painter
 import pytest
 from serving import ROOT
 
-from training.datasets.manifest import COLUMNS
+from training.datasets.manifest import REQUIRED_COLUMNS
 
 # Two stages of two steps per epoch; tests do not depend on how well the network learns.
 QUICK = (
@@ -32,7 +32,7 @@ def write(folder: Path, lesions: int = 48) -> Path:
         diagnosis = "melanoma" if malignant else "nevus"
         rows.append([path.name, "painted", diagnosis, malignant, f"g{index}", split])
     with (folder / "manifest.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+        csv.writer(file).writerows([REQUIRED_COLUMNS, *rows])
     return folder / "manifest.csv"
 
 

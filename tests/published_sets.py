@@ -130,18 +130,21 @@ def published(folder: Path) -> Path:
     return folder
 
 
-LESIONS = ("ham10000", "isic2019", "siim2020", "pad_ufes", "folders")
+SETS = ("ham10000", "isic2019", "siim2020", "pad_ufes", "folders")
 
 
 def command(data: Path, out: Path, *names: str) -> list[str]:
-    options = [f"--{name.replace('_', '-')}={data / name}" for name in names or LESIONS]
+    """Arguments of ``training.prepare`` for the named sets, by default all of ``SETS``."""
+    options = [f"--{name.replace('_', '-')}={data / name}" for name in names or SETS]
     return [*options, "--out", str(out)]
 
 
 def manifest(out: Path, name: str = "manifest.csv") -> list[dict[str, str]]:
+    """The rows of a manifest."""
     with (out / name).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def by_name(out: Path) -> dict[str, dict[str, str]]:
+    """The rows of the manifest, by the name of the image without suffix."""
     return {Path(row["path"]).stem: row for row in manifest(out)}

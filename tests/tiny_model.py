@@ -1,8 +1,8 @@
-"""Build a real Keras model with a few weights: a dark spot is malignant, and blue is no lesion.
+"""Build a Keras model of a few weights: a dark spot is malignant, a blue picture is not a lesion.
 
     python tests/tiny_model.py OUT.h5
 
-It runs in a separate process, so that the process of the tests never loads TensorFlow.
+It runs in a separate process, so that the tests' own process never imports TensorFlow.
 """
 
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-# As training.evaluate writes them: value, lower and upper end of the interval.
+# In the format of training.evaluate: value, lower limit and upper limit.
 FIGURES = {
     "n": 15,
     "malignant": 5,

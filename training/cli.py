@@ -1,4 +1,4 @@
-"""What the commands share: expected errors, exit codes, and arguments."""
+"""Shared by the commands: expected errors, exit codes, and arguments."""
 
 import argparse
 import importlib
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class CommandError(Exception):
-    """An expected error, which the message explains to the user; any other exception is a bug."""
+    """An expected error, explained to the user by its message. Any other exception is a bug."""
 
     exit_code = 1
 
@@ -29,7 +29,7 @@ def run(name: str, action: Callable[[], int | None], *, stopped: str) -> int:
     Args:
         name: the command's name, such as ``train``.
         action: what the command does; it returns an exit code, or None for success.
-        stopped: tells the user who pressed Ctrl-C how to continue.
+        stopped: what to tell a user who pressed Ctrl-C, such as how to continue.
 
     Returns:
         0 or the action's own code; 1 with one line on stderr for an expected error, 2 for a usage
@@ -48,7 +48,7 @@ def run(name: str, action: Callable[[], int | None], *, stopped: str) -> int:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    """Errors that a user can fix. The imports are here because they would slow down ``--help``."""
+    """The errors that a user can fix. At the top, these imports would slow down ``--help``."""
     from lens.artifact import InvalidModel
     from lens.engine import EngineError
 
@@ -56,7 +56,7 @@ def _expected() -> tuple[type[Exception], ...]:
 
 
 def load_keras(network: str = "") -> None:
-    """Import Keras and its backend without log lines, with the fastest kernels for the network.
+    """Import Keras and its backend without log output, with the fastest kernels for the network.
 
     TensorFlow writes to file descriptor 2 during its import, whatever its log level. By default it
     uses oneDNN's kernels only on processors with AVX-512.
@@ -94,20 +94,31 @@ def _hidden_stderr() -> Iterator[None]:
 
 
 def command_line(name: str, arguments: list[str] | None, *, without: str = "") -> str:
-    """The command line that repeats this call, without the option ``without``."""
+    """The command line of this call for a model card, without the option ``without``."""
     given = sys.argv[1:] if arguments is None else arguments
     kept = [argument for argument in given if argument != without]
-    return shlex.join(["python", "-m", f"training.{name}", *kept])
+    return without_folders(shlex.join(["python", "-m", f"training.{name}", *kept]))
 
 
-def positive(text: str) -> int:
-    """Parse a whole number from 1 up, for ``type=`` of an argument.
+def without_folders(command: str) -> str:
+    """A command whose absolute paths are cut to file names.
+
+    Model cards are published, and the folders of the machine that trained are nobody's concern.
+    """
+    arguments = [
+        Path(part).name if Path(part).is_absolute() else part for part in shlex.split(command)
+    ]
+    return shlex.join(arguments)
+
+
+def positive_int(text: str) -> int:
+    """Parse a whole number of at least 1, for ``type=`` of an argument.
 
     Raises:
         argparse.ArgumentTypeError: the text is anything else.
     """
     if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
 
 
@@ -123,7 +134,7 @@ def add_manifest(parser: argparse.ArgumentParser) -> None:
 
 
 def add_seed(parser: argparse.ArgumentParser, use: str) -> None:
-    """Add ``--seed N``; ``use`` says what it is the seed of."""
+    """Add ``--seed N``; ``use`` says what the seed is for."""
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help=f"seed of {use} (default 0)"
     )

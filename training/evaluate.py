@@ -12,7 +12,7 @@ from training import cli
 from training.evaluation.options import EvaluateOptions
 
 SUBSET = 200
-"""Default number of lesions for the tests with changed photos, which take some minutes."""
+"""Default number of lesions for the tests with changed photos, which take several minutes."""
 
 
 def parse(arguments: list[str] | None) -> EvaluateOptions:
@@ -30,7 +30,7 @@ def parse(arguments: list[str] | None) -> EvaluateOptions:
     )
     parser.add_argument(
         "--subset",
-        type=cli.positive,
+        type=cli.positive_int,
         default=SUBSET,
         metavar="N",
         help="number of random test lesions for the tests with changed photos and of the heat map; "

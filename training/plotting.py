@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # Works without a display.
+matplotlib.use("Agg")  # This backend works without a display.
 import matplotlib.pyplot as plt
 
 __all__ = ["INK", "TRAIN", "VALIDATION", "plot_curves", "plt"]

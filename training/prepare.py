@@ -22,9 +22,9 @@ PUBLISHED = {
     "isic_archive": "any download of the ISIC Archive's client, isic: metadata.csv and images",
 }
 FOLDERS = {"folders": CLINICAL, "dermoscopic_folders": DERMOSCOPIC}
-"""Options for the user's own folders, with the kind of their photos."""
+"""The options for the user's own folders, with the kind of their photos."""
 FOLDER_HELP = {
-    name: f"{kind} photos in any folder with benign/ and malignant/; the source gets the name of "
+    name: f"{kind} photos in a folder with benign/ and malignant/; the source is named after "
     "the folder; may be repeated"
     for name, kind in FOLDERS.items()
 } | {

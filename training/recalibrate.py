@@ -1,8 +1,8 @@
-"""Fit a model's refusal, calibration and threshold to other photos; its other weights stay.
+"""Fit a model's refusal, calibration and threshold on other photos, and keep its other weights.
 
-For a clinic's own photos: the right probabilities and threshold depend on how common melanomas are
-and on the camera. The refusal is fitted on the manifest's train split and on not_lesion.csv beside
-it, if there is one; calibration and threshold are fitted on the validation split:
+Use it for a clinic's own photos: the right probabilities and threshold depend on the camera and on
+how common melanomas are. The refusal is fitted on the manifest's train split and on not_lesion.csv
+beside it, if there is one; calibration and threshold are fitted on the validation split:
 
     python -m training.recalibrate MODEL.h5 --out NEW.h5
 """

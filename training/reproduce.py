@@ -1,9 +1,9 @@
 """Run the paper's experiment on real images: ``python -m training.reproduce``.
 
-It trains the paper's three networks, its three optimizers, its staged run and the imbalanced run
-that fooled it; tests each on images held out, and the served models on the same; and writes the
-paper's tables beside its own. Each finished run leaves a file in --out: the same command, called
-again, goes on where it stopped.
+It trains the paper's three networks, and compares optimizers, training in stages, and balanced with
+imbalanced classes. It tests each network and the served models on the same held-out images, and
+writes a report with the paper's tables beside our results. Finished runs are kept in --out; after
+an interruption the same command continues.
 """
 
 import argparse
@@ -31,14 +31,14 @@ def parse(arguments: list[str] | None) -> ReproduceOptions:
         type=Path,
         default=Path("runs/reproduction"),
         metavar="DIR",
-        help="where the runs are kept (default runs/reproduction)",
+        help="folder for the runs (default runs/reproduction)",
     )
     parser.add_argument(
         "--report",
         type=Path,
         default=Path("docs/reproduction.md"),
         metavar="FILE.md",
-        help="written anew after each run, with its curves in FILE.png",
+        help="the report, rewritten after each run, with the curves in FILE.png",
     )
     parser.add_argument(
         "--compare",
@@ -46,23 +46,24 @@ def parse(arguments: list[str] | None) -> ReproduceOptions:
         nargs="*",
         default=SERVED,
         metavar="FILE.h5",
-        help="models to test on the same images (default the two that are shipped)",
+        help="models to test on the same images (default: the two that are shipped)",
     )
     parser.add_argument(
         "--epochs",
-        type=cli.positive,
+        type=cli.positive_int,
         default=published.EPOCHS[-1],
         metavar="N",
-        help="of the three stages together; other runs take a third, version 3.0 an eighteenth "
+        help="total for the three stages; other runs take a third of it, version 3.0 an eighteenth "
         f"(default {published.EPOCHS[-1]}, the paper's)",
     )
     parser.add_argument(
         "--images",
-        type=cli.positive,
+        type=cli.positive_int,
         metavar="N",
-        help="to train on, half of them melanomas, and at most to test on (default all)",
+        help="number of training images, half of them melanomas, and maximum number of test images "
+        "(default: all)",
     )
-    cli.add_seed(parser, "the choice of images and of training")
+    cli.add_seed(parser, "the choice of images and the training")
     return ReproduceOptions(**vars(parser.parse_args(arguments)))
 
 
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run(
         "reproduce",
         lambda: _reproduce(parse(arguments)),
-        stopped="the same command goes on after the last whole epoch",
+        stopped="the same command continues after the last complete epoch",
     )
 
 

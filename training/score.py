@@ -2,15 +2,15 @@
 
 Columns: path; status (ok or cannot_judge); verdict (benign or malignant); probability (calibrated
 p(malignant)); reasons (why it cannot be judged, separated by ";"). Without a verdict, verdict and
-probability are empty. A file that cannot be read as a photo is cannot_judge too. Its reason is the
-one that the website gives (empty, damaged, unsupported_format ...), or missing, unreadable or
-too_large.
+probability are empty. A file that cannot be read as a photo also has the status cannot_judge. Its
+reason is the same as on the website (empty, damaged, unsupported_format ...), or missing,
+unreadable or too_large.
 
 Each row is written at once to FILE.csv.MODEL.partial, where MODEL is the start of the model's
-checksum. FILE.csv is replaced when all rows are there. After an interruption the same command
-continues, and retries files that were missing or unreadable. The exit status is 0 if any file could
-be read as a photo; 1 if none could, or the model cannot be run; 2 for a wrong argument; 130 when
-stopped.
+checksum. FILE.csv is replaced when the new table is complete. After an interruption the same
+command continues, and retries files that were missing or unreadable. The exit status is 0 if any
+file could be read as a photo; 1 if none could, or the model cannot be run; 2 for a wrong argument;
+130 when stopped.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def parse(arguments: list[str] | None) -> ScoreOptions:
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--processes",
-        type=cli.positive,
+        type=cli.positive_int,
         default=1,
         metavar="N",
         help="number of processes on this machine (default 1)",
@@ -54,8 +54,8 @@ def parse(arguments: list[str] | None) -> ScoreOptions:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="a photo; a folder, of which all files are judged except hidden ones, masks and "
-        "thumbnails; or a URL of either that fsspec reads, such as s3://bucket/folder",
+        help="a photo; a folder, in which all files are judged except hidden files, masks and "
+        "thumbnails; or a URL of either that fsspec can read, such as s3://bucket/folder",
     )
     parsed = parser.parse_args(arguments)
     if not parsed.paths and not parsed.table:
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     return cli.run(
         "score",
         lambda: _score(parse(arguments)),
-        stopped="the same command continues after the rows that are written",
+        stopped="the same command continues after the last row that was written",
     )
 
 

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--optimizer", choices=("sgd", "adam", "rmsprop"), help="(default: the recipe's)"
     )
     parser.add_argument(
-        "--epochs", type=cli.positive, metavar="N", help="in all (default: the recipe's)"
+        "--epochs", type=cli.positive_int, metavar="N", help="in all (default: the recipe's)"
     )
     parser.add_argument(
         "--teacher",

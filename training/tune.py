@@ -1,9 +1,10 @@
 """Search for better hyperparameters with Optuna: ``python -m training.tune --trials 20``.
 
-Each trial trains with another learning rate and other values of some settings, between a third and
-three times the recipe's values; the first trial uses the recipe's. Trials that are worse than the
-median are pruned. The arguments of the best trial are written beside the study, and training.train
-reads them as @FILE. All other arguments are those of training.train (--manifest, --epochs ...).
+Each trial trains with another learning rate and other values of some settings, between a third of
+and three times the recipe's values; the first trial uses the recipe's. Trials that are worse than
+the median are pruned. The arguments of the best trial are written beside the study;
+training.train reads them as @FILE. All other arguments are those of training.train (--manifest,
+--epochs ...).
 """
 
 import argparse
@@ -32,7 +33,7 @@ def parse(arguments: list[str] | None) -> SearchOptions:
     )
     parser.add_argument(
         "--trials",
-        type=cli.positive,
+        type=cli.positive_int,
         default=20,
         metavar="N",
         help="number of finished and pruned trials in all (default 20)",

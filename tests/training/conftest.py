@@ -1,4 +1,4 @@
-"""Undo what a command sets for its whole process, after every test of training."""
+"""After every test, restore the process-wide settings that a training command changes."""
 
 import sys
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def settings_of_the_process() -> Iterator[None]:
-    """Restore float32 (a run may choose bfloat16) and the environment (KERAS_BACKEND)."""
+def restore_process_settings() -> Iterator[None]:
+    """Restore the dtype policy float32, and the environment with KERAS_BACKEND."""
     with patch.dict("os.environ"):
         yield
     if keras := sys.modules.get("keras"):

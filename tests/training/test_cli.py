@@ -1,4 +1,4 @@
-"""Every command answers in the same way: help at once, one line for a failure, its exit code."""
+"""Common behaviour of all commands: fast ``--help``, one-line error messages, and exit codes."""
 
 import os
 import resource
@@ -14,39 +14,45 @@ from training import cli
 COMMANDS = ("prepare", "train", "recalibrate", "tune", "evaluate", "score", "reproduce")
 
 
-def failing(error: BaseException) -> int:
+def test_a_command_in_a_model_card_names_no_folder_of_the_machine() -> None:
+    given = ["/home/ann/models/a.h5", "--out", "new models/b.h5", "--manifest", "/data/m.csv"]
+    expected = "python -m training.recalibrate a.h5 --out 'new models/b.h5' --manifest m.csv"
+    assert cli.command_line("recalibrate", given) == expected
+
+
+def run_failing(error: BaseException) -> int:
     def action() -> None:
         raise error
 
-    return cli.run("cook", action, stopped="the soup is cold")
+    return cli.run("train", action, stopped="use --resume")
 
 
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (cli.CommandError("no salt"), 1, "cook: no salt\n"),
-        (cli.CommandError("no salt,\nno pepper"), 1, "cook: no salt, no pepper\n"),
-        (cli.UsageError("no such dish"), 2, "cook: no such dish\n"),
-        (InvalidModel("m.h5: no network"), 1, "cook: m.h5: no network\n"),
-        (FileNotFoundError(2, "No such file", "pan"), 1, "cook: [Errno 2] No such file: 'pan'\n"),
-        (KeyboardInterrupt(), 130, "\ncook: stopped; the soup is cold\n"),
+        (cli.CommandError("no photos"), 1, "train: no photos\n"),
+        (cli.CommandError("no photos,\nno table"), 1, "train: no photos, no table\n"),
+        (cli.UsageError("no such recipe"), 2, "train: no such recipe\n"),
+        (InvalidModel("m.h5: no network"), 1, "train: m.h5: no network\n"),
+        (FileNotFoundError(2, "No such file", "a"), 1, "train: [Errno 2] No such file: 'a'\n"),
+        (KeyboardInterrupt(), 130, "\ntrain: stopped; use --resume\n"),
     ],
 )
-def test_an_expected_failure_is_one_line_and_an_exit_code(
+def test_an_expected_error_is_one_line_and_an_exit_code(
     error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert failing(error) == code
+    assert run_failing(error) == code
     assert capsys.readouterr() == ("", line)
 
 
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
-        failing(ZeroDivisionError())
+        run_failing(ZeroDivisionError())
 
 
-def test_an_action_ends_in_success_or_with_its_own_code() -> None:
-    assert cli.run("cook", lambda: None, stopped="") == 0
-    assert cli.run("cook", lambda: 1, stopped="") == 1
+def test_the_exit_code_is_that_of_the_action_or_0() -> None:
+    assert cli.run("train", lambda: None, stopped="") == 0
+    assert cli.run("train", lambda: 1, stopped="") == 1
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--no-such-option"]])
@@ -54,29 +60,29 @@ def test_an_action_ends_in_success_or_with_its_own_code() -> None:
 def test_help_and_a_wrong_option_take_less_than_a_second(name: str, arguments: list[str]) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", f"training.{name}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert done.returncode == (0 if arguments == ["--help"] else 2)
-    assert "usage: python -m training." in done.stdout + done.stderr
-    # Of the processor, not of the clock: other tests may run beside this one.
+    assert result.returncode == (0 if arguments == ["--help"] else 2)
+    assert "usage: python -m training." in result.stdout + result.stderr
+    # CPU time, not elapsed time, because other tests may run at the same time.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
 
 
-def test_nothing_that_tensorflow_logs_reaches_the_terminal() -> None:
+def test_tensorflows_log_output_is_hidden() -> None:
     code = (
         "from training import cli; cli.load_keras(); import keras\n"
         "keras.ops.add(keras.ops.ones(2), 1); print(keras.backend.backend())"
     )
     environment = {n: v for n, v in os.environ.items() if n != "TF_CPP_MIN_LOG_LEVEL"}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("tensorflow\n", "")
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("tensorflow\n", "")
 
 
-def test_what_an_import_that_fails_wrote_is_shown() -> None:
+def test_the_output_of_a_failing_import_is_shown() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tests/no-such-folder'); sys.modules['keras'] = None\n"
         "from training import cli; cli.load_keras()"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert "ModuleNotFoundError" in done.stderr
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "ModuleNotFoundError" in result.stderr

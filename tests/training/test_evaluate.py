@@ -1,4 +1,4 @@
-"""``python -m training.evaluate``: a real model, a painted test split, and what it leaves."""
+"""``training.evaluate`` with a small model on a painted test split: its report and its files."""
 
 import csv
 import json
@@ -37,12 +37,15 @@ def write_manifest(path: Path, rows: list[tuple[Any, ...]]) -> None:
 
 
 def paint_split(folder: Path) -> Path:
-    """Dermoscopy and phone photos with the sets' tables; dark ones are malignant but for one."""
+    """Paint dermoscopic and phone photos, and write the tables of their sets and a manifest.
+
+    Malignant lesions are dark, but one is pale, and one is replaced by a blue picture of the sea.
+    """
     rows, ham, pad = [], ["image_id,age,sex"], ["img_id,age,gender,fitspatrick"]
     for index in range(12):
         malignant = index % 2
         source = "ham10000" if index < 8 else "pad_ufes"
-        # A pale melanoma, which the tiny model cannot find; and a blue one, which it refuses.
+        # The tiny model misses the pale melanoma (1), and refuses the blue picture (3).
         colour = painter.PALE if index == 1 or not malignant else painter.DARK
         photo = painter.sea(index) if index == 3 else painter.lesion(index, colour, 300)
         path = folder / source / "images" / f"{source}_{index}.jpg"
@@ -84,24 +87,24 @@ def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     shutil.copy(tiny_model, model)
     before = artifact.read_card(model)
     artifact.write_card(model, before)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "training.evaluate", model, "--manifest", manifest, "--subset", "4"],
         cwd=ROOT,
         env={**os.environ, "XDG_CACHE_HOME": str(tiny_model.parent), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     report = json.loads((folder / "models" / "tiny_evaluation" / "figures.json").read_text())
-    return Run(model, before, done.stdout, done.stderr, report)
+    return Run(model, before, result.stdout, result.stderr, report)
 
 
 def test_only_the_test_split_is_read(run):
-    # The one row of the train split names a file that is not there.
+    # The file of the only row in the train split does not exist.
     assert run.report["test"]["pooled"]["n"] == 12
 
 
-def test_the_figures_are_pooled_and_per_source(run):
+def test_the_figures_are_given_pooled_and_by_kind_and_by_source(run):
     sizes = {name: (part["n"], part["malignant"]) for name, part in run.report["test"].items()}
     assert sizes == {
         "pooled": (12, 6),
@@ -112,11 +115,11 @@ def test_the_figures_are_pooled_and_per_source(run):
     }
 
 
-def test_figures_by_kind_stand_before_those_by_source(run):
+def test_figures_by_kind_come_before_those_by_source(run):
     assert list(run.report["test"]) == ["pooled", "clinical", "dermoscopic", "ham10000", "pad_ufes"]
 
 
-def test_a_source_of_both_kinds_is_told_apart_by_them():
+def test_a_source_with_both_kinds_has_a_part_for_each():
     rows = [
         Row("", source, "nevus", 0, "", "test", kind)
         for source, kind in (
@@ -136,8 +139,8 @@ def test_a_source_of_both_kinds_is_told_apart_by_them():
     }
 
 
-def test_the_melanomas_found_are_told_by_kind(run):
-    # Of dermoscopy one is pale and one refused; by phone both are found.
+def test_the_melanomas_found_are_counted_in_each_part(run):
+    # Of the dermoscopic melanomas one is missed and one refused; both phone photos are found.
     found = {name: (part["n"], part["found"][0]) for name, part in run.report["melanomas"].items()}
     assert found == {
         "pooled": (6, pytest.approx(4 / 6, abs=1e-4)),
@@ -156,8 +159,8 @@ def test_a_refused_melanoma_and_a_missed_one_lower_the_sensitivity(run):
     assert run.report["reasons"] == {"not_a_lesion": 1}
 
 
-def test_the_papers_table_is_printed_beside_the_papers_own(run):
-    printed = " ".join(run.output.split())  # without the padding of the columns
+def test_the_correct_verdicts_are_printed_beside_the_papers(run):
+    printed = " ".join(run.output.split())  # Removes the padding of the columns.
     assert "| benign | 4 / 4 (100.0 %) | 2 / 2 (100.0 %) | 6 / 6 (100.0 %) | 85.99 % |" in printed
     assert "4 / 6 (66.7 %)" in run.output
     for percent in ("70.38 %", "85.72 %"):
@@ -171,19 +174,19 @@ def test_refusals_are_counted_for_lesions_and_for_other_photographs(run):
     assert refused["not_lesion"][0] == 1
 
 
-def test_each_change_of_the_photo_is_tried_on_the_subset(run):
+def test_each_change_of_the_photo_is_tested_on_the_subset(run):
     changed = run.report["verdict_changes"]
     assert len(changed) == 8
     assert all(found["photos"] == 4 for found in changed.values())
-    # A tiny model that averages the whole photo does not mind a flip.
+    # The tiny model averages over the whole photo, so a flip changes nothing.
     assert changed["left-right flip"]["changed"][0] == 0
 
 
-def test_masking_the_lesion_takes_the_tiny_models_knowledge(run):
+def test_masking_the_lesion_lowers_the_auc(run):
     assert run.report["lesion_masked"]["pooled"][0] < run.report["test"]["pooled"]["auc"][0]
 
 
-def test_patients_are_told_apart_by_the_sets_own_tables(run):
+def test_patients_are_grouped_by_the_traits_in_the_sets_tables(run):
     counts = {
         kind: {value: part["n"] for value, part in values.items()}
         for kind, values in run.report["patients"].items()
@@ -201,7 +204,7 @@ def test_the_threshold_is_the_cards_own(run):
     assert artifact.read_card(run.model).operating_points == run.before.operating_points
 
 
-def test_the_card_in_the_model_file_holds_the_figures_as_the_web_page_reads_them(run):
+def test_the_card_in_the_model_file_has_the_figures_in_the_form_the_app_reads(run):
     from app.card_display import Figure, card_figure
 
     card = artifact.read_card(run.model)
@@ -223,15 +226,17 @@ def test_the_model_card_is_written_beside_the_model_with_its_hash_and_figures(ru
         assert part in text
 
 
-def test_the_worst_mistakes_are_shown_where_git_does_not_look(run):
+def test_the_sheets_of_mistakes_are_ignored_by_git(run):
     folder = run.model.parent / "tiny_evaluation" / "mistakes"
     # The pale melanoma is missed; no benign lesion is called malignant.
     assert [path.name for path in folder.glob("*.png")] == ["missed.png"]
     subprocess.run(["git", "init", "-q", run.model.parent], check=True)
-    listed = ["git", "status", "--short", "--untracked-files=all"]
-    seen = subprocess.run(listed, cwd=run.model.parent, capture_output=True, text=True, check=True)
-    assert "roc.png" in seen.stdout
-    assert "mistakes" not in seen.stdout
+    command = ["git", "status", "--short", "--untracked-files=all"]
+    status = subprocess.run(
+        command, cwd=run.model.parent, capture_output=True, text=True, check=True
+    )
+    assert "roc.png" in status.stdout
+    assert "mistakes" not in status.stdout
 
 
 @pytest.mark.parametrize("name", ["roc.png", "confusion.png", "reliability.png"])
@@ -241,17 +246,19 @@ def test_each_picture_is_a_png(run, name):
         assert min(picture.size) > 300
 
 
-WRONG = [
+WRONG_INPUT = [
     ("no such model", ["nowhere.h5", "--manifest", "{manifest}"], "no such file"),
     ("no such manifest", ["{model}", "--manifest", "nowhere.csv"], "no such manifest"),
     ("no test split", ["{model}", "--manifest", "{train}"], "expected images in the test split"),
-    ("a file that is gone", ["{model}", "--manifest", "{gone}"], "not readable"),
+    ("a missing photo", ["{model}", "--manifest", "{gone}"], "not readable"),
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "said"), WRONG, ids=[name for name, *_ in WRONG])
-def test_wrong_input_exits_1_with_one_line_and_writes_nothing(
-    tiny_model, tmp_path, monkeypatch, capsys, name, arguments, said
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"), WRONG_INPUT, ids=[name for name, *_ in WRONG_INPUT]
+)
+def test_wrong_input_exits_with_1_and_a_message_and_writes_nothing(
+    tiny_model, tmp_path, monkeypatch, capsys, name, arguments, message
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
     model = tmp_path / "tiny.h5"
@@ -262,12 +269,12 @@ def test_wrong_input_exits_1_with_one_line_and_writes_nothing(
     write_manifest(tmp_path / "manifest.csv", [(*gone, "test")])
     paths = {name: tmp_path / f"{name}.csv" for name in ("gone", "train", "manifest")}
     assert main([a.format(model=model, **paths) for a in arguments]) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert artifact.sha256(model) == artifact.sha256(tiny_model)
     assert not (tmp_path / "README.md").exists()
 
 
-def test_a_model_trained_beside_another_split_is_warned_of(
+def test_a_test_split_other_than_the_models_own_gives_a_warning(
     tiny_model, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_model.parent))
@@ -286,14 +293,14 @@ def test_a_model_trained_beside_another_split_is_warned_of(
 def test_the_card_of_another_model_is_not_overwritten(tiny_model, tmp_path):
     shutil.copy(tiny_model, tmp_path / "own.h5")
     card = artifact.read_card(tiny_model)
-    others = tmp_path / "README.md"
-    others.write_text("# Model card: melanoma.h5\n")
+    readme = tmp_path / "README.md"
+    readme.write_text("# Model card: melanoma.h5\n")
     assert model_card._place(tmp_path / "own.h5") == tmp_path / "own.md"
-    others.write_text(f"{model_card._head(tmp_path / 'own.h5', card)}\n")
-    assert model_card._place(tmp_path / "own.h5") == others
+    readme.write_text(f"{model_card._head(tmp_path / 'own.h5', card)}\n")
+    assert model_card._place(tmp_path / "own.h5") == readme
 
 
-def test_a_grey_photo_of_16_bits_is_changed_as_it_is_decoded():
+def test_changes_of_a_16_bit_grey_photo_match_its_decoding():
     grey = np.random.default_rng(0).integers(10_000, 60_000, (200, 300)).astype(np.uint16)
     file = BytesIO()
     Image.fromarray(grey).save(file, "PNG")
@@ -301,7 +308,7 @@ def test_a_grey_photo_of_16_bits_is_changed_as_it_is_decoded():
     assert np.array_equal(mirrored, decode(file.getvalue())[:, ::-1])
 
 
-def test_a_photo_of_other_colours_is_changed_in_srgb():
+def test_changes_of_a_photo_in_another_colour_space_are_made_in_srgb():
     wide = icc_files.rgb("P3", icc_files.formula(*icc_files.SRGB_CURVE), 4)
     file, converted = BytesIO(), BytesIO()
     Image.fromarray(painter.lesion(size=500)).save(file, "PNG", icc_profile=wide)
@@ -311,16 +318,16 @@ def test_a_photo_of_other_colours_is_changed_in_srgb():
         assert np.abs(changed[change].astype(int) - expected[change]).max() <= 1
 
 
-def test_what_a_table_does_not_know_is_no_age_and_no_skin_tone(tmp_path):
+def test_values_missing_from_a_table_are_left_out(tmp_path):
     table = "img_id,age,gender,fitspatrick\na.png,nan,FEMALE,nan\nb.png,61,,5.0\n"
     (tmp_path / "metadata.csv").write_text(table)
     rows = [Row(str(tmp_path / name), "pad_ufes", "", 0, "", "test") for name in ("a.png", "b.png")]
-    known, other = describe_patients(rows)
-    assert known == {"sex": "female"}
-    assert other == {"age": "60 and over", "skin tone": "Fitzpatrick V-VI"}
+    first, second = describe_patients(rows)
+    assert first == {"sex": "female"}
+    assert second == {"age": "60 and over", "skin tone": "Fitzpatrick V-VI"}
 
 
-def test_the_mask_hides_the_middle_and_leaves_the_rim():
+def test_the_mask_covers_only_the_middle():
     photo = np.random.default_rng(0).integers(0, 100, (500, 500, 3)).astype(np.uint8)
     masked = perturbations.mask_lesion(photo)
     hidden = (masked == perturbations.GREY).all(axis=-1)
@@ -329,28 +336,28 @@ def test_the_mask_hides_the_middle_and_leaves_the_rim():
     assert hidden.mean() == pytest.approx(np.pi / 4 * 0.7**2, abs=0.005)
 
 
-def test_the_hottest_tenth_is_the_places_with_the_most_evidence():
+def test_the_hottest_tenth_is_the_positions_with_the_highest_values():
     heat = np.arange(64.0).reshape(8, 8)
     assert np.array_equal(perturbations.hottest_tenth(heat), heat >= 58)
 
 
-def test_a_random_tenth_is_as_many_places():
+def test_a_random_tenth_has_the_same_number_of_positions():
     heat = np.zeros((8, 8))
     chosen = perturbations.random_tenth(heat, np.random.default_rng(0))
     assert chosen.sum() == perturbations.hottest_tenth(heat).sum() == 6
 
 
-def test_covering_a_place_changes_that_place_alone():
+def test_covering_a_position_changes_only_that_position():
     photo = painter.lesion(size=500)
-    places = np.zeros((8, 8), bool)
-    places[0, 0] = True
-    changed = (perturbations.cover(photo, places) != photo).any(axis=-1)
+    mask = np.zeros((8, 8), bool)
+    mask[0, 0] = True
+    changed = (perturbations.cover(photo, mask) != photo).any(axis=-1)
     assert changed[:62, :62].mean() > 0.9
     assert not changed[63:].any()
     assert not changed[:, 63:].any()
 
 
-def test_a_changed_photo_is_the_photo_changed():
+def test_each_change_does_what_its_name_says():
     pixels = np.random.default_rng(0).integers(40, 200, (20, 20, 3)).astype(np.uint8)
     photo = np.asarray(Image.fromarray(pixels).resize((500, 500), Image.Resampling.BICUBIC))
     changed = dict(perturbations.changes(painter.encoded(photo, "PNG")))
@@ -364,6 +371,6 @@ def test_a_changed_photo_is_the_photo_changed():
         assert 0 < difference < 8, name
 
 
-def test_a_photo_that_becomes_too_small_is_none():
+def test_a_change_that_makes_a_photo_too_small_gives_none():
     tiny = painter.encoded(painter.lesion(size=80), "PNG")
     assert dict(perturbations.changes(tiny))["resize by 0.7"] is None

@@ -1,4 +1,4 @@
-"""The same seed gives the same weights to the last bit, even through a killed run."""
+"""The same seed gives bit-identical weights, even if the run is killed and resumed."""
 
 import csv
 from pathlib import Path
@@ -14,12 +14,16 @@ ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
 
 
 def train_until(line: str, manifest: Path, out: Path, *more: str) -> str:
-    """Train four epochs on one thread, killed as soon as a line begins so; what it printed."""
+    """Train four epochs on one thread; kill the run at the first line that starts with ``line``.
+
+    Returns:
+        What it printed.
+    """
     process = painted_set.train(
         *("--manifest", str(manifest), "--out", str(out), "--epochs", "4", *more), **ONE_THREAD
     )
     printed = painted_set.wait_for(process, line)
-    if "validation" in line:  # The log gets its row just after the line is printed.
+    if "validation" in line:  # The epoch is logged just after the line is printed.
         wait_until(lambda: len(epochs_logged(out)) == 4)
     painted_set.kill(process)
     return printed
@@ -30,23 +34,25 @@ def epochs_logged(out: Path) -> list[str]:
         return [row["epoch"] for row in csv.DictReader(file)]
 
 
-def test_a_killed_run_resumes_to_the_very_weights_of_an_unbroken_one(tmp_path: Path) -> None:
+def test_a_killed_and_resumed_run_has_the_same_weights_as_an_uninterrupted_run(
+    tmp_path: Path,
+) -> None:
     manifest = painted_set.write(tmp_path)
-    whole, broken = tmp_path / "whole.h5", tmp_path / "broken.h5"
-    printed = train_until("epoch 4: validation", manifest, whole)
-    # Between the steps of an epoch and its checkpoint, just before images grow to the next stage's.
-    train_until("epoch 2 of 4", manifest, broken)
-    for name in ("average-3.npz", "last-3.weights.h5"):  # as if killed while it wrote them
-        (broken.with_suffix(".run") / name).write_bytes(b"half a file")
-    train_until("epoch 4: validation", manifest, broken, "--resume")
+    uninterrupted, killed = tmp_path / "uninterrupted.h5", tmp_path / "killed.h5"
+    printed = train_until("epoch 4: validation", manifest, uninterrupted)
+    # Kill it between the last step of an epoch and its checkpoint, just before the next stage.
+    train_until("epoch 2 of 4", manifest, killed)
+    for name in ("average-3.npz", "last-3.weights.h5"):  # As if killed while writing them.
+        (killed.with_suffix(".run") / name).write_bytes(b"half a file")
+    train_until("epoch 4: validation", manifest, killed, "--resume")
     for name in ("average-4.npz", "best.npz"):
         with (
-            np.load(whole.with_suffix(".run") / name) as one,
-            np.load(broken.with_suffix(".run") / name) as other,
+            np.load(uninterrupted.with_suffix(".run") / name) as one,
+            np.load(killed.with_suffix(".run") / name) as other,
         ):
             assert one.files == other.files
             for key in one.files:
                 np.testing.assert_array_equal(one[key], other[key])
     assert "images/s" in printed
     assert " left" in printed
-    assert epochs_logged(broken) == ["0", "1", "2", "3"]
+    assert epochs_logged(killed) == ["0", "1", "2", "3"]

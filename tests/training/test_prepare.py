@@ -1,4 +1,4 @@
-"""From published folders to a manifest: what is kept, under which label, in which split."""
+"""``training.prepare``: which images it keeps, and their labels, groups and splits."""
 
 import os
 import subprocess
@@ -48,20 +48,20 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def test_every_layout_gives_its_label_and_its_lesion_or_patient(data: Path, out: Path) -> None:
+def test_every_published_set_is_read_with_its_labels_and_groups(data: Path, out: Path) -> None:
     assert main(command(data, out)) == 0
-    read = {
+    prepared = {
         name: (row["source"], row["diagnosis"], row["malignant"], row["group"])
         for name, row in by_name(out).items()
     }
-    assert read == {
+    assert prepared == {
         "ISIC_0000101": ("ham10000", "melanoma", "1", "ham10000:HAM_1"),
         "ISIC_0000102": ("ham10000", "melanoma", "1", "ham10000:HAM_1"),
         "ISIC_0000103": ("ham10000", "akiec", "1", "ham10000:HAM_2"),
         "ISIC_0000104": ("ham10000", "nevus", "0", "ham10000:HAM_3"),
         "ISIC_0000201": ("isic2019", "scc", "1", "isic2019:MSK4_1"),
         "ISIC_0000202": ("isic2019", "bkl", "0", "isic2019:ISIC_0000202"),
-        # A lesion of HAM10000 that ISIC 2019 shows again is still that lesion.
+        # A lesion of HAM10000 that is also in ISIC 2019 keeps its group.
         "ISIC_0000203": ("isic2019", "nevus", "0", "ham10000:HAM_3"),
         "ISIC_0000301": ("siim2020", "unknown", "0", "siim2020:IP_1"),
         "ISIC_0000302": ("siim2020", "melanoma", "1", "siim2020:IP_1"),
@@ -74,7 +74,7 @@ def test_every_layout_gives_its_label_and_its_lesion_or_patient(data: Path, out:
     }
 
 
-def test_milk10k_gives_both_photos_of_a_lesion_their_kind_and_one_group(
+def test_both_photos_of_a_milk10k_lesion_get_their_kind_and_the_same_group(
     data: Path, out: Path
 ) -> None:
     assert main(command(data, out, "milk10k")) == 0
@@ -88,7 +88,7 @@ def test_milk10k_gives_both_photos_of_a_lesion_their_kind_and_one_group(
     }
 
 
-def test_the_10000_melanomas_are_dermoscopic_and_their_malignant_ones_melanomas(
+def test_the_10000_melanoma_images_are_dermoscopic_and_all_malignant_ones_are_melanomas(
     data: Path, out: Path
 ) -> None:
     assert main(command(data, out, "melanoma10k")) == 0
@@ -100,7 +100,7 @@ def test_the_10000_melanomas_are_dermoscopic_and_their_malignant_ones_melanomas(
     }
 
 
-def test_each_folder_of_ones_own_is_a_source_of_its_name_and_kind(
+def test_each_own_folder_is_a_source_with_its_name_and_kind(
     data: Path, out: Path, tmp_path: Path
 ) -> None:
     for number, folder in enumerate((tmp_path / "ward", tmp_path / "clinic" / "scope")):
@@ -115,19 +115,17 @@ def test_each_folder_of_ones_own_is_a_source_of_its_name_and_kind(
     }
 
 
-def test_two_folders_of_one_name_are_told_apart_by_no_manifest(
+def test_two_folders_with_the_same_name_are_an_error(
     data: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(tmp_path / "other" / "folders" / "benign" / "1.jpg", 950)
     put(tmp_path / "other" / "folders" / "malignant" / "1.jpg", 951)
     own = ["--folders", str(tmp_path / "other" / "folders")]
     assert main([*command(data, out, "folders"), *own]) == 1
-    assert "sources of different names, found 2 named folders" in capsys.readouterr().err
+    assert "sources with different names, found 2 named folders" in capsys.readouterr().err
 
 
-def test_photos_of_no_lesion_are_halved_and_a_patient_stays_whole(
-    out: Path, tmp_path: Path
-) -> None:
+def test_photos_without_a_lesion_are_split_in_halves_by_patient(out: Path, tmp_path: Path) -> None:
     for number in range(12):
         put(
             tmp_path / "skin_other" / "others" / f"Monkeypox-NM{number // 2}_0{number % 2}.jpg",
@@ -140,7 +138,7 @@ def test_photos_of_no_lesion_are_halved_and_a_patient_stays_whole(
     assert len(splits) == 6 and {row["kind"] for row in rows} == {"clinical"}
 
 
-def test_the_figures_are_by_kind_and_then_by_source(
+def test_the_counts_are_printed_by_kind_and_then_by_source(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(command(data, out, "milk10k", "pad_ufes", "ham10000"))
@@ -157,7 +155,7 @@ def test_the_figures_are_by_kind_and_then_by_source(
     ]
 
 
-def test_a_source_of_one_class_is_warned_of(
+def test_a_source_with_only_one_class_gives_a_warning(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = data / "ham10000" / HAM
@@ -167,13 +165,13 @@ def test_a_source_of_one_class_is_warned_of(
     assert len(warnings) == 1 and "all 4 images of ham10000 are benign" in warnings[0]
 
 
-def test_a_download_of_the_archives_client_is_read_as_it_lies(
+def test_a_download_of_the_archives_client_can_be_read(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(data, out, "isic_archive", "siim2020")) == 0
     rows = {name: row for name, row in by_name(out).items() if row["source"] == "isic_archive"}
     assert {n: (r["diagnosis"], r["malignant"], r["group"]) for n, r in rows.items()} == {
-        # Its patient is SIIM's, whatever set the picture comes from.
+        # Patient ids of the archive are those of SIIM.
         "ISIC_0000701": ("melanoma", "1", "siim2020:IP_1"),
         "ISIC_0000702": ("akiec", "1", "isic_archive:IL_2"),
         "ISIC_0000703": ("nevus", "0", "isic_archive:ISIC_0000703"),
@@ -185,7 +183,7 @@ def test_a_download_of_the_archives_client_is_read_as_it_lies(
     assert "left out of isic_archive, not a picture of one lesion: 1 image\n" in printed
 
 
-def test_the_manifest_has_its_columns_and_absolute_paths_that_exist(
+def test_the_manifest_has_its_columns_and_absolute_paths_of_existing_files(
     data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(data.parent)
@@ -195,12 +193,14 @@ def test_the_manifest_has_its_columns_and_absolute_paths_that_exist(
     assert all(Path(r["path"]).is_absolute() and Path(r["path"]).exists() for r in manifest(out))
 
 
-def test_any_subset_of_the_sets_will_do(data: Path, out: Path) -> None:
+def test_any_subset_of_the_sets_can_be_used(data: Path, out: Path) -> None:
     assert main(command(data, out, "pad_ufes")) == 0
     assert {row["source"] for row in manifest(out)} == {"pad_ufes"}
 
 
-def test_photographs_of_other_things_stay_out_of_the_lesions(data: Path, out: Path) -> None:
+def test_photographs_without_a_lesion_are_not_in_the_manifest_of_lesions(
+    data: Path, out: Path
+) -> None:
     assert main(command(data, out, "ham10000", "not_lesion")) == 0
     assert {row["source"] for row in manifest(out)} == {"ham10000"}
     others = manifest(out, "not_lesion.csv")
@@ -210,10 +210,10 @@ def test_photographs_of_other_things_stay_out_of_the_lesions(data: Path, out: Pa
     }
 
 
-def test_more_photographs_of_other_things_leave_the_split_of_the_first_as_it_was(
+def test_adding_a_folder_of_other_photographs_does_not_change_the_split_of_the_first(
     data: Path, out: Path, tmp_path: Path
 ) -> None:
-    def split() -> dict[str, str]:
+    def splits() -> dict[str, str]:
         return {row["group"]: row["split"] for row in manifest(out, "not_lesion.csv")}
 
     for number in range(9):
@@ -221,28 +221,28 @@ def test_more_photographs_of_other_things_leave_the_split_of_the_first_as_it_was
         put(tmp_path / "planets" / f"{number}.jpg", 640 + number)
     first = command(data, out, "not_lesion")
     assert main(first) == 0
-    alone = split()
+    before = splits()
     assert main([*first, f"--not-lesion={tmp_path / 'planets'}"]) == 0
-    both = split()
-    assert {group: both[group] for group in alone} == alone
-    assert {group.partition(":")[0] for group in both} == {"not_lesion", "planets"}
+    after = splits()
+    assert {group: after[group] for group in before} == before
+    assert {group.partition(":")[0] for group in after} == {"not_lesion", "planets"}
 
 
-def test_absent_and_unlisted_images_are_counted_and_not_fatal(
+def test_missing_and_unlisted_images_are_counted_and_do_not_stop_the_run(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     images = data / "siim2020" / "jpeg" / "train"
     (images / "ISIC_0000303.jpg").unlink()
     put(images / "ISIC_7777777.jpg", 7)
-    put(images / "._ISIC_0000301.jpg", "a shadow file of macOS")
+    put(images / "._ISIC_0000301.jpg", "a metadata file of macOS")
     assert main(command(data, out, "siim2020")) == 0
-    figures = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("siim2020"))
+    counts = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("siim2020"))
     # listed, benign, malignant, present, absent, unlisted
-    assert figures.split()[1:] == ["3", "2", "1", "2", "1", "1"]
+    assert counts.split()[1:] == ["3", "2", "1", "2", "1", "1"]
     assert set(by_name(out)) == {"ISIC_0000301", "ISIC_0000302"}
 
 
-def test_of_images_with_equal_pixels_the_first_is_kept(
+def test_only_the_first_of_images_with_equal_pixels_is_kept(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = picture(501)
@@ -255,16 +255,16 @@ def test_of_images_with_equal_pixels_the_first_is_kept(
     assert "duplicates dropped: 1 (folders 1)" in capsys.readouterr().out
 
 
-def test_copies_called_both_benign_and_malignant_are_all_dropped(
+def test_copies_labelled_both_benign_and_malignant_are_all_dropped(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(data / "folders" / "malignant" / "c.jpg", 501)
     assert main(command(data, out, "folders")) == 0
     assert set(by_name(out)) == {"b"}
-    assert "disagree on malignant: 2 (folders 2)" in capsys.readouterr().out
+    assert "copies have different labels: 2 (folders 2)" in capsys.readouterr().out
 
 
-def test_listed_duplicates_are_dropped_and_their_patients_joined(data: Path, out: Path) -> None:
+def test_listed_duplicates_are_dropped_and_their_patients_are_joined(data: Path, out: Path) -> None:
     put(
         data / "siim2020" / DUPLICATES,
         "image_name_1,image_name_2\nISIC_0000301,ISIC_0000303\nISIC_0000302,ISIC_9999999\n",
@@ -280,7 +280,9 @@ def test_listed_duplicates_are_dropped_and_their_patients_joined(data: Path, out
     assert by_name(out)["ISIC_0000304"]["group"] == by_name(out)["ISIC_0000301"]["group"]
 
 
-def test_one_archive_name_in_two_sets_is_one_picture(data: Path, out: Path) -> None:
+def test_images_with_the_same_archive_name_in_two_sets_are_duplicates(
+    data: Path, out: Path
+) -> None:
     smaller = picture(101).resize((90, 90))
     put(data / "folders" / "malignant" / "ISIC_0000101_downsampled.jpg", jpeg(smaller))
     main(command(data, out))
@@ -305,13 +307,13 @@ def test_near_duplicates_share_a_group_and_other_pictures_do_not(data: Path, out
     assert len({rows[f"{seed}"]["group"] for seed in range(8)}) == 8
 
 
-def test_pictures_alike_in_outline_but_not_in_detail_are_not_near_duplicates(
+def test_pictures_that_are_only_coarsely_similar_are_not_near_duplicates(
     data: Path, out: Path
 ) -> None:
-    outline = np.asarray(picture(1, side=6), float)
+    coarse = np.asarray(picture(1, side=6), float)
     for seed in (2, 3):
         detail = np.asarray(picture(seed, side=20), float) - 128
-        mixed = np.clip(outline * 0.8 + detail * 0.1 + 20, 0, 255).astype(np.uint8)
+        mixed = np.clip(coarse * 0.8 + detail * 0.1 + 20, 0, 255).astype(np.uint8)
         put(data / "folders" / "benign" / f"{seed}.jpg", jpeg(Image.fromarray(mixed)))
     main(command(data, out, "folders"))
     assert by_name(out)["2"]["group"] != by_name(out)["3"]["group"]
@@ -334,22 +336,22 @@ def test_each_source_and_diagnosis_is_split_70_15_15() -> None:
     images = many_groups()
     splits = assign([group for group, _ in images], [stratum for _, stratum in images], seed=0)
     totals = Counter(stratum for _, stratum in images)
-    held = Counter((stratum, splits[group]) for group, stratum in images)
+    counts = Counter((stratum, splits[group]) for group, stratum in images)
     for stratum, total in totals.items():
         for split, share in (("train", 0.70), ("val", 0.15), ("test", 0.15)):
-            assert abs(held[stratum, split] - share * total) <= 1 + 0.02 * total, (stratum, split)
+            assert abs(counts[stratum, split] - share * total) <= 1 + 0.02 * total, (stratum, split)
 
 
 def test_the_split_depends_on_the_seed_and_not_on_the_order() -> None:
     images = many_groups()
     groups, strata = zip(*images, strict=True)
-    backwards = assign(groups[::-1], strata[::-1], seed=0)
-    assert backwards == assign(groups, strata, seed=0)
-    assert backwards != assign(groups, strata, seed=1)
+    from_reversed = assign(groups[::-1], strata[::-1], seed=0)
+    assert from_reversed == assign(groups, strata, seed=0)
+    assert from_reversed != assign(groups, strata, seed=1)
 
 
-def test_the_split_is_the_one_that_every_earlier_version_drew() -> None:
-    # A trained model's test images must stay test images: never change the letters to pass.
+def test_the_split_is_the_same_as_in_every_earlier_version() -> None:
+    # Test images of trained models must stay test images, so never change the expected letters.
     names = [f"siim2020:IP_{number}" for number in range(24) for _ in range(1 + number % 3)]
     strata = [("siim2020", ("nevus", "melanoma")[n % 5 == 0]) for n in range(len(names))]
     splits = assign(names, strata, seed=0)
@@ -373,57 +375,68 @@ def test_the_same_images_and_seed_give_the_same_file_in_any_process(data: Path, 
     assert written[0] == written[1]
 
 
-def replaced(path: Path, old: str, new: str) -> None:
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace a text in a file, which must contain it."""
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
 
 
-BAD = [
-    ("a folder that is not there", "ham10000", lambda d: d.rename(d.with_name("moved")), "ham1000"),
-    ("no table", "siim2020", lambda d: (d / "train.csv").unlink(), "expected train.csv"),
+WRONG_INPUT = [
+    ("a missing folder", "ham10000", lambda d: d.rename(d.with_name("moved")), "ham1000"),
+    ("a missing table", "siim2020", lambda d: (d / "train.csv").unlink(), "expected train.csv"),
     ("another set", "pad_ufes", lambda d: (d / "metadata.csv").rename(d / HAM), "metadata.csv"),
-    ("no column dx", "ham10000", lambda d: replaced(d / HAM, ",dx,", ",x,"), "missing dx"),
-    ("no column SCC", "isic2019", lambda d: replaced(d / TRUTH, "SCC", "S"), "missing SCC"),
-    ("no lesions", "isic2019", lambda d: replaced(d / METADATA, "lesion_id", "l"), "lesion_id"),
-    ("a new diagnosis", "ham10000", lambda d: replaced(d / HAM, "akiec", "odd"), "'odd'; expected"),
+    ("a missing column dx", "ham10000", lambda d: replace(d / HAM, ",dx,", ",x,"), "missing dx"),
+    ("a missing column SCC", "isic2019", lambda d: replace(d / TRUTH, "SCC", "S"), "missing SCC"),
+    ("no lesion ids", "isic2019", lambda d: replace(d / METADATA, "lesion_id", "l"), "lesion_id"),
+    (
+        "an unknown diagnosis",
+        "ham10000",
+        lambda d: replace(d / HAM, "akiec", "odd"),
+        "'odd'; expected",
+    ),
     (
         "no class",
         "isic2019",
-        lambda d: replaced(d / TRUTH, "202,0,0,0,0,1", "202,0,0,0,0,0"),
+        lambda d: replace(d / TRUTH, "202,0,0,0,0,1", "202,0,0,0,0,0"),
         "202",
     ),
-    ("a wrong target", "siim2020", lambda d: replaced(d / "train.csv", "nant,1", "nant,0"), "302"),
-    ("a cut line", "ham10000", lambda d: replaced(d / HAM, ",nv,histo,50,male,back", ""), "line 5"),
+    ("a wrong target", "siim2020", lambda d: replace(d / "train.csv", "nant,1", "nant,0"), "302"),
+    (
+        "a truncated line",
+        "ham10000",
+        lambda d: replace(d / HAM, ",nv,histo,50,male,back", ""),
+        "line 5",
+    ),
     ("a table in Latin-1", "ham10000", lambda d: (d / HAM).write_bytes(b"\xe9,\n"), "UTF-8"),
     (
-        "an older client",
+        "a table of an older client",
         "isic_archive",
-        lambda d: replaced(d / "metadata.csv", "diagnosis_1", "benign_malignant"),
+        lambda d: replace(d / "metadata.csv", "diagnosis_1", "benign_malignant"),
         "missing diagnosis_1",
     ),
     (
-        "a new class",
+        "an unknown class",
         "isic_archive",
-        lambda d: replaced(d / "metadata.csv", "45,Malignant,Merkel", "45,Evil,Merkel"),
+        lambda d: replace(d / "metadata.csv", "45,Malignant,Merkel", "45,Evil,Merkel"),
         "704: diagnosis_1 'Evil'",
     ),
     (
-        "a lesion of no table",
+        "a lesion missing from the table",
         "milk10k",
-        lambda d: replaced(d / MILK_METADATA, "IL_13", "IL_99"),
+        lambda d: replace(d / MILK_METADATA, "IL_13", "IL_99"),
         "'IL_99'; expected one of MILK10k_Training_GroundTruth.csv",
     ),
     (
-        "another kind of photo",
+        "an unknown kind of photo",
         "milk10k",
-        lambda d: replaced(d / MILK_METADATA, "dermoscopic,ISIC_0000802", "x-ray,ISIC_0000802"),
+        lambda d: replace(d / MILK_METADATA, "dermoscopic,ISIC_0000802", "x-ray,ISIC_0000802"),
         "image_type 'x-ray'; expected one of clinical: close-up, dermoscopic",
     ),
     (
         "an image listed twice",
         "ham10000",
-        lambda d: replaced(d / HAM, "ISIC_0000104", "ISIC_0000103"),
+        lambda d: replace(d / HAM, "ISIC_0000104", "ISIC_0000103"),
         "found 1 twice: ISIC_0000103",
     ),
     ("no malignant/", "folders", lambda d: (d / "malignant").rename(d / "bad"), "no malignant/"),
@@ -432,30 +445,30 @@ BAD = [
 
 
 @pytest.mark.parametrize(
-    ("source", "break_it", "words"), [b[1:] for b in BAD], ids=[b[0] for b in BAD]
+    ("source", "damage", "message"), [w[1:] for w in WRONG_INPUT], ids=[w[0] for w in WRONG_INPUT]
 )
-def test_wrong_input_is_named_in_one_line(
+def test_wrong_input_is_reported_in_one_line(
     data: Path,
     out: Path,
     source: str,
-    break_it: Callable[[Path], object],
-    words: str,
+    damage: Callable[[Path], object],
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    break_it(data / source)
+    damage(data / source)
     assert main(command(data, out, source)) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("prepare: ") and words in line and "expected" in line
+    assert line.startswith("prepare: ") and message in line and "expected" in line
     assert str(data / source) in line
     assert not list(out.glob("*"))
 
 
-def test_a_folder_with_none_of_the_listed_images_is_wrong(
+def test_a_folder_with_none_of_the_listed_images_is_an_error(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data / "siim2020" / "jpeg").rename(data / "elsewhere")
     assert main(command(data, out, "siim2020")) == 1
-    assert "none of the 3 images its table lists" in capsys.readouterr().err
+    assert "none of the 3 images that its table lists" in capsys.readouterr().err
 
 
 def test_out_must_be_a_folder(
@@ -470,18 +483,18 @@ UNREADABLE = [case for case in bad_files.TABLE if case[3] not in ("too_small", "
 
 
 @pytest.mark.parametrize(("content", "code"), [(c[1], c[3]) for c in UNREADABLE], ids=lambda _: "")
-def test_an_unreadable_image_stops_the_run_and_is_named(
+def test_an_unreadable_image_stops_the_run_with_its_path(
     data: Path, out: Path, content: bytes, code: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = data / "folders" / "benign" / "bad.jpg"
     put(bad, content)
     assert main(command(data, out, "folders")) == 1
     message = capsys.readouterr().err.splitlines()[-1]
-    assert f"{bad} ({code.replace('_', ' ')})" in message and "expected whole JPEG" in message
+    assert f"{bad} ({code.replace('_', ' ')})" in message and "expected undamaged JPEG" in message
     assert not (out / "manifest.csv").exists()
 
 
-def test_several_unreadable_images_are_named_at_once(
+def test_several_unreadable_images_are_reported_together(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(7):
@@ -492,7 +505,7 @@ def test_several_unreadable_images_are_named_at_once(
     assert "and 2 more" in message
 
 
-def test_photos_the_network_cannot_take_for_their_size_are_left_out_and_named(
+def test_photos_that_are_too_small_are_left_out_and_reported(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(data / "folders" / "benign" / "tiny.jpg", painter.encoded(painter.lesion(size=32)))
@@ -501,7 +514,7 @@ def test_photos_the_network_cannot_take_for_their_size_are_left_out_and_named(
     assert "tiny.jpg (too small)" in capsys.readouterr().out
 
 
-def test_who_reads_the_old_manifest_meanwhile_reads_it_whole(data: Path, out: Path) -> None:
+def test_a_manifest_that_is_being_read_is_replaced_atomically(data: Path, out: Path) -> None:
     main(command(data, out, "folders"))
     before = (out / "manifest.csv").read_text()
     with (out / "manifest.csv").open() as reader:
@@ -510,7 +523,7 @@ def test_who_reads_the_old_manifest_meanwhile_reads_it_whole(data: Path, out: Pa
     assert (out / "manifest.csv").read_text() != before
 
 
-def test_a_file_name_that_no_manifest_can_hold_is_named(
+def test_a_file_name_that_is_not_utf8_is_reported(
     data: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     os.rename(
@@ -520,7 +533,7 @@ def test_a_file_name_that_no_manifest_can_hold_is_named(
     assert "\\xe9.jpg: expected a file name in UTF-8" in capsys.readouterr().err
 
 
-def test_a_failed_run_leaves_the_manifest_that_was_there(data: Path, out: Path) -> None:
+def test_a_failed_run_does_not_change_an_existing_manifest(data: Path, out: Path) -> None:
     main(command(data, out, "folders"))
     before = (out / "manifest.csv").read_bytes()
     put(data / "folders" / "benign" / "bad.jpg", "no photo")
@@ -530,7 +543,7 @@ def test_a_failed_run_leaves_the_manifest_that_was_there(data: Path, out: Path) 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--out", "x"], "expected at least one of --ham10000"),
         (["--folders", "x"], "--out"),
@@ -539,13 +552,13 @@ def test_a_failed_run_leaves_the_manifest_that_was_there(data: Path, out: Path) 
         (["--folders", "x", "--out", "x", "--seed", "one"], "invalid int"),
     ],
 )
-def test_arguments_are_strict(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_arguments_are_rejected(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as stop:
+    with pytest.raises(SystemExit) as exit_info:
         main(arguments)
-    assert stop.value.code == 2
-    assert words in capsys.readouterr().err
+    assert exit_info.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @needs_shared_data
@@ -559,7 +572,7 @@ def test_arguments_are_strict(
         ("milk10k", 1768, 3748, 550),
     ],
 )
-def test_the_real_tables_read_as_published(
+def test_the_real_tables_have_the_published_counts(
     name: str, benign: int, malignant: int, melanoma: int
 ) -> None:
     records = getattr(sources, f"read_{name}")(SHARED / name).records

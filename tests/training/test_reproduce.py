@@ -1,4 +1,4 @@
-"""The paper's experiment as one command: which images, which runs, and what its page says."""
+"""``training.reproduce``: the choice of images, the runs, and the report."""
 
 import csv
 import json
@@ -11,15 +11,15 @@ import painter
 import pytest
 
 from training import networks, reproduce
-from training.datasets.manifest import COLUMNS, ManifestError, Row
+from training.datasets.manifest import REQUIRED_COLUMNS, ManifestError, Row
 from training.fit.recipes import PAPER
 from training.paper import experiment, published, report
-from training.paper.images import SOURCES, choose, shared_groups
+from training.paper.images import SOURCES, choose, count_leaked
 from training.paper.plan import RUNS, Run
 
 
 def rows(melanomas: int, benign: int) -> list[Row]:
-    """Rows of both sources, each its own group, a sixth of each kind in the test split."""
+    """Rows of both sources, each a group of its own; a sixth of each class is in the test split."""
     made = []
     for source in SOURCES:
         for diagnosis, count in (("melanoma", melanomas), ("nevus", benign)):
@@ -31,35 +31,35 @@ def rows(melanomas: int, benign: int) -> list[Row]:
     return made
 
 
-def test_each_melanoma_comes_with_a_benign_image_of_its_own_source() -> None:
+def test_each_melanoma_is_paired_with_a_benign_image_of_its_source() -> None:
     chosen = choose(rows(melanomas=12, benign=120), images=None, seed=0)
-    held = Counter((row.source, row.malignant) for row in chosen.balanced)
-    assert held == {(source, malignant): 10 for source in SOURCES for malignant in (0, 1)}
+    counts = Counter((row.source, row.malignant) for row in chosen.balanced)
+    assert counts == {(source, malignant): 10 for source in SOURCES for malignant in (0, 1)}
     assert len({row.path for row in chosen.balanced}) == 40
 
 
-def test_a_fifth_of_each_class_is_set_aside() -> None:
+def test_a_fifth_of_each_class_is_used_for_validation() -> None:
     chosen = choose(rows(melanomas=12, benign=120), images=None, seed=0)
-    parts = Counter((row.malignant, row.split) for row in chosen.balanced)
-    assert parts == {(0, "train"): 16, (0, "val"): 4, (1, "train"): 16, (1, "val"): 4}
+    counts = Counter((row.malignant, row.split) for row in chosen.balanced)
+    assert counts == {(0, "train"): 16, (0, "val"): 4, (1, "train"): 16, (1, "val"): 4}
 
 
-def test_the_imbalanced_set_is_as_large_and_12_to_1() -> None:
+def test_the_imbalanced_set_has_the_same_size_and_12_benign_images_per_melanoma() -> None:
     chosen = choose(rows(melanomas=120, benign=1200), images=260, seed=0)
     assert len(chosen.imbalanced) == len(chosen.balanced) == 260
     assert sum(row.malignant for row in chosen.imbalanced) == 20
 
 
-def test_held_out_images_are_of_no_lesion_that_was_trained_on() -> None:
+def test_held_out_images_share_no_lesion_with_training_images() -> None:
     chosen = choose(rows(melanomas=12, benign=120), images=None, seed=0)
     trained = {row.group for row in chosen.balanced + chosen.imbalanced}
     assert {row.group for row in chosen.held_out}.isdisjoint(trained)
     assert Counter(row.malignant for row in chosen.held_out) == {0: 40, 1: 4}
-    # What the paper tested on holds its training images.
+    # The paper's kind of test includes the training images.
     assert trained < {row.group for row in chosen.everything}
 
 
-def test_other_sources_and_other_cancers_take_no_part() -> None:
+def test_other_sources_and_other_cancers_are_not_used() -> None:
     others = [
         Row("ham.jpg", "ham10000", "melanoma", 1, "ham", "train"),
         Row("bcc.jpg", "isic2019", "bcc", 1, "bcc", "train"),
@@ -69,16 +69,16 @@ def test_other_sources_and_other_cancers_take_no_part() -> None:
     assert not {"ham.jpg", "bcc.jpg"} & {row.path for row in used}
 
 
-def test_validation_images_of_a_trained_lesion_are_counted() -> None:
+def test_validation_images_of_lesions_in_training_are_counted() -> None:
     train = Row("a.jpg", "isic2019", "nevus", 0, "one", "train")
     twin = Row("b.jpg", "isic2019", "nevus", 0, "one", "val")
     other = Row("c.jpg", "isic2019", "nevus", 0, "two", "val")
-    assert shared_groups([train, twin, other]) == 1
+    assert count_leaked([train, twin, other]) == 1
 
 
 @pytest.mark.parametrize(("melanomas", "benign"), [(0, 50), (50, 0)])
-def test_too_few_images_are_said(melanomas: int, benign: int) -> None:
-    with pytest.raises(ManifestError, match="do not suffice"):
+def test_too_few_images_are_reported(melanomas: int, benign: int) -> None:
+    with pytest.raises(ManifestError, match="expected enough melanomas"):
         choose(rows(melanomas, benign), images=None, seed=0)
 
 
@@ -90,56 +90,56 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index, row in enumerate(rows(melanomas=12, benign=24)):
         colour = painter.DARK if row.malignant else painter.PALE
         (folder / row.path).write_bytes(painter.encoded(painter.lesion(index, colour, 128)))
-        listed.append([getattr(row, column) for column in COLUMNS])
+        listed.append([getattr(row, column) for column in REQUIRED_COLUMNS])
     with (folder / "manifest.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *listed])
+        csv.writer(file).writerows([REQUIRED_COLUMNS, *listed])
     return folder / "manifest.csv"
 
 
 @pytest.fixture
 def two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The paper's smallest network, and a second stage of it, in place of all runs."""
+    """Replace the runs by two: the paper's smallest network, and a second stage of it."""
     first = Run("cnn_v2", "cnn_v1", rules=True)
-    second = Run("stage_3", "cnn_v1", rules=True, after="cnn_v2")
+    second = Run("stage_3", "cnn_v1", rules=True, starts_from="cnn_v2")
     monkeypatch.setattr(experiment, "RUNS", (first, second))
 
 
 def command(manifest: Path, folder: Path, *more: str) -> list[str]:
     options = ["--manifest", str(manifest), "--out", str(folder / "runs")]
-    options += ["--report", str(folder / "page.md"), "--epochs", "3", "--images", "16"]
+    options += ["--report", str(folder / "report.md"), "--epochs", "3", "--images", "16"]
     return [*options, "--compare", *more]
 
 
 @pytest.mark.usefixtures("two_runs")
-def test_a_stopped_experiment_goes_on_where_it_was(
+def test_a_stopped_experiment_is_continued(
     manifest: Path,
     tmp_path: Path,
     tiny_model: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with monkeypatch.context() as stopped:
-        stopped.setattr(experiment, "RUNS", experiment.RUNS[:1])
+    with monkeypatch.context() as first_run_only:
+        first_run_only.setattr(experiment, "RUNS", experiment.RUNS[:1])
         assert reproduce.main(command(manifest, tmp_path)) == 0
     first = (tmp_path / "runs" / "cnn_v2.json").stat().st_mtime_ns
     assert reproduce.main(command(manifest, tmp_path, str(tiny_model))) == 0
-    assert "[1/2] cnn_v2: done before" in capsys.readouterr().out
+    assert "[1/2] cnn_v2: already done" in capsys.readouterr().out
     assert (tmp_path / "runs" / "cnn_v2.json").stat().st_mtime_ns == first
     result = json.loads((tmp_path / "runs" / "stage_3.json").read_text())
     assert result["history"][0]["learning_rate"] == pytest.approx(PAPER.rates["sgd"])
     assert result["held_out"]["figures"]["n"] == 12
     assert result["everything"]["n"] == 16
-    page = (tmp_path / "page.md").read_text()
-    assert "**This was a shortened run: 3 of the paper's 180 epochs and 16 of 40 images." in page
-    assert "still to run" not in page
-    assert "| the paper's final network, with both rules |" in " ".join(page.split())
-    assert "| tiny |" in " ".join(page.split())
-    assert (tmp_path / "page.png").stat().st_size > 10_000
+    text = (tmp_path / "report.md").read_text()
+    assert "**This was a shortened run: 3 of the paper's 180 epochs and 16 of 40 images." in text
+    assert "Not finished" not in text
+    assert "| the paper's final network, with both rules |" in " ".join(text.split())
+    assert "| tiny |" in " ".join(text.split())
+    assert (tmp_path / "report.png").stat().st_size > 10_000
 
 
 def test_a_run_ends_when_the_command_is_killed() -> None:
     child = "import threading; print('started', flush=True); threading.Event().wait()"
-    call = f"from training.paper import experiment; experiment._in_child(exec, {child!r})"
+    call = f"from training.paper import experiment; experiment._in_child_process(exec, {child!r})"
     with subprocess.Popen(
         [sys.executable, "-c", f"if __name__ == '__main__': {call}"],
         stdout=subprocess.PIPE,
@@ -163,30 +163,30 @@ def test_runs_of_another_experiment_are_not_mixed_in(
     assert "another experiment (epochs: 180 there, 3 here)" in message
 
 
-def page(tmp_path: Path) -> str:
-    """The page of an experiment that has no result yet."""
+def report_without_results(tmp_path: Path) -> str:
+    """The report of an experiment without results."""
     chosen = choose(rows(melanomas=12, benign=120), images=None, seed=0)
     described = experiment._describe(reproduce.parse(["--epochs", "180"]), chosen)
     names = [run.name for run in RUNS]
-    report.write_report(described, {}, [], names, tmp_path / "page.md")
-    return (tmp_path / "page.md").read_text()
+    report.write_report(described, {}, [], names, tmp_path / "report.md")
+    return (tmp_path / "report.md").read_text()
 
 
-def test_the_page_names_the_runs_still_to_come_and_an_unshortened_one_does_not_say_short(
+def test_the_report_lists_unfinished_runs_and_calls_only_a_shortened_experiment_short(
     tmp_path: Path,
 ) -> None:
-    text = page(tmp_path)
-    assert "**Not finished: cnn_v2, stage_2, stage_3, adam, " in text
+    text = report_without_results(tmp_path)
+    assert "**Not finished; these runs are missing: cnn_v2, stage_2, stage_3, adam, " in text
     assert "shortened" not in text
 
 
-def test_every_table_of_the_page_has_the_papers_figures(tmp_path: Path) -> None:
-    text = " ".join(page(tmp_path).split())
+def test_the_tables_of_the_report_have_the_papers_figures(tmp_path: Path) -> None:
+    text = " ".join(report_without_results(tmp_path).split())
     assert "| version 2.0 | 14,714,753 | 14,714,753 | 0 |" in text
     assert "| malignant | 441 / 584 = 0.7037672 | - | - | - | - |" in text
     assert "| the paper | 180 | 0.001 to 6.1e-09 | around 84 % | 88.96 % | 83.04 % | - |" in text
 
 
 @pytest.mark.parametrize("name", published.LAYERS)
-def test_every_layer_of_the_papers_tables_is_ours(name: str) -> None:
+def test_our_networks_have_the_layers_in_the_papers_tables(name: str) -> None:
     assert report.layers_of(networks.build(name)) == list(published.LAYERS[name])

@@ -1,4 +1,4 @@
-"""``python -m training.score``: one row for each file, whatever the files are."""
+"""``training.score``: one row for each file, whether it is a usable photo or not."""
 
 import csv
 import os
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("converted_once")
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder as people have them: photos, other files, hidden ones, a folder within."""
+    """A folder with photos, other files, hidden files, and a subfolder."""
     folder = tmp_path / "photos"
     (folder / "deeper").mkdir(parents=True)
     (folder / ".thumbnails").mkdir()
@@ -43,7 +43,7 @@ def run(model: Path, out: Path, *paths: Path) -> tuple[int, list[dict[str, str]]
     return status, rows
 
 
-def test_every_file_of_a_folder_gets_a_row_in_order_of_name_but_hidden_ones(
+def test_every_file_in_a_folder_except_hidden_ones_gets_a_row_in_order_of_name(
     tiny_model, photos, tmp_path
 ):
     status, rows = run(tiny_model, tmp_path / "scores.csv", photos)
@@ -59,7 +59,7 @@ def test_every_file_of_a_folder_gets_a_row_in_order_of_name_but_hidden_ones(
     assert [row["reasons"] for row in rows] == ["", "", "not_a_lesion", "unsupported_format"]
 
 
-def test_hidden_files_masks_and_thumbnails_are_not_scored_and_that_is_said(
+def test_hidden_files_masks_and_thumbnails_are_reported_and_not_scored(
     tiny_model, photos, tmp_path, capsys
 ):
     for name in ("masks/a.png", "deeper/thumbs/a.jpg", "a_segmentation.png", "__MACOSX/a.jpg"):
@@ -69,7 +69,7 @@ def test_hidden_files_masks_and_thumbnails_are_not_scored_and_that_is_said(
     assert len(rows) == 4
     lines = [x for x in capsys.readouterr().err.splitlines() if x.startswith("not scored, ")]
     assert [line.partition(": ")[0].removeprefix("not scored, ") for line in lines] == [
-        "hidden, the system's own, or a broken link",
+        "hidden or system file, or broken link",
         "masks, by their name",
         "thumbnails, by their folder",
     ]
@@ -77,7 +77,7 @@ def test_hidden_files_masks_and_thumbnails_are_not_scored_and_that_is_said(
     assert str(photos / "masks" / "a.png") in lines[1]
 
 
-def test_photos_behind_a_link_to_a_folder_are_scored(tiny_model, photos, tmp_path):
+def test_photos_in_a_linked_folder_are_scored(tiny_model, photos, tmp_path):
     (tmp_path / "linked").symlink_to(photos)
     (tmp_path / "top").mkdir()
     (tmp_path / "top" / "more").symlink_to(photos)
@@ -103,7 +103,7 @@ def test_a_probability_is_given_only_with_a_verdict(tiny_model, photos, tmp_path
 
 
 @pytest.mark.parametrize(("name", "data", "code"), [(n, d, c) for n, d, _, c in bad_files.TABLE])
-def test_a_bad_file_is_cannot_judge_and_the_next_is_judged(
+def test_a_bad_file_cannot_be_judged_and_the_next_file_is_judged(
     tiny_model, tmp_path, capfd, name, data, code
 ):
     bad, good = tmp_path / "bad.jpg", tmp_path / "good.jpg"
@@ -122,7 +122,7 @@ def test_a_bad_file_is_cannot_judge_and_the_next_is_judged(
     assert str(bad) in capfd.readouterr().err
 
 
-def test_a_missing_path_is_a_row_and_is_said(tiny_model, photos, tmp_path, capfd):
+def test_a_missing_path_gets_a_row_and_is_reported(tiny_model, photos, tmp_path, capfd):
     missing = tmp_path / "nowhere.jpg"
     status, rows = run(tiny_model, tmp_path / "scores.csv", missing, photos / "a_benign.png")
     assert status == 0
@@ -130,7 +130,7 @@ def test_a_missing_path_is_a_row_and_is_said(tiny_model, photos, tmp_path, capfd
     assert f"{missing}: There is no such file" in capfd.readouterr().err
 
 
-def test_no_photo_among_the_files_exits_1(tiny_model, tmp_path):
+def test_the_exit_code_is_1_if_no_file_is_a_photo(tiny_model, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("not a photo")
     status, rows = run(tiny_model, tmp_path / "scores.csv", text, tmp_path / "nowhere")
@@ -138,34 +138,34 @@ def test_no_photo_among_the_files_exits_1(tiny_model, tmp_path):
     assert len(rows) == 2
 
 
-def test_a_photo_of_something_else_was_judged_so_it_exits_0(tiny_model, photos, tmp_path):
+def test_the_exit_code_is_0_if_a_photo_shows_something_else(tiny_model, photos, tmp_path):
     assert run(tiny_model, tmp_path / "scores.csv", photos / "deeper" / "sea.jpg")[0] == 0
 
 
-def test_a_pipe_is_not_waited_for(tiny_model, photos, tmp_path):
+def test_a_pipe_is_unreadable_and_does_not_block(tiny_model, photos, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     _, rows = run(tiny_model, tmp_path / "scores.csv", tmp_path / "pipe", photos / "a_benign.png")
     assert [row["reasons"] for row in rows] == ["unreadable", ""]
 
 
-def test_a_file_named_twice_is_judged_once(tiny_model, photos, tmp_path):
+def test_a_file_given_twice_is_judged_once(tiny_model, photos, tmp_path):
     _, rows = run(tiny_model, tmp_path / "scores.csv", photos / "a_benign.png", photos)
     assert [Path(row["path"]).name for row in rows].count("a_benign.png") == 1
     assert len(rows) == 4
 
 
-def test_the_table_itself_is_no_photo_though_it_lies_in_the_folder(tiny_model, photos):
+def test_a_table_written_into_the_folder_of_photos_is_not_scored(tiny_model, photos):
     run(tiny_model, photos / "scores.csv", photos)
     _, rows = run(tiny_model, photos / "scores.csv", photos)
     assert len(rows) == 4
 
 
-def test_a_file_name_that_is_not_utf8_is_written_as_the_bytes_it_is(tiny_model, tmp_path):
+def test_a_file_name_that_is_not_utf8_is_written_byte_for_byte(tiny_model, tmp_path):
     name = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
     try:
         Path(os.fsdecode(name)).write_bytes(painter.encoded(painter.lesion()))
     except OSError:
-        pytest.skip("this file system takes names in UTF-8 alone")
+        pytest.skip("this file system only accepts names in UTF-8")
     out = tmp_path / "scores.csv"
     assert main(["--model", str(tiny_model), "--out", str(out), os.fsdecode(name)]) == 0
     assert name + b",ok,malignant," in out.read_bytes()
@@ -180,14 +180,16 @@ BAD_ARGUMENTS = [
 
 
 @pytest.mark.parametrize(("name", "arguments"), BAD_ARGUMENTS, ids=[n for n, _ in BAD_ARGUMENTS])
-def test_wrong_arguments_exit_2(tiny_model, tmp_path, name, arguments):
+def test_wrong_arguments_exit_with_2(tiny_model, tmp_path, name, arguments):
     filled = [a.format(model=tiny_model, out=tmp_path / "scores.csv") for a in arguments]
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as exit_info:
         main(filled)
-    assert stopped.value.code == 2
+    assert exit_info.value.code == 2
 
 
-def test_a_model_that_cannot_be_used_exits_1_and_leaves_the_older_table(photos, tmp_path, capsys):
+def test_an_unusable_model_exits_with_1_and_does_not_change_an_older_table(
+    photos, tmp_path, capsys
+):
     out, model = tmp_path / "scores.csv", tmp_path / "model.h5"
     out.write_text("older")
     model.write_bytes(b"not HDF5")
@@ -196,7 +198,7 @@ def test_a_model_that_cannot_be_used_exits_1_and_leaves_the_older_table(photos, 
     assert out.read_text() == "older"
 
 
-def test_scoring_needs_no_tensorflow(tiny_model, photos, tmp_path):
+def test_scoring_does_not_import_tensorflow(tiny_model, photos, tmp_path):
     out = tmp_path / "scores.csv"
     code = (
         "import sys; from training.score import main; "

@@ -1,4 +1,4 @@
-"""From a manifest to a model file, on painted lesions: dark spots are malignant, pale ones not."""
+"""Training and recalibrating on painted lesions, of which the dark ones are malignant."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from lens import artifact, images, loader
 from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
 from training import networks, recalibrate, train
-from training.datasets.manifest import COLUMNS, HEADER, ManifestError, Row, read_manifest
+from training.datasets.manifest import COLUMNS, REQUIRED_COLUMNS, ManifestError, Row, read_manifest
 from training.fit import batches, calibration, last_layers, recipes, run, sampling
 from training.fit.augmentation import Augmentation, graft
 from training.fit.negatives import crop_skin
@@ -22,7 +22,7 @@ from training.fit.negatives import crop_skin
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 painted lesions, half of them malignant, and 4 pictures of the sea."""
+    """Manifests of 48 lesions, half of them malignant, and of 4 photos without a lesion."""
     folder = tmp_path_factory.mktemp("data")
     lesions, others = [], []
     for index in range(48):
@@ -39,21 +39,21 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
         others.append([path.name, "not_lesion", "not_lesion", 0, f"s{index}", "train"])
     for name, rows in (("manifest.csv", lesions), ("not_lesion.csv", others)):
         with (folder / name).open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+            csv.writer(file).writerows([REQUIRED_COLUMNS, *rows])
     return folder / "manifest.csv"
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default recipe, cut to two small stages of two steps an epoch."""
-    short = recipes.Recipe(
+    """Shorten the default recipe to two stages of small images, with two steps per epoch."""
+    shortened = recipes.Recipe(
         **{
             **vars(recipes.DEFAULT),
             "stages": (recipes.Stage(0.5, 64, 8), recipes.Stage(0.5, 96, 8)),
             "images_per_epoch": 16,
         }
     )
-    monkeypatch.setitem(recipes.RECIPES, "default", short)
+    monkeypatch.setitem(recipes.RECIPES, "default", shortened)
     monkeypatch.setattr(last_layers, "PAINTED_SAMPLES", 8)
     monkeypatch.setattr(last_layers, "SKIN_CROPS", 8)
 
@@ -73,7 +73,7 @@ def test_training_writes_a_calibrated_model_with_its_card_and_curves(
     assert (tmp_path / "m_curves.png").stat().st_size > 10_000
 
 
-def test_a_run_that_never_finished_an_epoch_cannot_be_resumed(
+def test_a_run_without_a_finished_epoch_cannot_be_resumed(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--manifest", str(manifest), "--out", str(tmp_path / "m.h5"), "--resume"]
@@ -81,27 +81,31 @@ def test_a_run_that_never_finished_an_epoch_cannot_be_resumed(
     assert "no finished epoch to resume" in capsys.readouterr().err
 
 
-def test_a_resumed_run_is_told_by_the_command_of_an_unbroken_one() -> None:
+def test_the_recorded_command_does_not_contain_resume() -> None:
     options = train.parse(["--seed", "3", "--resume"])
     assert options.command == "python -m training.train --seed 3"
 
 
-def test_the_papers_recipe_trains_the_papers_network(manifest: Path, tmp_path: Path) -> None:
+def test_a_network_of_the_paper_can_be_trained_with_its_recipe(
+    manifest: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "paper.h5"
     arguments = ["--manifest", str(manifest), "--out", str(out), "--network", "cnn_v1"]
     assert train.main([*arguments, "--recipe", "paper", "--epochs", "1"]) == 0
     assert artifact.read_card(out).name == "cnn_v1"
 
 
-def test_training_reads_exactly_what_serving_decodes(manifest: Path, tmp_path: Path) -> None:
+def test_training_uses_exactly_the_pixels_that_serving_decodes(
+    manifest: Path, tmp_path: Path
+) -> None:
     rows = read_manifest(manifest)[:4]
-    for _ in ("filled", "reopened"):
+    for _ in ("cache filled", "cache reopened"):
         images = batches.open_images(rows, tmp_path)
         for row, image in zip(rows, images, strict=True):
             assert np.array_equal(image, decode(Path(row.path).read_bytes()))
 
 
-def test_pixels_that_another_decoder_made_are_not_learned_from(
+def test_images_are_decoded_again_after_the_decoder_has_changed(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = read_manifest(manifest)[:2]
@@ -113,19 +117,19 @@ def test_pixels_that_another_decoder_made_are_not_learned_from(
     assert not batches.open_images(rows, tmp_path).any()
 
 
-def test_a_disk_without_room_is_told_before_training(
+def test_a_full_disk_is_reported_before_training(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with small_disk(tmp_path / "small", 4_000_000) as folder:
         for source in manifest.parent.glob("*.[cj]*"):
             (folder / source.name).write_bytes(source.read_bytes())
         assert train.main(["--manifest", str(folder / "manifest.csv"), "--epochs", "1"]) == 1
-        said = capsys.readouterr().err
-        assert "cache: expected 24 MB of disk space" in said
+        error = capsys.readouterr().err
+        assert "cache: expected 24 MB of disk space" in error
         assert not list(folder.glob("cache/*.npy"))
 
 
-def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path: Path) -> None:
+def test_a_batch_depends_only_on_seed_and_epoch_and_index(manifest: Path, tmp_path: Path) -> None:
     rows = read_manifest(manifest)
     examples = batches.Examples(batches.open_images(rows, tmp_path), rows, np.zeros((0,)), None)
 
@@ -150,11 +154,11 @@ def test_a_batch_depends_on_seed_epoch_and_index_alone(manifest: Path, tmp_path:
         assert not np.array_equal(first, batch(*other))
 
 
-def test_the_kind_of_a_lesion_is_learned_and_that_of_other_photos_is_not(tmp_path: Path) -> None:
+def test_only_lesions_have_a_weight_for_the_output_kind(tmp_path: Path) -> None:
     kinds = ["clinical", "dermoscopic"]
     rows = [Row("", "one", "nevus", 0, "", "train", kind) for kind in kinds]
     photos = np.full((2, 500, 500, 3), 200, np.uint8)
-    made = batches.Batches(
+    epoch = batches.Batches(
         batches.Examples(photos, rows, photos[:1], None),
         weights=np.array([0.5, 0.5]),
         outputs=("malignant", "lesion", "kind"),
@@ -167,13 +171,13 @@ def test_the_kind_of_a_lesion_is_learned_and_that_of_other_photos_is_not(tmp_pat
         seed=0,
         epoch=0,
     )
-    _, targets, weights = made[0]
+    _, targets, weights = epoch[0]
     lesions = targets["lesion"].ravel() == 1
     assert set(targets["kind"][lesions].ravel()) == {0, 1}
     assert (weights["kind"] == lesions).all()
 
 
-def test_each_source_is_drawn_alike_in_both_classes_and_small_ones_more_than_their_share() -> None:
+def test_sampling_balances_the_classes_of_each_source_and_favours_small_sources() -> None:
     def rows(source: str, malignant: int, count: int) -> list[Row]:
         return [Row("", source, "", malignant, "", "train")] * count
 
@@ -188,7 +192,7 @@ def test_each_source_is_drawn_alike_in_both_classes_and_small_ones_more_than_the
     assert parts == pytest.approx([0.5 * 20 / 22, 0.5 * 20 / 22, 0.5 * 2 / 22, 0.5 * 2 / 22])
 
 
-def test_each_kind_of_photo_of_a_source_has_its_own_share_of_both_classes() -> None:
+def test_sampling_balances_the_classes_of_each_kind_of_photo_in_a_source() -> None:
     def rows(kind: str, malignant: int, count: int) -> list[Row]:
         return [Row("", "milk10k", "", malignant, "", "train", kind)] * count
 
@@ -203,7 +207,7 @@ def test_each_kind_of_photo_of_a_source_has_its_own_share_of_both_classes() -> N
     assert parts == pytest.approx([0.5 * 10 / 15, 0.5 * 10 / 15, 0.5 * 5 / 15, 0.5 * 5 / 15])
 
 
-def test_a_graft_keeps_the_lesion_and_takes_the_surroundings_of_another_photo() -> None:
+def test_a_graft_has_the_lesion_of_one_photo_and_the_surroundings_of_another() -> None:
     dark, pale = (np.full((500, 500, 3), level, np.uint8) for level in (40, 220))
     grafted = graft(dark, pale)
     assert (grafted[150:350, 150:350] == 40).all()
@@ -212,16 +216,16 @@ def test_a_graft_keeps_the_lesion_and_takes_the_surroundings_of_another_photo() 
 
 
 @pytest.mark.usefixtures("quick")
-def test_bare_skin_is_cut_only_where_a_corner_shows_nothing_else() -> None:
+def test_bare_skin_is_cropped_only_from_a_corner_that_shows_nothing_else() -> None:
     rng = np.random.default_rng(0)
     skin = np.full((500, 500, 3), (224, 172, 150), np.uint8)
     photo = skin.copy()
     photo[150:350, 150:350] = (90, 50, 40)
-    cuts = [cut for cut in (crop_skin(photo, rng) for _ in range(20)) if cut is not None]
-    assert cuts
-    for cut in cuts:
-        assert cut.shape == (500, 500, 3)
-        np.testing.assert_allclose(cut.mean(axis=(0, 1)), skin[0, 0], atol=2)
+    crops = [crop for crop in (crop_skin(photo, rng) for _ in range(20)) if crop is not None]
+    assert crops
+    for crop in crops:
+        assert crop.shape == (500, 500, 3)
+        np.testing.assert_allclose(crop.mean(axis=(0, 1)), skin[0, 0], atol=2)
 
     uneven, dark = photo.copy(), photo.copy()
     uneven[::8] = (120, 80, 60)
@@ -231,33 +235,33 @@ def test_bare_skin_is_cut_only_where_a_corner_shows_nothing_else() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_fine_tuned_teacher_teaches_ours(
+def test_cnn7_can_be_distilled_from_a_fine_tuned_teacher(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = recipes.RECIPES["default"]
     fine_tune = replace(quick, frozen=recipes.FINE_TUNE.frozen)
     monkeypatch.setitem(recipes.RECIPES, "finetune", fine_tune)
-    taught = ["--manifest", str(manifest), "--epochs", "1"]
+    arguments = ["--manifest", str(manifest), "--epochs", "1"]
     teacher = tmp_path / "teacher.h5"
     network = ["--network", "efficientnet_lite0", "--recipe", "finetune"]
-    assert train.main([*taught, *network, "--out", str(teacher)]) == 0
+    assert train.main([*arguments, *network, "--out", str(teacher)]) == 0
 
     model, card = loader.load(teacher)
     fresh = networks.efficientnet_lite0()
-    moved = {
+    changed = {
         layer.name
         for layer, before in zip(model.layers, fresh.layers, strict=True)
         if any(
-            not np.allclose(a, b)  # the running average rounds even what stands still
+            not np.allclose(a, b)  # Averaging rounds even weights that do not change.
             for a, b in zip(layer.get_weights(), before.get_weights(), strict=True)
         )
     }
     assert card.views == 8
-    assert "conv_head" in moved
-    assert not [name for name in moved if name.startswith(recipes.FINE_TUNE.frozen)]
+    assert "conv_head" in changed
+    assert not [name for name in changed if name.startswith(recipes.FINE_TUNE.frozen)]
 
     student = tmp_path / "student.h5"
-    assert train.main([*taught, "--teacher", str(teacher), "--out", str(student)]) == 0
+    assert train.main([*arguments, "--teacher", str(teacher), "--out", str(student)]) == 0
     history = json.loads((tmp_path / "student.run" / "state.json").read_text())
     assert {"teacher_loss", "opinion_loss"} <= history[0].keys()
 
@@ -268,13 +272,15 @@ def test_training_can_start_from_a_model(manifest: Path, tmp_path: Path) -> None
     artifact.save(networks.cnn7(), first, Card("cnn7"))
     network = networks.cnn7(None)
     run._start_from(first, network)
-    for mine, given in zip(network.get_weights(), loader.load(first)[0].get_weights(), strict=True):
-        assert np.array_equal(mine, given)
+    for actual, expected in zip(
+        network.get_weights(), loader.load(first)[0].get_weights(), strict=True
+    ):
+        assert np.array_equal(actual, expected)
     arguments = ["--manifest", str(manifest), "--start", str(first), "--epochs", "1"]
     assert train.main([*arguments, "--out", str(tmp_path / "second.h5")]) == 0
 
 
-def test_training_starts_from_no_model_of_another_network(
+def test_training_cannot_start_from_a_model_of_another_network(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other.h5"
@@ -283,13 +289,13 @@ def test_training_starts_from_no_model_of_another_network(
     assert "expected cnn7 to start from, got efficientnet_lite0" in capsys.readouterr().err
 
 
-def test_no_augmentation_at_full_size_leaves_the_image_as_it_is() -> None:
+def test_an_augmentation_without_changes_returns_the_same_image() -> None:
     image = decode(painter.encoded(painter.lesion()))
     assert np.array_equal(Augmentation()(image, np.random.default_rng(0), 500), image)
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
+def test_recalibration_changes_only_the_refusal_layer_and_the_card(
     manifest: Path, tmp_path: Path
 ) -> None:
     before, after = tmp_path / "before.h5", tmp_path / "after.h5"
@@ -303,8 +309,9 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
     (old, _), (new, card) = loader.load(before), loader.load(after)
     changed = {
         layer.name
-        for layer, was in zip(new.layers, old.layers, strict=True)
-        if [w.tobytes() for w in layer.get_weights()] != [w.tobytes() for w in was.get_weights()]
+        for layer, previous in zip(new.layers, old.layers, strict=True)
+        if [w.tobytes() for w in layer.get_weights()]
+        != [w.tobytes() for w in previous.get_weights()]
     }
     assert changed == {"lesion"}
     assert (card.calibrated, card.views, len(card.margins)) == (True, 8, 2)
@@ -313,14 +320,14 @@ def test_a_model_is_recalibrated_on_other_photos_with_its_weights_as_they_are(
     assert "training.recalibrate" in card.command.splitlines()[1]
 
 
-def test_recalibrating_without_other_photographs_keeps_what_was_learned_of_them(
+def test_recalibration_without_other_photographs_keeps_the_refusal_layer(
     manifest: Path, tmp_path: Path
 ) -> None:
-    alone = tmp_path / "manifest.csv"
-    alone.write_text(manifest.read_text().replace("lesion", f"{manifest.parent}/lesion"))
+    lesions_only = tmp_path / "manifest.csv"
+    lesions_only.write_text(manifest.read_text().replace("lesion", f"{manifest.parent}/lesion"))
     before, after = tmp_path / "before.h5", tmp_path / "after.h5"
     artifact.save(networks.cnn7(), before, Card("cnn7"))
-    arguments = [str(before), "--out", str(after), "--manifest", str(alone)]
+    arguments = [str(before), "--out", str(after), "--manifest", str(lesions_only)]
     assert recalibrate.main(arguments) == 0
     (old, _), (new, card) = loader.load(before), loader.load(after)
     lesion = [model.get_layer("lesion").get_weights()[0] for model in (old, new)]
@@ -328,20 +335,20 @@ def test_recalibrating_without_other_photographs_keeps_what_was_learned_of_them(
     assert card.calibrated
 
 
-def test_a_test_split_that_a_parent_may_have_learned_from_is_not_called_set_aside(
+def test_the_test_hash_is_left_out_if_a_parent_model_may_have_learned_from_the_test_split(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = read_manifest(manifest)
-    alike, other = tmp_path / "alike.h5", tmp_path / "other.h5"
-    for path, hashes in ((alike, run.card_split_hashes(rows, [])), (other, {"test": "0" * 64})):
+    same, other = tmp_path / "same.h5", tmp_path / "other.h5"
+    for path, hashes in ((same, run.card_split_hashes(rows, [])), (other, {"test": "0" * 64})):
         artifact.save(networks.cnn7(), path, Card("cnn7", split_hashes=hashes))
-    assert set(run.card_split_hashes(rows, [alike])) == {"train", "val", "test"}
+    assert set(run.card_split_hashes(rows, [same])) == {"train", "val", "test"}
     assert not capsys.readouterr().err
-    assert set(run.card_split_hashes(rows, [alike, other])) == {"train", "val"}
+    assert set(run.card_split_hashes(rows, [same, other])) == {"train", "val"}
     assert f"WARNING: {other} was trained with another test split" in capsys.readouterr().err
 
 
-def test_a_model_of_another_kind_is_not_recalibrated(
+def test_a_model_of_an_unknown_network_cannot_be_recalibrated(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.h5"
@@ -351,7 +358,7 @@ def test_a_model_of_another_kind_is_not_recalibrated(
     assert "expected a network of training.train (cnn_v1," in capsys.readouterr().err
 
 
-def test_flips_mirror_the_image_to_the_pixel() -> None:
+def test_flips_mirror_the_image_exactly() -> None:
     image = decode(painter.encoded(painter.lesion()))
     mirrored = [image[::y, ::x].tobytes() for y in (1, -1) for x in (1, -1)]
     flips = Augmentation(flips=True)
@@ -359,68 +366,71 @@ def test_flips_mirror_the_image_to_the_pixel() -> None:
     assert seen == set(mirrored)
 
 
-def test_half_the_size_is_the_mean_of_boxes_as_in_validation() -> None:
+def test_an_image_is_halved_by_averaging_boxes_as_in_validation() -> None:
     image = decode(painter.encoded(painter.lesion()))
     small = Augmentation()(image, np.random.default_rng(0), 250).astype(float)
     assert np.abs(small - image.reshape(250, 2, 250, 2, 3).mean(axis=(1, 3))).max() <= 0.5
 
 
-def test_a_margin_is_how_far_few_views_lie_from_all_in_one_photo_of_a_hundred() -> None:
+def test_a_margin_is_the_99th_percentile_of_the_distance_between_few_and_all_views() -> None:
     logits = np.random.default_rng(0).normal(0, 1, (10_000, 8))
     margins = calibration.margins(logits)
-    # Of a mean of k among 8 alike: the difference has the variance 1 / k - 1 / 8.
+    # The difference between the mean of k and of all 8 views has the variance 1 / k - 1 / 8.
     assert margins == pytest.approx([2.576 * np.sqrt(1 / k - 1 / 8) for k in (2, 4)], rel=0.05)
     assert calibration.margins(logits[:, :1]) == ()
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte order mark"])
-def test_a_manifest_tells_the_kind_of_photo_and_older_ones_by_their_sources(
+def test_the_kind_of_photo_is_read_from_the_manifest_or_in_older_ones_from_the_source(
     tmp_path: Path, mark: str
 ) -> None:
     path = tmp_path / "manifest.csv"
-    path.write_text(mark + ",".join(HEADER) + "\na.jpg,ham10000,clinical,nevus,0,g,train\n")
+    path.write_text(mark + ",".join(COLUMNS) + "\na.jpg,ham10000,clinical,nevus,0,g,train\n")
     assert [row.kind for row in read_manifest(path)] == ["clinical"]
     older = [f"a.jpg,{s},nevus,0,g,test" for s in ("ham10000", "isic2019", "siim2020", "pad_ufes")]
-    path.write_text(mark + "\n".join([",".join(COLUMNS), *older]))
+    path.write_text(mark + "\n".join([",".join(REQUIRED_COLUMNS), *older]))
     assert [row.kind for row in read_manifest(path)] == ["dermoscopic"] * 3 + ["clinical"]
 
 
-def test_a_manifest_that_is_no_utf8_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_manifest_that_is_not_utf8_is_rejected_with_a_message(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
-    path.write_text(",".join(COLUMNS) + "\n", encoding="utf-16")
+    path.write_text(",".join(REQUIRED_COLUMNS) + "\n", encoding="utf-16")
     with pytest.raises(ManifestError, match="expected a CSV table in UTF-8"):
         read_manifest(path)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         (None, "no such manifest"),
         ("path,source\n", "missing diagnosis,group,malignant,split"),
         (
-            ",".join(COLUMNS) + "\na.jpg,s,nevus,maybe,g,train\n",
+            ",".join(REQUIRED_COLUMNS) + "\na.jpg,s,nevus,maybe,g,train\n",
             "line 2: expected malignant 0 or 1",
         ),
-        (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g,dev\n", "split train, val or test"),
-        (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g,train\n", "benign and malignant images"),
-        (",".join(HEADER) + "\na.jpg,s,x-ray,nevus,0,g,test\n", "or dermoscopic, got 'x-ray'"),
-        (",".join(HEADER) + "\na.jpg,s,,nevus,0,g,train\n", "clinical or dermoscopic, got ''"),
-        (",".join(COLUMNS) + "\na.jpg,s,nevus,0,g\n", "line 2: expected 6 values, found fewer"),
+        (",".join(REQUIRED_COLUMNS) + "\na.jpg,s,nevus,0,g,dev\n", "split train, val or test"),
+        (",".join(REQUIRED_COLUMNS) + "\na.jpg,s,nevus,0,g,train\n", "benign and malignant images"),
+        (",".join(COLUMNS) + "\na.jpg,s,x-ray,nevus,0,g,test\n", "or dermoscopic, got 'x-ray'"),
+        (",".join(COLUMNS) + "\na.jpg,s,,nevus,0,g,train\n", "clinical or dermoscopic, got ''"),
+        (
+            ",".join(REQUIRED_COLUMNS) + "\na.jpg,s,nevus,0,g\n",
+            "line 2: expected 6 values, found fewer",
+        ),
     ],
 )
-def test_each_unfit_manifest_is_refused_in_words(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, words: str
+def test_a_wrong_manifest_is_rejected_with_a_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str | None, message: str
 ) -> None:
     path = tmp_path / "manifest.csv"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(ManifestError, match=words):
+    with pytest.raises(ManifestError, match=message):
         run.train(train.parse(["--manifest", str(path)]))
     assert train.main(["--manifest", str(path)]) == 1
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_training_without_data_says_in_one_line_how_to_get_some(
+def test_training_without_data_prints_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The search goes on where it stopped, gives up what falls behind, and hands over its best."""
+"""``training.tune``: continuing a study, pruning trials, and training with the best settings."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["--manifest", str(manifest), "--epochs", "2", *painted_set.QUICK, *ONE_STAGE]
 
 
-def test_a_search_goes_on_and_its_best_trial_is_trainable_by_name(
+def test_a_study_is_continued_and_its_best_settings_can_be_used_for_training(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["--study", str(tmp_path / "tune.db"), *arguments]
@@ -44,7 +44,7 @@ def test_a_search_goes_on_and_its_best_trial_is_trainable_by_name(
     assert best.stages[0].size == 64
 
 
-def test_a_trial_that_falls_behind_is_given_up(arguments: list[str], tmp_path: Path) -> None:
+def test_a_bad_trial_is_pruned(arguments: list[str], tmp_path: Path) -> None:
     impossible = optuna.pruners.ThresholdPruner(lower=1.1)
     options = tune.parse(["--study", str(tmp_path / "tune.db"), "--trials", "1", *arguments])
     with pytest.raises(TrainingError, match="every trial was pruned"):
@@ -60,7 +60,7 @@ def test_a_trial_that_falls_behind_is_given_up(arguments: list[str], tmp_path: P
         (["--manifest", "absent.csv"], 1, "no such manifest"),
     ],
 )
-def test_what_training_refuses_ends_the_search(
+def test_a_wrong_argument_of_training_ends_the_search(
     mistake: list[str], code: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert tune.main(["--study", str(tmp_path / "tune.db"), *mistake]) == code

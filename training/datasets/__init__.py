@@ -1,1 +1,1 @@
-"""Published data sets to one manifest with leak-free splits."""
+"""Turn published data sets into one manifest with leak-free splits."""

@@ -11,13 +11,13 @@ from lens.files import replacing
 from training.datasets.duplicates import components, near_duplicates, same_picture
 from training.datasets.fingerprints import Fingerprint, fingerprint_all
 from training.datasets.keep_splits import EarlierSplits
-from training.datasets.manifest import HEADER
+from training.datasets.manifest import COLUMNS
 from training.datasets.records import Record, Source
 from training.datasets.splits import SHARES, assign
 
 
 class Assigned(NamedTuple):
-    """An image that is kept, with the group and the split that it was given."""
+    """An image that is kept, with the group and the split assigned to it."""
 
     record: Record
     group: str
@@ -26,17 +26,17 @@ class Assigned(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What goes into one manifest, and the counts that its report shows.
+    """The content of one manifest, and the counts that its report shows.
 
     Attributes:
-        rows: kept images in the order of source and name.
+        rows: the kept images, ordered by source and name.
         fingerprints: the fingerprint of each row's image.
-        unfit: names of images left out for their size or as masks, with the reason.
-        duplicates: images dropped per source because another kept image is the same picture.
-        contradictory: images dropped per source because one copy of the picture is labelled
-            benign and another malignant.
-        merged: number of groups joined to another because they share a picture, or nearly.
-        moved: images whose split differs from the earlier manifest's, by old and new split.
+        unfit: images left out because of their size or because they are masks, with the reason.
+        duplicates: number of images per source dropped because a kept image is the same picture.
+        contradictory: number of images per source dropped because one copy of the picture is
+            labelled benign and another malignant.
+        merged: number of groups joined to another because of a duplicate or near-duplicate.
+        moved: number of images whose split differs from the earlier manifest, by old and new split.
     """
 
     rows: list[Assigned]
@@ -49,30 +49,30 @@ class Prepared:
 
 
 def prepare(
-    read: list[Source],
+    sources: list[Source],
     seed: int,
     shares: Mapping[str, int] = SHARES,
     earlier: EarlierSplits | None = None,
 ) -> Prepared:
-    """Drop duplicates, join groups that share a picture, and assign each group a split.
+    """Drop duplicates, join groups that share a picture, and assign each group to a split.
 
     Args:
-        read: the sources.
+        sources: the data sets.
         seed: seed of the random split.
-        shares: percent of each source and diagnosis that a split gets.
+        shares: percent of each source and diagnosis that goes to a split.
         earlier: the splits of an earlier manifest, which are kept.
 
     Raises:
-        PrepareError: images that cannot be read, or none left.
+        PrepareError: an image cannot be read, or no image is left.
     """
     usable = fingerprint_all(
-        [record for source in read for record in source.records if record.path]
+        [record for source in sources for record in source.records if record.path]
     )
     records = usable.records
-    same = same_picture(records, [each.digest for each in usable.fingerprints], read)
+    same = same_picture(records, [each.digest for each in usable.fingerprints], sources)
     kept, contradictory = _one_per_picture(records, components(len(records), same))
     near = near_duplicates([each.hashes for each in usable.fingerprints])
-    groups, merged = _joined_groups(records, same + near)
+    groups, merged = _join_groups(records, same + near)
     rows = [records[index] for index in kept]
     strata = [(record.source, record.kind, record.diagnosis) for record in rows]
     kept_groups = [groups[record.group] for record in rows]
@@ -87,7 +87,7 @@ def prepare(
         dropped,
         contradictory,
         merged,
-        earlier.moves(rows, [splits[group] for group in kept_groups]),
+        earlier.count_moves(rows, [splits[group] for group in kept_groups]),
     )
 
 
@@ -115,18 +115,16 @@ def _one_per_picture(
     return kept, contradictory
 
 
-def _joined_groups(
-    records: list[Record], links: list[tuple[int, int]]
-) -> tuple[dict[str, str], int]:
+def _join_groups(records: list[Record], links: list[tuple[int, int]]) -> tuple[dict[str, str], int]:
     """Join groups that share a picture.
 
     Args:
         records: all images.
-        links: index pairs of images that show the same picture, or nearly.
+        links: index pairs of duplicates and near-duplicates.
 
     Returns:
-        The new name of each group, which is the alphabetically first of the joined names, and how
-        many groups disappeared.
+        The new name of each group, which is the alphabetically first of the joined names, and the
+        number of groups that disappeared.
     """
     names = sorted({record.group for record in records})
     position = {name: index for index, name in enumerate(names)}
@@ -143,7 +141,7 @@ def write_manifest(prepared: Prepared, path: Path) -> None:
     """
     with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(HEADER)
+        table.writerow(COLUMNS)
         for record, group, split in prepared.rows:
             assert record.path is not None
             image = record.path.resolve().as_posix()

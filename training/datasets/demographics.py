@@ -1,4 +1,4 @@
-"""Read the patients' age, sex and skin tone, and the site of the lesion, from the sets' tables."""
+"""Look up patients' age, sex and skin tone, and the lesion's site, in the published tables."""
 
 import math
 import re
@@ -8,14 +8,13 @@ from pathlib import Path
 
 from training.datasets.manifest import ManifestError, Row
 from training.datasets.photos import without_suffix
-from training.datasets.published_tables import SUFFIXES
-from training.datasets.published_tables import rows as table_rows
+from training.datasets.published_tables import SUFFIXES, read_rows
 from training.datasets.records import PrepareError
 
 
 @dataclass(frozen=True)
 class _Table:
-    """Names of a set's tables, without suffix, and of their columns; few sets have a skin tone."""
+    """The names of a set's tables, without suffix, and of their columns. Few record skin tone."""
 
     names: tuple[str, ...]
     image: str
@@ -50,7 +49,7 @@ _TABLES = {
         "fitzpatrick_skin_type",
     ),
 }
-# Bands of a number: the first value above each band and the band's name, then the last band's name.
+# Bands of a number: pairs of an upper limit (exclusive) and a name, then the name of the last band.
 _AGES = (((40, "under 40"), (60, "40 to 59")), "60 and over")
 _FITZPATRICK = (
     ((3, "Fitzpatrick I-II"), (5, "Fitzpatrick III-IV")),
@@ -69,21 +68,23 @@ _REGIONS = {
     "arm": r"upper|\barm|forearm|shoulder",
     "leg": r"lower|thigh|\bleg|knee",
 }
-"""Region of the body by the words that the sets use for a site; the first match counts."""
-_FOLDERS_UP = 3  # The published archives keep their images at most this deep below the table.
+"""Region of the body, with a pattern of the words that the sets use for its sites. The first match
+counts."""
+_MAX_DEPTH = 3  # In the published layouts, images are at most this many folders below the table.
 
 
 def describe_patients(rows: Iterable[Row]) -> list[dict[str, str]]:
     """Look up each image's patient in the tables that the data sets publish.
 
     Returns:
-        For each row, the recorded ones of ``age`` ("under 40", "40 to 59", "60 and over"),
-        ``sex`` ("female", "male"), ``site`` (in the set's own words), ``region`` (of the body,
-        from ``_REGIONS``) and ``skin tone`` ("Fitzpatrick I-II", "Fitzpatrick III-IV",
-        "Fitzpatrick V-VI", or MILK10k's own). Empty if no table lies near the image.
+        A dict for each row, with those of these traits that are recorded: ``age`` ("under 40",
+        "40 to 59", "60 and over"), ``sex`` ("female", "male"), ``site`` (in the set's own words),
+        ``region`` (of the body, from ``_REGIONS``) and ``skin tone`` ("Fitzpatrick I-II",
+        "Fitzpatrick III-IV", "Fitzpatrick V-VI", or MILK10k's own scale). The dict is empty if
+        there is no table in the folders above the image.
 
     Raises:
-        ManifestError: a table beside the images cannot be read.
+        ManifestError: a table above the images cannot be read.
     """
     tables: dict[Path, dict[str, dict[str, str]]] = {}
     described = []
@@ -100,7 +101,7 @@ def _find(image: Path, source: str) -> Path | None:
     names = _TABLES[source].names if source in _TABLES else ()
     tables = (
         folder / f"{name}{suffix}"
-        for folder in image.parents[:_FOLDERS_UP]
+        for folder in image.parents[:_MAX_DEPTH]
         for name in names
         for suffix in SUFFIXES
     )
@@ -113,7 +114,7 @@ def _read(path: Path, source: str) -> dict[str, dict[str, str]]:
     try:
         return {
             without_suffix(record.get(table.image, "")): _describe(record, table, tones)
-            for record in table_rows(path)
+            for record in read_rows(path)
         }
     except PrepareError as error:
         raise ManifestError(str(error)) from error

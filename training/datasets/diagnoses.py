@@ -1,4 +1,4 @@
-"""Translate the diagnoses of the published sets to those of the manifest."""
+"""Translate the published sets' diagnoses to those of the manifest."""
 
 from training.datasets.manifest import CLINICAL, DERMOSCOPIC
 
@@ -52,8 +52,8 @@ MILK10K_DIAGNOSES = {
 MILK10K_MALIGNANT = frozenset({"AKIEC", "BCC", "MAL_OTH", "MEL", "SCCKA"})
 MILK10K_KINDS = {"clinical: close-up": CLINICAL, "dermoscopic": DERMOSCOPIC}
 
-# Lentigines and keratoses become ISIC 2019's BKL, as the winners of the SIIM challenge read them
-# (arXiv:2010.05351). The last two diagnoses, one lesion each, fit no class.
+# Lentigines and keratoses become ISIC 2019's BKL, as the winners of the SIIM challenge did
+# (arXiv:2010.05351). The last two diagnoses, of one lesion each, fit no class.
 SIIM2020_DIAGNOSES = {
     "nevus": "nevus",
     "melanoma": "melanoma",
@@ -66,7 +66,7 @@ SIIM2020_DIAGNOSES = {
     "atypical melanocytic proliferation": "unknown",
 }
 
-# How the second or third level of diagnosis begins in the ISIC Archive (package isic-metadata
+# Prefixes of the second or third level of diagnosis in the ISIC Archive (package isic-metadata
 # 4.12). A diagnosis that is not listed becomes "unknown" and keeps its label.
 ARCHIVE_DIAGNOSES = {
     "Malignant melanocytic proliferations": "melanoma",
@@ -85,6 +85,6 @@ ARCHIVE_DIAGNOSES = {
     "Hemorrhagic lesions": "vasc",
 }
 ARCHIVE_CLASSES = {"Benign": 0, "Malignant": 1}
-"""The label, by the first level of diagnosis; ``Indeterminate`` gives none."""
+"""The label for the first level of diagnosis; ``Indeterminate`` has none."""
 ARCHIVE_IMAGE_TYPES = frozenset({"", "dermoscopic", "clinical: close-up", "TBP tile: close-up"})
-"""Types of picture that show one lesion; the other types are overviews and microscopy."""
+"""Image types that show one lesion; the other types are overviews and microscopy."""

@@ -1,6 +1,6 @@
-"""Convert DICOM photographs to PNG, without the header that names the patient.
+"""Convert DICOM photographs to PNG, leaving out the header that names the patient.
 
-The package pydicom is optional; it is imported only when a DICOM file is found.
+The package pydicom is optional. It is imported only when a DICOM file is found.
 """
 
 import dataclasses
@@ -16,28 +16,28 @@ from lens.photo_files import DICOM, NO_IMAGE, content_of
 from training.datasets.records import PrepareError, Record, Source
 
 
-def without_dicom(read: list[Source], folder: Path) -> list[Source]:
-    """Replace every DICOM file of the sources by a PNG under ``folder``.
+def convert_dicom(sources: list[Source], folder: Path) -> list[Source]:
+    """Convert every DICOM file of the sources to a PNG in ``folder``; return the changed sources.
 
-    An existing PNG is kept. If a source names no patients, the patient ids of the DICOM headers
-    become its groups, hashed so that the manifest identifies nobody.
+    An existing PNG is kept. Images that are a group of their own are grouped by the patient id in
+    the DICOM header, hashed so that the manifest identifies nobody.
 
     Raises:
         PrepareError: pydicom is missing, or a file is not a DICOM colour photograph.
     """
-    count = sum(_is_dicom(record) for source in read for record in source.records)
+    count = sum(_is_dicom(record) for source in sources for record in source.records)
     if not count:
-        return read
+        return sources
     with tqdm(desc="converting DICOM", total=count, unit="image") as progress:
         return [
             dataclasses.replace(
                 source,
                 records=[
-                    _converted(record, folder, progress) if _is_dicom(record) else record
+                    _convert_record(record, folder, progress) if _is_dicom(record) else record
                     for record in source.records
                 ],
             )
-            for source in read
+            for source in sources
         ]
 
 
@@ -45,11 +45,11 @@ def _is_dicom(record: Record) -> bool:
     if record.path is None:
         return False
     content = content_of(record.path)
-    # A file that is DICOM only by its name counts too, so that _read reports it.
+    # A file that only its name says is DICOM counts too, so that _read reports it as damaged.
     return content == DICOM or (content == NO_IMAGE and record.path.suffix.lower() == ".dcm")
 
 
-def _converted(record: Record, folder: Path, progress: tqdm) -> Record:
+def _convert_record(record: Record, folder: Path, progress: tqdm) -> Record:
     assert record.path is not None
     dataset = _read(record.path)
     png = folder / record.source / f"{record.image}.png"
@@ -85,7 +85,7 @@ def _pixels(path: Path, dataset: Any) -> np.ndarray:
 
     if dataset.get("SamplesPerPixel") != 3:
         raise PrepareError(
-            f"{path}: expected a colour photograph of three samples a pixel, got "
+            f"{path}: expected a colour photograph with three samples per pixel, got "
             f"{dataset.get('SamplesPerPixel')} ({dataset.get('PhotometricInterpretation')})"
         )
     try:

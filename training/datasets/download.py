@@ -12,7 +12,7 @@ from pathlib import Path
 from training.datasets.records import PrepareError
 
 CLIENTS = {"isic": "isic-cli", "kaggle": "kaggle"}
-"""The package that installs each client program."""
+"""The package that provides each client program."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Published:
 
     Attributes:
         terms: the licence, and where to read it.
-        collection: its number in the ISIC Archive (``isic collection list``), or None.
+        collection: the number of its ISIC Archive collection (``isic collection list``), or None.
         dataset: its name on Kaggle, or None.
     """
 
@@ -43,11 +43,11 @@ SETS = {
 
 @dataclass(frozen=True)
 class Download:
-    """One call of a client.
+    """One call of a client program.
 
     Attributes:
         names: the sets that it downloads.
-        reader: the option of ``training.prepare`` that reads them.
+        reader: name of the reader for them, as in ``training.prepare``'s options.
         table: a file that exists once the download is complete.
     """
 
@@ -61,7 +61,8 @@ class Download:
 def plan(names: list[str], out: Path) -> list[Download]:
     """Plan the calls that download the sets, each into its own folder under ``out``.
 
-    Sets of the ISIC Archive are one call: they overlap, and the client downloads each image once.
+    All sets of the ISIC Archive are fetched in one call: they overlap, and the client downloads
+    each image only once.
     """
     chosen = {name: SETS[name] for name in names}
     archive = {name: each.collection for name, each in chosen.items() if each.collection}
@@ -81,7 +82,7 @@ def plan(names: list[str], out: Path) -> list[Download]:
 
 
 def describe(download: Download) -> str:
-    """Say what a call would do, for ``--dry-run``."""
+    """Describe what a call would do, for ``--dry-run``."""
     lines = [f"{name}: terms: {SETS[name].terms}" for name in download.names]
     if (download.folder / download.table).is_file():
         return "\n".join([*lines, f"already downloaded: {download.folder}"])

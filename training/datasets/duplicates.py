@@ -1,4 +1,4 @@
-"""Find images that show the same picture, or so similar a one that they must share a split."""
+"""Find duplicates, and pictures so similar that they must be in the same split."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,30 +12,32 @@ from training.datasets.records import Record, Source
 # A picture keeps its ISIC Archive name in every set made from the archive.
 _ARCHIVE_NAME = re.compile(r"(?:^|/)(ISIC_\d{7})(?=$|[._])")
 
-# Two pictures are near-duplicates if three perceptual hashes each differ in at most so many bits.
+# Two pictures are near-duplicates if each of three perceptual hashes differs by at most this many
+# bits.
 # Measured on 12,949 lesions of HAM10000, ISIC 2019, SIIM-ISIC 2020 and PAD-UFES-20, over pairs from
-# different groups. Looking at the closest pairs showed 28 that are one lesion filed twice, in other
-# colours or slightly shifted; none was rotated or mirrored. Found by each rule:
+# different groups. Inspecting the closest pairs showed 28 that are one lesion listed twice, with
+# other colours or slightly shifted; none was rotated or mirrored. Pairs found by each rule:
 #   phash 64 bits at 4:          434 pairs, 12 of the 28; the largest group joins 127 groups
 #   phash 256 bits at 60:        327 pairs, 22 of the 28; the largest joins 128
 #   dhash 256 bits at 25:        304 pairs,  9 of the 28; the largest joins 53
 #   all three, at these limits:   44 pairs, 21 of the 28; the largest joins 11 (275 images)
-# The false pairs are pictures of very small moles on a lot of skin. Joining them only restricts the
-# split a little. Looser limits find the remaining pairs, but hundreds of false ones too.
+# The false pairs are pictures of very small moles on a lot of skin. Joining their groups
+# restricts the split only slightly. Looser limits find the remaining true pairs, but hundreds of
+# false ones too.
 PHASH_64_BITS = 8
 PHASH_256_BITS = 60
 DHASH_256_BITS = 60
 
 
 def same_picture(
-    records: list[Record], digests: list[bytes], read: list[Source]
+    records: list[Record], digests: list[bytes], sources: list[Source]
 ) -> list[tuple[int, int]]:
     """Index pairs of images with equal pixels or archive names, or listed as duplicates.
 
     Args:
         records: images, each with a file.
         digests: ``Fingerprint.digest`` of each image.
-        read: the sources, with the duplicates that their publishers list.
+        sources: the sources, with the duplicates that their publishers list.
     """
     seen: dict[object, int] = {}
     links = []
@@ -45,7 +47,7 @@ def same_picture(
         for key in (digest, archive and archive[1]):
             if key:
                 links.append((seen.setdefault(key, index), index))
-    for source in read:
+    for source in sources:
         for names in source.duplicates:
             pair = [by_image.get((source.name, name)) for name in names]
             if pair[0] is not None and pair[1] is not None:
@@ -72,7 +74,7 @@ def closest_across(
     Args:
         hashes: ``Fingerprint.hashes`` of each image.
         splits: the split of each image.
-        count: how many pairs to return at most.
+        count: maximum number of pairs to return.
 
     Returns:
         Index pairs, the most similar first, each with the number of differing bits of 512.
@@ -90,13 +92,13 @@ def closest_across(
 def _candidates(
     hashes: list[bytes], max_bits: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Pairs of images whose 64-bit hashes differ in at most ``max_bits``, in blocks.
+    """Yield blocks of pairs of images whose 64-bit hashes differ in at most ``max_bits`` bits.
 
-    Comparing one word of every pair is fast; the other eight are compared for these few only.
+    Comparing one word of every pair is fast; the other eight words are compared only for these few.
 
     Yields:
-        Indices of the left and the right images, and the differing bits of each of the eight words
-        of the 256-bit hashes, uint8 (pairs, 8).
+        Indices of the left and the right images, and the number of differing bits in each of the
+        eight words of the 256-bit hashes, uint8 (pairs, 8).
     """
     words = np.frombuffer(b"".join(hashes), np.uint64).reshape(len(hashes), 9)
     for start in range(0, len(words), 256):

@@ -16,7 +16,8 @@ from training.datasets.records import PrepareError, Record
 
 THREADS = 2
 
-# Reasons why the decoder refuses a sound photo: it is left out and reported, and is no error.
+# Reasons for which the decoder rejects an undamaged photo. It is left out and reported; the run
+# continues.
 _UNFIT = frozenset({"too_small", "too_many_pixels"})
 
 
@@ -60,7 +61,7 @@ def fingerprint(path: Path) -> Fingerprint:
 
 
 def _is_mask(pixels: np.ndarray) -> bool:
-    """Whether nearly all pixels have one of two grey levels; resizing and JPEG blur the edges."""
+    """Whether nearly all pixels have one of two grey levels (resizing and JPEG blur the edges)."""
     colourless = np.ptp(pixels, axis=-1) <= 8
     greys = pixels[..., 1].astype(int)
     low, high = np.quantile(greys, (0.01, 0.99))
@@ -74,7 +75,7 @@ class Fingerprints:
 
     Attributes:
         fingerprints: the fingerprint of each record.
-        unfit: the images left out for their size or as masks, each as "path (reason)".
+        unfit: images left out because of their size or because they are masks, as "path (reason)".
     """
 
     records: list[Record]
@@ -110,8 +111,8 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
     if unreadable:
         more = f" and {len(unreadable) - 5:,} more" if len(unreadable) > 5 else ""
         raise PrepareError(
-            f"cannot read {', '.join(unreadable[:5])}{more}; expected whole JPEG, PNG, WebP, AVIF "
-            "or HEIC photos: replace or remove them, and run again"
+            f"cannot read {', '.join(unreadable[:5])}{more}; expected undamaged JPEG, PNG, WebP, "
+            "AVIF or HEIC photos: replace or remove them, and run again"
         )
     if not usable.records:
         raise PrepareError(f"no image left to split: {', '.join(usable.unfit[:5])}")

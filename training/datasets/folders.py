@@ -11,14 +11,14 @@ from training.datasets.records import PrepareError, Record, Source
 
 CLASSES = {"benign": 0, "malignant": 1}
 
-# The Monkeypox Skin Lesion Dataset names its photos by patient and number, such as NM78_01.
+# File names in the Monkeypox Skin Lesion Dataset: patient and photo number, such as NM78_01.
 _PATIENT_AND_NUMBER = re.compile(r"(\bN?M\d+)_\d\d$")
 
 
 def read_folders(path: Path, kind: str) -> Source:
     """Read photos in folders ``benign`` and ``malignant``, at any depth; each photo is a group.
 
-    The source gets the name of the folder.
+    The source is named after the folder.
 
     Args:
         path: the folder.
@@ -40,12 +40,12 @@ def read_folders(path: Path, kind: str) -> Source:
                 Record(source, name, "unknown", malignant, f"{source}:{name}", kind, file)
             )
     _require_classes(folder, records)
-    left = {"in no folder benign or malignant": outside} if outside else {}
-    return Source(source, records, not_taken=_not_taken(folder) | left)
+    unlabelled = {"in neither a benign nor a malignant folder": outside} if outside else {}
+    return Source(source, records, ignored=_ignored_files(folder) | unlabelled)
 
 
 def _class_of(folder: Path) -> int | None:
-    """The class that the innermost matching folder names, in any case and width of letters."""
+    """The label of the innermost folder named after a class, in any case and letter width."""
     for part in reversed(folder.parts):
         name = unicodedata.normalize("NFKC", part).strip().casefold()
         if name in CLASSES:
@@ -60,17 +60,17 @@ def _require_classes(folder: Folder, records: list[Record]) -> None:
         shown = ", ".join(map(repr, seen[:5])) + (" and more" if len(seen) > 5 else "")
         raise PrepareError(
             f"{folder.path}: expected images in folders named benign and malignant, found no "
-            f"{'/ and no '.join(missing)}/ with images; images lie in {shown or 'no folder'}"
+            f"{'/ and no '.join(missing)}/ with images; there are images in {shown or 'no folder'}"
         )
 
 
-def _not_taken(folder: Folder) -> dict[str, list[str]]:
+def _ignored_files(folder: Folder) -> dict[str, list[str]]:
     others = [path.relative_to(folder.path).as_posix() for path in folder.others]
-    return folder.not_taken | ({"no image": others} if others else {})
+    return folder.ignored | ({"not an image": others} if others else {})
 
 
 def read_melanoma10k(path: Path) -> Source:
-    """The set of 10,000 melanoma images: ``benign/``, and ``malignant/``, which is all melanoma."""
+    """Read the set of 10,000 melanoma images: every lesion in its ``malignant/`` is a melanoma."""
     source = read_folders(path, DERMOSCOPIC)
     records = [
         replace(
@@ -85,7 +85,10 @@ def read_melanoma10k(path: Path) -> Source:
 
 
 def read_not_lesion(path: Path) -> Source:
-    """Photos without a lesion, grouped by patient if their names tell one; named by the folder."""
+    """Read photos without a lesion, grouped by patient if the file names contain one.
+
+    The source is named after the folder.
+    """
     folder = open_folder(path)
     source = path.resolve().name
     records = []
@@ -94,5 +97,5 @@ def read_not_lesion(path: Path) -> Source:
         group = f"{source}:" + _PATIENT_AND_NUMBER.sub(r"\1", name)
         records.append(Record(source, name, "not_lesion", 0, group, CLINICAL, file))
     if not records:
-        raise PrepareError(f"{path}: expected {source} images in it or its sub-folders, found none")
-    return Source(source, records, not_taken=_not_taken(folder))
+        raise PrepareError(f"{path}: expected {source} images in it or its subfolders, found none")
+    return Source(source, records, ignored=_ignored_files(folder))

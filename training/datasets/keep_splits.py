@@ -18,7 +18,7 @@ was tested, or its threshold chosen, ever moves to the train split."""
 
 
 class EarlierSplits:
-    """Look up which split an image, or its group, had in an earlier manifest."""
+    """The splits of images and groups in an earlier manifest."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._by_path: dict[str, str] = {}
@@ -27,21 +27,21 @@ class EarlierSplits:
         for row in rows:
             self._by_path[_resolved(row.path)] = row.split
             name = (row.source, Path(row.path).stem)
-            # Folders can hold two files of one name; the stricter split is safe for both.
+            # Files in different folders can share a name. The stricter split is safe for both.
             self._by_name[name] = strictest([self._by_name.get(name, row.split), row.split])
             self._by_group[row.group] = row.split
 
     def of_image(self, source: str, path: str | Path) -> str | None:
-        """The split of an image; a file that was moved is recognised by its source and name."""
+        """The split of an image, or None. A moved file is recognised by its source and name."""
         by_name = self._by_name.get((source, Path(path).stem))
         return self._by_path.get(_resolved(path), by_name)
 
     def of_groups(self, records: Sequence[Record], groups: Mapping[str, str]) -> dict[str, str]:
-        """The split that each group must get, for groups that the earlier manifest has.
+        """The split that each group must keep, for the groups in the earlier manifest.
 
         Args:
             records: all images, including those dropped as duplicates.
-            groups: the name of each group after joining, by its name before.
+            groups: the name of each group after joining, by its name before joining.
         """
         earlier: dict[str, list[str]] = {}
         for record in records:
@@ -50,7 +50,9 @@ class EarlierSplits:
                     earlier.setdefault(groups[record.group], []).append(split)
         return {group: strictest(splits) for group, splits in earlier.items()}
 
-    def moves(self, records: Sequence[Record], splits: Sequence[str]) -> Counter[tuple[str, str]]:
+    def count_moves(
+        self, records: Sequence[Record], splits: Sequence[str]
+    ) -> Counter[tuple[str, str]]:
         """Count the images whose split has changed, by the old and the new split."""
         pairs = zip(map(self._of_record, records), splits, strict=True)
         return Counter((old, new) for old, new in pairs if old and old != new)
@@ -61,12 +63,12 @@ class EarlierSplits:
 
 
 def strictest(splits: Iterable[str]) -> str:
-    """Of several splits, the one that keeps the images furthest from training."""
+    """The strictest of several splits, in the order of ``STRICTEST_FIRST``."""
     return min(splits, key=STRICTEST_FIRST.index)
 
 
 def keep_copies(manifest: Path, out: Path) -> None:
-    """Copy an earlier manifest, and the ones that it was built on, to beside the new manifest."""
+    """Copy an earlier manifest, and the manifests it was built on, next to the new manifest."""
     for path in [manifest, *sorted((manifest.parent / FOLDER).glob("*.csv"))]:
         copy = out / FOLDER / f"{split_hashes(read_manifest(path))['train'][:12]}.csv"
         if not copy.exists():
@@ -81,8 +83,8 @@ def images_learned(
 
     Args:
         hashes: the split hashes in the model's card.
-        manifest: the present manifest; copies of the earlier ones lie beside it.
-        rows: the images to check, such as the present test split.
+        manifest: the current manifest; copies of earlier ones are in a folder beside it.
+        rows: the images to check, such as the current test split.
 
     Returns:
         Paths of the images found; None if the model was trained on none of these manifests.

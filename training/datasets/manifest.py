@@ -1,4 +1,4 @@
-"""Read the manifest, a CSV file with one row per image that ``training.prepare`` writes."""
+"""Read the manifest: the CSV file, with one row per image, that ``training.prepare`` writes."""
 
 import csv
 import hashlib
@@ -7,17 +7,17 @@ from pathlib import Path
 
 from training.cli import CommandError
 
-HEADER = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
-COLUMNS = tuple(name for name in HEADER if name != "kind")
-"""Columns that a manifest must have; older manifests have no column ``kind``."""
+COLUMNS = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
+REQUIRED_COLUMNS = tuple(name for name in COLUMNS if name != "kind")
+"""Columns that every manifest has; older manifests have no column ``kind``."""
 
 SPLITS = ("train", "val", "test")
 
 CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
-"""Kinds of photo: taken by a camera or phone alone, or through a dermatoscope."""
+"""Kinds of photo: taken with only a camera or phone, or through a dermatoscope."""
 
 _DERMOSCOPIC_SOURCES = frozenset({"ham10000", "isic2019", "siim2020"})
-"""Sources whose photos are dermoscopic in manifests without a column ``kind``."""
+"""In a manifest without the column ``kind``, photos from these sources count as dermoscopic."""
 
 
 class ManifestError(CommandError):
@@ -31,7 +31,7 @@ class Row:
     Attributes:
         malignant: 0 or 1.
         split: train, val or test.
-        kind: clinical or dermoscopic; by default the kind of the source.
+        kind: clinical or dermoscopic; if empty, the kind that the source had in older manifests.
     """
 
     path: str
@@ -51,7 +51,7 @@ class Row:
 def read_manifest(path: str | Path) -> list[Row]:
     """Read a manifest that ``training.prepare`` wrote.
 
-    Relative image paths are taken from the manifest's own folder.
+    Relative image paths are relative to the manifest's folder.
 
     Raises:
         ManifestError: the file or a column is missing, or a value is not allowed.
@@ -66,12 +66,12 @@ def read_manifest(path: str | Path) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file)
-            if missing := set(COLUMNS) - set(table.fieldnames or ()):
+            if missing := set(REQUIRED_COLUMNS) - set(table.fieldnames or ()):
                 raise ManifestError(
-                    f"{path}: expected the columns {','.join(HEADER)}; "
+                    f"{path}: expected the columns {','.join(COLUMNS)}; "
                     f"missing {','.join(sorted(missing))}"
                 )
-            return [_row(path, number, record) for number, record in enumerate(table, start=2)]
+            return [_row(path, line, values) for line, values in enumerate(table, start=2)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path}: expected a CSV table in UTF-8: {error}") from error
 
@@ -82,35 +82,35 @@ def read_not_lesion(manifest: Path) -> list[Row]:
     return read_manifest(path) if path.exists() else []
 
 
-def _row(path: Path, line: int, record: dict[str, str]) -> Row:
-    if None in record.values():
-        raise ManifestError(f"{path}, line {line}: expected {len(record)} values, found fewer")
-    if record["malignant"] not in ("0", "1") or record["split"] not in SPLITS:
+def _row(path: Path, line: int, values: dict[str, str]) -> Row:
+    if None in values.values():
+        raise ManifestError(f"{path}, line {line}: expected {len(values)} values, found fewer")
+    if values["malignant"] not in ("0", "1") or values["split"] not in SPLITS:
         raise ManifestError(
             f"{path}, line {line}: expected malignant 0 or 1 and split train, val or test, "
-            f"got {record['malignant']!r} and {record['split']!r}"
+            f"got {values['malignant']!r} and {values['split']!r}"
         )
-    kind = record.get("kind", "")
-    if "kind" in record and kind not in KINDS:
+    kind = values.get("kind", "")
+    if "kind" in values and kind not in KINDS:
         expected = " or ".join(KINDS)
         raise ManifestError(f"{path}, line {line}: expected kind {expected}, got {kind!r}")
     return Row(
-        path=str(path.parent / record["path"]),
-        source=record["source"],
-        diagnosis=record["diagnosis"],
-        malignant=int(record["malignant"]),
-        group=record["group"],
-        split=record["split"],
+        path=str(path.parent / values["path"]),
+        source=values["source"],
+        diagnosis=values["diagnosis"],
+        malignant=int(values["malignant"]),
+        group=values["group"],
+        split=values["split"],
         kind=kind,
     )
 
 
 def split_hashes(rows: list[Row]) -> dict[str, str]:
-    """``split_hash`` of each split."""
+    """The ``split_hash`` of each split."""
     return {split: split_hash([row for row in rows if row.split == split]) for split in SPLITS}
 
 
 def split_hash(rows: list[Row]) -> str:
-    """SHA-256 of the rows' sorted file names, to tell whether two runs used the same images."""
+    """SHA-256 of the rows' sorted file names, to check whether two runs used the same images."""
     names = "\n".join(sorted(Path(row.path).name for row in rows))
     return hashlib.sha256(names.encode()).hexdigest()

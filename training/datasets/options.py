@@ -10,8 +10,8 @@ from training.datasets.download import Download
 class PrepareOptions:
     """The options of ``training.prepare``, which its ``--help`` explains.
 
-    ``sets`` are the folders of published sets by the name of their reader, those of ``downloads``
-    included. ``folders`` are the user's own folders, each with the kind of its photos.
+    ``sets`` maps the name of a reader to the folder of its published set, including the folders of
+    ``downloads``. ``folders`` are the user's own folders, each with the kind of its photos.
     """
 
     sets: dict[str, Path]

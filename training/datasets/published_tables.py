@@ -1,4 +1,4 @@
-"""Find the tables of published sets by name, and read them whatever separates their columns."""
+"""Find the tables of published sets by file name, and read them with any common delimiter."""
 
 import csv
 import re
@@ -9,14 +9,14 @@ from training.datasets.photos import Folder
 from training.datasets.records import PrepareError
 
 SUFFIXES = (".csv", "", ".tab", ".tsv", ".txt")
-"""Suffixes of a table, the preferred ones first. Harvard's Dataverse offers .tab, or no suffix."""
+"""Suffixes of a table, the preferred ones first. Harvard Dataverse uses .tab, or no suffix."""
 
-_OF_COLLECTION = re.compile(r".+_metadata_\d{4}-\d\d-\d\d\.csv", re.IGNORECASE)
-"""What the archive's site names the table of a collection: ham10000_metadata_2024-05-01.csv."""
+_COLLECTION_TABLE = re.compile(r".+_metadata_\d{4}-\d\d-\d\d\.csv", re.IGNORECASE)
+"""The ISIC Archive website's name for a collection's table: ham10000_metadata_2024-05-01.csv."""
 
 
 def find_table(folder: Folder, *stems: str) -> Path:
-    """Find a table by its name without suffix, in the folder or anywhere below it.
+    """Find a table by its file name without suffix, in the folder or any subfolder.
 
     Args:
         folder: the files to search.
@@ -32,9 +32,9 @@ def find_table(folder: Folder, *stems: str) -> Path:
 
 
 def find_optional_table(folder: Folder, *stems: str) -> Path | None:
-    """The same as ``find_table``, but None if there is none."""
+    """Find a table like ``find_table``, but return None if there is none."""
     for name in (f"{stem}{suffix}".lower() for stem in stems for suffix in SUFFIXES):
-        # Take the one nearest to the top: tables of parts of the set may lie further down.
+        # Prefer the table closest to the top: subfolders may hold tables of parts of the set.
         named = [path for path in folder.others if path.name.lower() == name]
         if named:
             return min(named, key=lambda path: (len(path.parts), path))
@@ -42,29 +42,31 @@ def find_optional_table(folder: Folder, *stems: str) -> Path | None:
 
 
 def find_archive_table(folder: Folder) -> Path:
-    """The table of a download of the ISIC Archive: its client's, or its site's of one collection.
+    """Find the table of an ISIC Archive download.
+
+    The client writes ``metadata.csv``; the website offers one table per collection.
 
     Raises:
         PrepareError: there is none, or there are several.
     """
-    named = [path for path in folder.others if _OF_COLLECTION.fullmatch(path.name)]
+    named = [path for path in folder.others if _COLLECTION_TABLE.fullmatch(path.name)]
     if find_optional_table(folder, "metadata") or not named:
         return find_table(folder, "metadata")
     if len(named) > 1:
         names = ", ".join(path.name for path in named[:3])
-        raise PrepareError(f"{folder.path}: expected one table of the archive, found {names}")
+        raise PrepareError(f"{folder.path}: expected one ISIC Archive table, found {names}")
     return named[0]
 
 
-def rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
-    """Read the rows of a UTF-8 table, with or without a byte order mark; values are stripped.
+def read_rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
+    """Read the rows of a UTF-8 table, with or without a byte order mark, and strip the values.
 
     Args:
         table: the file.
-        columns: columns that it must have.
+        columns: required columns.
 
     Raises:
-        PrepareError: columns or values are missing, or the file is not such a table.
+        PrepareError: columns or values are missing, or the file is not a UTF-8 table.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -90,7 +92,7 @@ def rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
 
 
 def _delimiter(header: str) -> str:
-    """The separator of the columns: comma, tab, or semicolon (Excel in many countries)."""
+    """The delimiter: comma, tab, or semicolon, which Excel writes in many countries."""
     return max(",\t;", key=header.count)
 
 
@@ -107,11 +109,11 @@ def translate(table: Path, image: str, column: str, value: str, vocabulary: dict
     return vocabulary[value]
 
 
-def one_hot(table: Path, name: str, row: dict[str, str], classes: Iterable[str]) -> str:
-    """The one class that the row marks with a 1.
+def one_hot_class(table: Path, name: str, row: dict[str, str], classes: Iterable[str]) -> str:
+    """Return the class whose column is 1 in a one-hot row.
 
     Raises:
-        PrepareError: it marks none or several.
+        PrepareError: no column is 1, or several are.
     """
     marked = [each for each in classes if row[each] in ("1", "1.0")]
     if len(marked) != 1:

@@ -1,4 +1,4 @@
-"""What a reader returns for a data set: its listed images, and what it left out and why."""
+"""What a reader returns for a data set: the listed images, and what was left out and why."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,9 @@ class Record:
     """One listed image.
 
     Attributes:
-        image: the image's name in the data set, without suffix; unique in its source.
+        image: the image's name in the data set, without suffix; unique within its source.
         malignant: 0 or 1.
-        group: lesion or patient, prefixed with the source; all its images share a split.
+        group: lesion or patient, prefixed with the source; all images of a group share a split.
         kind: clinical or dermoscopic.
         path: the file, or None if the folder does not have it.
     """
@@ -33,14 +33,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Source:
-    """One data set as read.
+    """One data set, as its reader found it.
 
     Attributes:
-        records: every image of its table, in the order of their names.
-        tables: file names of the tables read.
+        records: every listed image that is not left out, ordered by name.
+        tables: file names of the tables that were read.
         duplicates: pairs of image names that the publishers list as the same picture.
-        left_out: names of listed images that are unsuitable for training, by the reason.
-        not_taken: names of files and folders that are not used as images, by the reason.
+        left_out: names of listed images that are unsuitable for training, by reason.
+        ignored: names of files and folders that are not used as images, by reason.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Source:
     tables: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, str], ...] = ()
     left_out: dict[str, list[str]] = field(default_factory=dict)
-    not_taken: dict[str, list[str]] = field(default_factory=dict)
+    ignored: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def absent(self) -> list[str]:

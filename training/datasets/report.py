@@ -1,7 +1,7 @@
-"""Write a page about a prepared manifest, with example pictures, for the person who trains.
+"""Write the data report: a page about a manifest, with example pictures, for whoever trains on it.
 
-The page shows pictures of the data sets, whose terms forbid passing them on. It therefore lies
-beside the manifest, in a folder that is never committed.
+The terms of the data sets forbid passing their pictures on, so the page is written beside the
+manifest, in a folder that is never committed.
 """
 
 import base64
@@ -26,24 +26,24 @@ from training.datasets.records import Record, Source
 from training.datasets.splits import SHARES
 
 EXAMPLES = 6
-"""Pictures shown of each class of a source."""
+"""Number of pictures shown for each class of a source."""
 CLOSEST_PAIRS = 12
-"""Pairs of similar pictures shown that stand in different splits."""
+"""Number of pairs shown of similar pictures in different splits."""
 THUMBNAIL_PIXELS = 112
-TELLING_DIFFERENCE = 0.1
-"""A difference between the classes is marked if its AUC is at least so far from 0.5."""
+MARKED_AUC_DISTANCE = 0.1
+"""A difference between the classes is marked if its AUC is at least this far from 0.5."""
 NOT_RECORDED = "not recorded"
 
 CLASSES = ("benign", "malignant")
 OVERVIEW = (
     *("source", "listed", "absent", "other files", "left out", "duplicates"),
-    *("contradicting copies", "kept", "malignant"),
+    *("contradictory copies", "kept", "malignant"),
 )
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the page; the last cell of the rows numbered in ``marked`` is highlighted."""
+    """A table of the page. ``marked`` are the indices of rows whose last cell is highlighted."""
 
     caption: str
     header: Sequence[str]
@@ -54,10 +54,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says about one source, or about the photos of one kind in it.
+    """The section on one source and one kind of photo.
 
     Attributes:
-        left_out: reasons why images or files were left out, each with their names.
+        left_out: reasons why images or files were left out, each with the names of these.
         not_recorded: traits of the patients that the set does not record.
         examples: some records of each class; empty if no image was kept.
     """
@@ -69,13 +69,13 @@ class Section:
     examples: Sequence[tuple[str, list[Record]]] = ()
 
 
-def write_data_report(read: list[Source], prepared: Prepared, path: Path) -> None:
+def write_data_report(sources: list[Source], prepared: Prepared, path: Path) -> None:
     """Write the page as one file that contains its pictures.
 
     Args:
-        read: the sources as they were read, before any DICOM file was converted.
+        sources: the data sets as they were read, before any DICOM file was converted.
         prepared: the images that were kept.
-        path: where the page goes.
+        path: the file to write.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -88,14 +88,14 @@ def write_data_report(read: list[Source], prepared: Prepared, path: Path) -> Non
     rows, splits = prepared.rows, [row.split for row in prepared.rows]
     pairs = closest_across([each.hashes for each in prepared.fingerprints], splits, CLOSEST_PAIRS)
     page = environment.get_template("report.html").render(
-        overview=_overview(read, prepared),
+        overview=_overview(sources, prepared),
         unfit=prepared.unfit,
         kinds=_kinds(prepared),
         leaks=_leaks(prepared),
         pairs=[(rows[left], rows[right], bits) for left, right, bits in pairs],
         sections=[
             _section(source, kind, prepared)
-            for source in read
+            for source in sources
             for kind in KINDS
             if any(record.kind == kind for record in source.records)
         ],
@@ -103,14 +103,14 @@ def write_data_report(read: list[Source], prepared: Prepared, path: Path) -> Non
     path.write_text(page, encoding="utf-8")
 
 
-def _overview(read: list[Source], prepared: Prepared) -> Table:
+def _overview(sources: list[Source], prepared: Prepared) -> Table:
     rows = []
-    for source in read:
+    for source in sources:
         kept = [row.record.malignant for row in prepared.rows if row.record.source == source.name]
         counts = (
             len(source.records),
             len(source.absent),
-            sum(map(len, source.not_taken.values())),
+            sum(map(len, source.ignored.values())),
             sum(map(len, source.left_out.values())),
             prepared.duplicates[source.name],
             prepared.contradictory[source.name],
@@ -141,9 +141,9 @@ def _leaks(prepared: Prepared) -> Table:
     rows = [
         ["lesions or patients in more than one split", f"{split_groups:,}"],
         ["pictures with equal pixels in more than one split", f"{split_pictures:,}"],
-        ["groups joined because they share a picture, or nearly", f"{prepared.merged:,}"],
+        ["groups joined because of a duplicate or near-duplicate", f"{prepared.merged:,}"],
     ]
-    return Table("Counted", ["what", "number"], rows)
+    return Table("Checks", ["check", "number"], rows)
 
 
 def _section(source: Source, kind: str, prepared: Prepared) -> Section:
@@ -160,7 +160,7 @@ def _section(source: Source, kind: str, prepared: Prepared) -> Section:
     patients, not_recorded = _patients(source, records)
     return Section(
         title,
-        [*source.left_out.items(), *source.not_taken.items()],
+        [*source.left_out.items(), *source.ignored.items()],
         [_diagnoses(rows), _differences(records, [each for _, each in kept]), *patients],
         not_recorded,
         [(name, _examples(records, malignant)) for malignant, name in enumerate(CLASSES)],
@@ -177,7 +177,7 @@ def _diagnoses(rows: list[Assigned]) -> Table:
 
 
 def _differences(records: list[Record], fingerprints: list[Fingerprint]) -> Table:
-    """Size and colour of each class: a network can learn a difference instead of the lesion."""
+    """Size and colour by class. A network can learn such a difference instead of the lesion."""
     labels = np.array([record.malignant for record in records])
     measures = {
         "width, pixels": [each.size[0] for each in fingerprints],
@@ -191,16 +191,16 @@ def _differences(records: list[Record], fingerprints: list[Fingerprint]) -> Tabl
     for name, numbers in measures.items():
         values = np.array(numbers, float)
         auc = float(roc_auc_score(labels, values)) if len(set(labels.tolist())) == 2 else None
-        if auc is not None and abs(auc - 0.5) >= TELLING_DIFFERENCE:
+        if auc is not None and abs(auc - 0.5) >= MARKED_AUC_DISTANCE:
             marked.add(len(rows))
         spreads = [_spread(values[labels == label]) for label in (0, 1)]
         rows.append([name, *spreads, "-" if auc is None else f"{auc:.2f}"])
     note = (
-        "The last column is the share of pairs, one image of each class, in which the malignant "
-        "image has more. 0.5 means no difference; values at least "
-        f"{TELLING_DIFFERENCE:g} away from it are marked."
+        "AUC is the share of pairs, one image of each class, in which the malignant image has the "
+        "higher value. 0.5 means no difference; values at least "
+        f"{MARKED_AUC_DISTANCE:g} away from it are marked."
     )
-    header = ["median (5th to 95th percentile)", *CLASSES, "malignant has more"]
+    header = ["median (5th to 95th percentile)", *CLASSES, "AUC"]
     return Table("Pictures of each class", header, rows, frozenset(marked), note)
 
 
@@ -214,7 +214,7 @@ def _spread(values: np.ndarray) -> str:
 
 def _patients(source: Source, records: list[Record]) -> tuple[list[Table], list[str]]:
     """A table for each recorded trait of the patients, and the traits that are not recorded."""
-    # The set's table lies beside the file that it lists, not beside a PNG converted from DICOM.
+    # The table is near the original file, not near a PNG converted from DICOM.
     listed = {record.image: str(record.path) for record in source.records}
     described = describe_patients(
         Row(listed[record.image], record.source, "", record.malignant, "", "") for record in records
@@ -235,18 +235,18 @@ def _patients(source: Source, records: list[Record]) -> tuple[list[Table], list[
 
 
 def _trait_order(value: str) -> tuple[bool, bool, str]:
-    """Sort key: age bands in their order, "not recorded" last."""
+    """Sort key: age bands in ascending order, "not recorded" last."""
     return value == NOT_RECORDED, not value.startswith("under"), value
 
 
 def _examples(records: list[Record], malignant: int) -> list[Record]:
-    """Records spread evenly over the class, in order of diagnosis and name."""
+    """Some records of a class, evenly spaced in the order of diagnosis and name."""
     members = sorted(
         (record for record in records if record.malignant == malignant),
         key=lambda record: (record.diagnosis, record.image),
     )
-    places = np.linspace(0, len(members) - 1, min(EXAMPLES, len(members))).round().astype(int)
-    return [members[place] for place in places]
+    chosen = np.linspace(0, len(members) - 1, min(EXAMPLES, len(members))).round().astype(int)
+    return [members[index] for index in chosen]
 
 
 def _thumbnail(record: Record) -> str:

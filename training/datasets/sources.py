@@ -1,4 +1,4 @@
-"""Read the published data sets: the images of a folder, with their labels and groups."""
+"""Read the published data sets: their images, with labels and groups."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -20,23 +20,23 @@ from training.datasets.diagnoses import (
     SIIM2020_DIAGNOSES,
 )
 from training.datasets.manifest import CLINICAL, DERMOSCOPIC
-from training.datasets.photos import Folder, by_name, open_folder, without_suffix
+from training.datasets.photos import Folder, index_by_name, open_folder, without_suffix
 from training.datasets.published_tables import (
     find_archive_table,
     find_optional_table,
     find_table,
-    one_hot,
-    rows,
+    one_hot_class,
+    read_rows,
     translate,
 )
 from training.datasets.records import PrepareError, Record, Source
 
 UNLISTED = "not in its table"
-"""Reason why a file is not taken that the set's table does not name."""
+"""Why a file that the set's table does not list is ignored."""
 
 
 def read_ham10000(path: Path) -> Source:
-    """HAM10000, grouped by lesion, from its own table or those of the ISIC 2018 challenge."""
+    """Read HAM10000, grouped by lesion, from its own table or those of the ISIC 2018 challenge."""
     folder = open_folder(path)
     table = find_optional_table(folder, "HAM10000_metadata")
     if table is None:
@@ -44,45 +44,45 @@ def read_ham10000(path: Path) -> Source:
             return _isic2018(folder, truth)
         table = find_table(folder, "HAM10000_metadata")
     records = []
-    for row in rows(table, "image_id", "lesion_id", "dx"):
+    for row in read_rows(table, "image_id", "lesion_id", "dx"):
         name = row["image_id"]
         diagnosis = translate(table, name, "diagnosis", row["dx"], HAM10000_DIAGNOSES)
         group = f"ham10000:{row['lesion_id'] or name}"
-        records.append(_record("ham10000", name, diagnosis, group, DERMOSCOPIC))
-    return _source("ham10000", folder, records, [table])
+        records.append(_new_record("ham10000", name, diagnosis, group, DERMOSCOPIC))
+    return _build_source("ham10000", folder, records, [table])
 
 
 def _isic2018(folder: Folder, truth: Path) -> Source:
     lesions = find_table(folder, "ISIC2018_Task3_Training_LesionGroupings")
-    groups = {row["image"]: row["lesion_id"] for row in rows(lesions, "image", "lesion_id")}
+    groups = {row["image"]: row["lesion_id"] for row in read_rows(lesions, "image", "lesion_id")}
     records = []
-    for row in rows(truth, "image", *ISIC2018_DIAGNOSES):
+    for row in read_rows(truth, "image", *ISIC2018_DIAGNOSES):
         name = row["image"]
-        diagnosis = ISIC2018_DIAGNOSES[one_hot(truth, name, row, ISIC2018_DIAGNOSES)]
+        diagnosis = ISIC2018_DIAGNOSES[one_hot_class(truth, name, row, ISIC2018_DIAGNOSES)]
         group = f"ham10000:{groups.get(name) or name}"
-        records.append(_record("ham10000", name, diagnosis, group, DERMOSCOPIC))
-    return _source("ham10000", folder, records, [truth, lesions])
+        records.append(_new_record("ham10000", name, diagnosis, group, DERMOSCOPIC))
+    return _build_source("ham10000", folder, records, [truth, lesions])
 
 
 def read_isic2019(path: Path) -> Source:
-    """ISIC 2019, grouped by lesion where the metadata names one, otherwise by image."""
+    """Read ISIC 2019, grouped by lesion if the metadata contains it, otherwise by image."""
     folder = open_folder(path)
     metadata = find_table(folder, "ISIC_2019_Training_Metadata")
-    lesions = {row["image"]: row["lesion_id"] for row in rows(metadata, "image", "lesion_id")}
+    lesions = {row["image"]: row["lesion_id"] for row in read_rows(metadata, "image", "lesion_id")}
     table = find_table(folder, "ISIC_2019_Training_GroundTruth")
     records = []
-    for row in rows(table, "image", *ISIC2019_DIAGNOSES):
+    for row in read_rows(table, "image", *ISIC2019_DIAGNOSES):
         name = row["image"]
-        diagnosis = ISIC2019_DIAGNOSES[one_hot(table, name, row, ISIC2019_DIAGNOSES)]
+        diagnosis = ISIC2019_DIAGNOSES[one_hot_class(table, name, row, ISIC2019_DIAGNOSES)]
         lesion = lesions.get(name) or name
-        # HAM10000 is part of ISIC 2019, where its lesions keep their names.
+        # ISIC 2019 contains HAM10000, and keeps the names of its lesions.
         owner = "ham10000" if lesion.startswith("HAM_") else "isic2019"
-        records.append(_record("isic2019", name, diagnosis, f"{owner}:{lesion}", DERMOSCOPIC))
-    return _source("isic2019", folder, records, [table, metadata])
+        records.append(_new_record("isic2019", name, diagnosis, f"{owner}:{lesion}", DERMOSCOPIC))
+    return _build_source("isic2019", folder, records, [table, metadata])
 
 
 def read_siim2020(path: Path) -> Source:
-    """SIIM-ISIC 2020, grouped by patient, from Kaggle's table or the ISIC Archive's."""
+    """Read SIIM-ISIC 2020, grouped by patient, from Kaggle's table or the ISIC Archive's."""
     folder = open_folder(path)
     table = find_table(
         folder,
@@ -91,53 +91,53 @@ def read_siim2020(path: Path) -> Source:
         "ISIC_2020_Training_GroundTruth",
     )
     records = []
-    for row in rows(table, "image_name", "patient_id", "diagnosis", "target"):
+    for row in read_rows(table, "image_name", "patient_id", "diagnosis", "target"):
         name = row["image_name"]
         diagnosis = translate(table, name, "diagnosis", row["diagnosis"], SIIM2020_DIAGNOSES)
         if row["target"] != str(int(diagnosis == "melanoma")):
             raise PrepareError(
-                f"{table}: {name}: expected target 1 for melanoma and 0 for all else, "
+                f"{table}: {name}: expected target 1 for melanoma and 0 for all others, "
                 f"got target {row['target']!r} with diagnosis {row['diagnosis']!r}"
             )
         group = f"siim2020:{row['patient_id'] or name}"
-        records.append(_record("siim2020", name, diagnosis, group, DERMOSCOPIC))
-    # Only the archive's download has this table, not Kaggle's.
-    listed = find_optional_table(folder, "ISIC_2020_Training_Duplicates")
-    tables = [table, listed] if listed else [table]
-    return _source("siim2020", folder, records, tables, duplicates=_duplicates(listed))
+        records.append(_new_record("siim2020", name, diagnosis, group, DERMOSCOPIC))
+    # The ISIC Archive's download has this table; Kaggle's does not.
+    pairs = find_optional_table(folder, "ISIC_2020_Training_Duplicates")
+    tables = [table, pairs] if pairs else [table]
+    return _build_source("siim2020", folder, records, tables, duplicates=_read_duplicates(pairs))
 
 
-def _duplicates(table: Path | None) -> tuple[tuple[str, str], ...]:
+def _read_duplicates(table: Path | None) -> tuple[tuple[str, str], ...]:
     if table is None:
         return ()
-    pairs = rows(table, "image_name_1", "image_name_2")
+    pairs = read_rows(table, "image_name_1", "image_name_2")
     return tuple((row["image_name_1"], row["image_name_2"]) for row in pairs)
 
 
 def read_pad_ufes(path: Path) -> Source:
-    """PAD-UFES-20, smartphone photos grouped by patient, from ``metadata.csv``."""
+    """Read PAD-UFES-20, smartphone photos grouped by patient, from ``metadata.csv``."""
     folder = open_folder(path)
     table = find_table(folder, "metadata")
     records = []
-    for row in rows(table, "img_id", "patient_id", "diagnostic"):
+    for row in read_rows(table, "img_id", "patient_id", "diagnostic"):
         name = without_suffix(row["img_id"])
         diagnosis = translate(table, name, "diagnosis", row["diagnostic"], PAD_UFES_DIAGNOSES)
         group = f"pad_ufes:{row['patient_id'] or name}"
-        records.append(_record("pad_ufes", name, diagnosis, group, CLINICAL))
-    return _source("pad_ufes", folder, records, [table])
+        records.append(_new_record("pad_ufes", name, diagnosis, group, CLINICAL))
+    return _build_source("pad_ufes", folder, records, [table])
 
 
 def read_milk10k(path: Path) -> Source:
-    """MILK10k (ISIC 2025), a clinical and a dermoscopic photo of each lesion, grouped by lesion."""
+    """Read MILK10k (ISIC 2025), a clinical and a dermoscopic photo of each lesion, by lesion."""
     folder = open_folder(path)
     table = find_table(folder, "MILK10k_Training_GroundTruth")
     classes = {
-        row["lesion_id"]: one_hot(table, row["lesion_id"], row, MILK10K_DIAGNOSES)
-        for row in rows(table, "lesion_id", *MILK10K_DIAGNOSES)
+        row["lesion_id"]: one_hot_class(table, row["lesion_id"], row, MILK10K_DIAGNOSES)
+        for row in read_rows(table, "lesion_id", *MILK10K_DIAGNOSES)
     }
     metadata = find_table(folder, "MILK10k_Training_Metadata")
     records = []
-    for row in rows(metadata, "lesion_id", "isic_id", "image_type"):
+    for row in read_rows(metadata, "lesion_id", "isic_id", "image_type"):
         name, lesion = row["isic_id"], row["lesion_id"]
         if lesion not in classes:
             raise PrepareError(
@@ -149,11 +149,11 @@ def read_milk10k(path: Path) -> Source:
         records.append(
             Record("milk10k", name, diagnosis, malignant, f"milk10k:{lesion}", kind, None)
         )
-    return _source("milk10k", folder, records, [table, metadata])
+    return _build_source("milk10k", folder, records, [table, metadata])
 
 
 def read_isic_archive(path: Path) -> Source:
-    """Any download of the ISIC Archive, by its client or site; by patient, lesion or image.
+    """Read any download of the ISIC Archive, grouped by patient, otherwise by lesion or image.
 
     Images that do not show a single lesion, or have no definite diagnosis, are left out.
     """
@@ -162,7 +162,7 @@ def read_isic_archive(path: Path) -> Source:
     records = []
     left_out: dict[str, list[str]] = defaultdict(list)
     # The client omits a column in which no image of the download has a value.
-    for row in rows(table, "isic_id", "diagnosis_1"):
+    for row in read_rows(table, "isic_id", "diagnosis_1"):
         label = _archive_diagnosis(table, row)
         if row.get("image_type", "") not in ARCHIVE_IMAGE_TYPES:
             left_out["not a picture of one lesion"].append(row["isic_id"])
@@ -170,22 +170,22 @@ def read_isic_archive(path: Path) -> Source:
             left_out["no definite diagnosis"].append(row["isic_id"])
         else:
             group = _archive_group(row)
-            # When the archive did not record the type yet, it held only dermoscopy.
+            # Before the archive recorded the type, it contained only dermoscopy.
             kind = DERMOSCOPIC if row.get("image_type") in (None, "", "dermoscopic") else CLINICAL
             records.append(Record("isic_archive", row["isic_id"], *label, group, kind, None))
-    return _source("isic_archive", folder, records, [table], left_out=left_out)
+    return _build_source("isic_archive", folder, records, [table], left_out=left_out)
 
 
 def _archive_diagnosis(table: Path, row: dict[str, str]) -> tuple[str, int] | None:
-    """Diagnosis and label (0 or 1); None without a definite diagnosis."""
+    """The diagnosis and the label, 0 or 1; None if there is no definite diagnosis."""
     levels = [row.get(f"diagnosis_{level}") or "" for level in (1, 2, 3)]
     if levels[0] not in (*ARCHIVE_CLASSES, "Indeterminate", ""):
         raise PrepareError(
             f"{table}: {row['isic_id']}: diagnosis_1 {levels[0]!r}; expected Benign, Malignant, "
             "Indeterminate or nothing"
         )
-    for beginning, diagnosis in ARCHIVE_DIAGNOSES.items():
-        if any(level.startswith(beginning) for level in levels[1:]):
+    for prefix, diagnosis in ARCHIVE_DIAGNOSES.items():
+        if any(level.startswith(prefix) for level in levels[1:]):
             return diagnosis, int(diagnosis in MALIGNANT)
     malignant = ARCHIVE_CLASSES.get(levels[0])
     return None if malignant is None else ("unknown", malignant)
@@ -198,11 +198,11 @@ def _archive_group(row: dict[str, str]) -> str:
     return f"isic_archive:{row.get('lesion_id') or row['isic_id']}"
 
 
-def _record(source: str, name: str, diagnosis: str, group: str, kind: str) -> Record:
+def _new_record(source: str, name: str, diagnosis: str, group: str, kind: str) -> Record:
     return Record(source, name, diagnosis, int(diagnosis in MALIGNANT), group, kind, None)
 
 
-def _source(
+def _build_source(
     name: str,
     folder: Folder,
     records: list[Record],
@@ -210,7 +210,7 @@ def _source(
     duplicates: tuple[tuple[str, str], ...] = (),
     left_out: dict[str, list[str]] | None = None,
 ) -> Source:
-    """The source, with the file of each record.
+    """Build the source, adding the file of each record.
 
     Raises:
         PrepareError: the table lists an image twice, or the folder has none of its images.
@@ -218,24 +218,24 @@ def _source(
     left_out = left_out or {}
     listed = [record.image for record in records]
     _require_listed_once(tables[0], listed)
-    files, dropped = by_name(folder)
-    complete = [replace(record, path=files.get(record.image)) for record in records]
+    files, dropped = index_by_name(folder)
+    with_files = [replace(record, path=files.get(record.image)) for record in records]
     if not files.keys() & set(listed):
         raise PrepareError(
-            f"{folder.path}: expected {name} images in it or its sub-folders, found none of the "
-            f"{len(records):,} images its table lists"
+            f"{folder.path}: expected {name} images in it or its subfolders, found none of the "
+            f"{len(records):,} images that its table lists"
         )
     known = {*listed, *(image for images in left_out.values() for image in images)}
     unlisted = [str(file.name) for image, file in files.items() if image not in known]
     others = [path.name for path in folder.others if path not in tables]
-    not_taken = {**folder.not_taken, **dropped, UNLISTED: unlisted, "no image": others}
+    ignored = {**folder.ignored, **dropped, UNLISTED: unlisted, "not an image": others}
     return Source(
         name,
-        sorted(complete, key=lambda record: record.image),
+        sorted(with_files, key=lambda record: record.image),
         tuple(path.relative_to(folder.path).as_posix() for path in tables),
         duplicates,
         left_out,
-        {reason: names for reason, names in not_taken.items() if names},
+        {reason: names for reason, names in ignored.items() if names},
     )
 
 

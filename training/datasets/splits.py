@@ -1,4 +1,4 @@
-"""Assign groups to the splits so that every source and diagnosis is divided in the same shares."""
+"""Assign groups to splits, so that every source and diagnosis is divided in the same shares."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -19,10 +19,10 @@ def assign(
     shares: Mapping[str, int] = SHARES,
     kept: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """Give each group one split.
+    """Assign each group to one split.
 
-    Groups are assigned from the largest to the smallest, those of equal size in random order. Each
-    goes to the split in which its strata are the furthest below their share (the greedy algorithm
+    Groups are assigned from the largest to the smallest; groups of equal size in random order. Each
+    goes to the split in which its strata are furthest below their share (the greedy algorithm
     of Sechidis et al. 2011, "On the stratification of multi-label data", applied to groups). The
     result depends only on names, sizes and SHA-256, so it is the same on every machine.
 
@@ -31,7 +31,7 @@ def assign(
         strata: the stratum of each image, here its source, kind and diagnosis.
         seed: seed of the random order.
         shares: percent of each stratum that goes to a split.
-        kept: groups whose split is given; the other groups balance the shares.
+        kept: splits of groups that are already fixed; the other groups balance the shares.
 
     Returns:
         The split of each group.
@@ -52,13 +52,13 @@ def assign(
     splits = {group: kept[group] for group in group_strata if group in kept}
     for group, split in splits.items():
         filled[split] += group_strata[group]
-    drawn = [group for group in group_strata if group not in kept]
-    for group in sorted(drawn, key=lambda name: (-group_strata[name].total(), _draw(seed, name))):
+    free = [group for group in group_strata if group not in kept]
+    for group in sorted(free, key=lambda g: (-group_strata[g].total(), _random_key(seed, g))):
         split = min(shares, key=lambda name: fullness(name, group))
         filled[split] += group_strata[group]
         splits[group] = split
     return splits
 
 
-def _draw(seed: int, group: str) -> bytes:
+def _random_key(seed: int, group: str) -> bytes:
     return hashlib.sha256(f"{seed} {group}".encode()).digest()

@@ -9,17 +9,22 @@ from training.datasets.sources import UNLISTED
 from training.datasets.splits import SHARES
 
 NAMES_SHOWN = 3
-"""Names shown of each list of images or files."""
+"""Number of names shown for each list of images or files."""
 
 
-def summary(read: list[Source], prepared: Prepared) -> str:
+def summary(sources: list[Source], prepared: Prepared) -> str:
     """The summary that the command prints."""
-    parts = [_tables(read), _splits(read, prepared), _dropped(prepared), *map(_left, read)]
+    parts = [
+        _tables(sources),
+        _splits(sources, prepared),
+        _dropped(prepared),
+        *map(_unused, sources),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
 def one_class_warnings(prepared: Prepared) -> list[str]:
-    """A warning for each source whose images are all of one class."""
+    """A warning for each source with images of only one class."""
     classes: dict[str, Counter[int]] = {}
     for row in prepared.rows:
         classes.setdefault(row.record.source, Counter())[row.record.malignant] += 1
@@ -32,27 +37,29 @@ def one_class_warnings(prepared: Prepared) -> list[str]:
     ]
 
 
-def _tables(read: list[Source]) -> str:
+def _tables(sources: list[Source]) -> str:
     lines = ["Tables           listed    benign malignant   present    absent  unlisted"]
-    for source in read:
+    for source in sources:
         listed, absent = len(source.records), len(source.absent)
         malignant = sum(record.malignant for record in source.records)
-        unlisted = len(source.not_taken.get(UNLISTED, ()))
+        unlisted = len(source.ignored.get(UNLISTED, ()))
         counts = (listed, listed - malignant, malignant, listed - absent, absent, unlisted)
         lines.append(f"{source.name:13}" + "".join(f"{count:10,}" for count in counts))
     read_from = [
-        f"read: {source.name} from {', '.join(source.tables)}" for source in read if source.tables
+        f"read: {source.name} from {', '.join(source.tables)}"
+        for source in sources
+        if source.tables
     ]
     return "\n".join(lines + read_from)
 
 
-def _splits(read: list[Source], prepared: Prepared) -> str:
+def _splits(sources: list[Source], prepared: Prepared) -> str:
     """The splits by kind, then by source; a source with both kinds gets a line for each."""
     lines = ["Splits                  " + "".join(f"{split:>30}" for split in SHARES)]
     lines.append(" " * 24 + f"{'images':>10}{'malignant':>10}{'groups':>10}" * len(SHARES))
     rows = prepared.rows
     parts = {kind: [row for row in rows if row.record.kind == kind] for kind in KINDS}
-    for source in read:
+    for source in sources:
         for kind in KINDS:
             own = [row for row in parts[kind] if row.record.source == source.name]
             parts[f"{source.name} {kind}"] = own
@@ -73,24 +80,26 @@ def _line(name: str, rows: list[Assigned]) -> str:
 def _dropped(prepared: Prepared) -> str:
     lines = [
         f"duplicates dropped: {_per_source(prepared.duplicates)}",
-        f"dropped because copies disagree on malignant: {_per_source(prepared.contradictory)}",
-        f"same or nearly the same picture: {count(prepared.merged, 'group')} joined to another",
+        f"dropped because copies have different labels: {_per_source(prepared.contradictory)}",
+        f"groups joined to another because of (near-)duplicates: {prepared.merged:,}",
     ]
     if prepared.moved:
         each = ", ".join(f"{a} to {b} {n:,}" for (a, b), n in sorted(prepared.moved.items()))
-        lines.append(f"moved with their group, which joined one of that split: {each}")
+        lines.append(f"moved because their group was joined to one in another split: {each}")
     unfit = f"{count(len(prepared.unfit), 'image')}: {_named(prepared.unfit)}"
-    lines.append(f"left out for their size or as masks: {unfit if prepared.unfit else 'none'}")
+    lines.append(
+        f"left out because of their size or as masks: {unfit if prepared.unfit else 'none'}"
+    )
     return "\n".join(lines)
 
 
-def _left(source: Source) -> str:
-    """For each reason why parts of a source were not used: how many, and some names."""
-    reasons = {f"listed in {source.name}, but no such file": (source.absent, "image")}
+def _unused(source: Source) -> str:
+    """How many images and files of a source were not used, and some names, for each reason."""
+    reasons = {f"listed in {source.name}, but the file is missing": (source.absent, "image")}
     for reason, names in source.left_out.items():
         reasons[f"left out of {source.name}, {reason}"] = (names, "image")
-    for reason, names in source.not_taken.items():
-        reasons[f"not taken from {source.name}, {reason}"] = (names, "file")
+    for reason, names in source.ignored.items():
+        reasons[f"ignored in {source.name}, {reason}"] = (names, "file")
     return "\n".join(
         f"{reason}: {count(len(names), noun)}\n    {_named(names)}"
         for reason, (names, noun) in reasons.items()

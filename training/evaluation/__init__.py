@@ -1,1 +1,1 @@
-"""How good a model is: figures, plots, tables, the model card."""
+"""Evaluate a model on the test split: figures, plots, tables and the model card."""

@@ -44,7 +44,7 @@ def measure(options: EvaluateOptions) -> Report:
     rows, others = _test_rows(options.manifest)
     judge = Judge(open_engine(options.model), card)
     print(
-        f"{len(rows)} lesions and {len(others)} other photographs of the test split; "
+        f"{len(rows)} lesions and {len(others)} other photographs in the test split; "
         f"engine {judge.engine.name}",
         flush=True,
     )
@@ -128,9 +128,9 @@ def _test_rows(manifest: Path) -> tuple[list[Row], list[Row]]:
 
 
 def _parts(rows: list[Row]) -> dict[str, np.ndarray]:
-    """The mask, bool (n,), of each part of the report: all photos, each kind, each source.
+    """A mask, bool (n,), for each part of the report: all photos, each kind, each source.
 
-    A source with both kinds of photo has a part for each.
+    A source with both kinds of photo has one part per kind.
     """
     sources, kinds = np.array([row.source for row in rows]), np.array([row.kind for row in rows])
     parts = {"pooled": np.ones(len(rows), bool)}
@@ -174,7 +174,7 @@ def _diagnoses(rows: list[Row], predictions: Predictions) -> dict[str, list[int]
 def _patients(
     rows: list[Row], predictions: Predictions, seed: int
 ) -> dict[str, dict[str, Figures]]:
-    """Metrics by trait and value; "under 40" comes before "40 to 59", all else is in ABC order."""
+    """Metrics by trait and value, alphabetically, but with "under 40" before "40 to 59"."""
     patients: dict[str, dict[str, Figures]] = {}
     described = describe_patients(rows)
     for trait in ("age", "sex", "region", "skin tone"):

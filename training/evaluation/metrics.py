@@ -14,8 +14,8 @@ from scipy.stats import beta
 
 RESAMPLES = 2000
 BINS = 15
-"""Number of equal bins of the probability for the calibration error (Guo et al. 2017)."""
-READ_AT_SENSITIVITY = 0.95
+"""Number of equally wide bins of probability for the calibration error (Guo et al. 2017)."""
+REPORTED_SENSITIVITY = 0.95
 """Sensitivity at which the specificity is read from the ROC curve."""
 
 MIN_GROUPS = 10
@@ -36,7 +36,7 @@ class Figures(TypedDict):
     Attributes:
         n: number of photos.
         malignant: number of malignant ones.
-        groups: number of groups, which are resampled as a whole.
+        groups: number of groups.
         refused: number of photos without a verdict.
         right: correct verdicts and total, for "benign" and for "malignant".
         auc, sensitivity, specificity, accuracy, specificity_at_95_sensitivity, brier: None if a
@@ -172,7 +172,7 @@ def _exact(share: float, trials: int) -> tuple[float, float]:
     """The 95 % interval of Clopper and Pearson.
 
     It also serves for a mean of values between 0 and 1. Their variance is at most that of values
-    that are 0 or 1, so the interval is rather too wide than too narrow.
+    that are 0 or 1, so the interval may be too wide, but not too narrow.
     """
     hits = share * trials
     low = beta.ppf(0.025, hits, trials - hits + 1) if hits > 0 else 0.0
@@ -181,7 +181,7 @@ def _exact(share: float, trials: int) -> tuple[float, float]:
 
 
 def area_under_curve(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve, ties counted half, for each row of the weights (b, n)."""
+    """Area under the ROC curve, with ties counted as half, for each row of the weights (b, n)."""
     malignant, benign = _by_probability(predictions, weights)
     below = benign.cumsum(axis=1) - benign
     pairs = (malignant * (below + benign / 2)).sum(axis=1)
@@ -189,11 +189,11 @@ def area_under_curve(predictions: Predictions, weights: np.ndarray) -> np.ndarra
 
 
 def sensitivity_at_specificity(predictions: Predictions, at: float, seed: int) -> Interval | None:
-    """Sensitivity at the lowest threshold with the specificity ``at``, with its interval.
+    """Sensitivity at the lowest threshold whose specificity is at least ``at``, with its interval.
 
     The threshold is chosen on the same photos, so this is a point of the ROC curve.
     """
-    # With the classes and the probabilities swapped, it is the specificity at a sensitivity.
+    # With classes and probabilities swapped, this is the specificity at a given sensitivity.
     swapped = Predictions(
         1 - predictions.labels,
         1 - predictions.probabilities,
@@ -204,9 +204,9 @@ def sensitivity_at_specificity(predictions: Predictions, at: float, seed: int) -
 
 
 def specificity_at_sensitivity(
-    predictions: Predictions, weights: np.ndarray, at: float = READ_AT_SENSITIVITY
+    predictions: Predictions, weights: np.ndarray, at: float = REPORTED_SENSITIVITY
 ) -> np.ndarray:
-    """Specificity at the highest threshold with the sensitivity ``at``, for each row of weights.
+    """Specificity at the highest threshold whose sensitivity is at least ``at``, for each row.
 
     The threshold is chosen on the same photos, so this is a point of the ROC curve, not the
     specificity that users get.
@@ -222,7 +222,7 @@ def specificity_at_sensitivity(
 
 
 def calibration_error(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Expected calibration error of p(malignant) in 15 equal bins, for each row of the weights."""
+    """Expected calibration error of p(malignant) in 15 bins, for each row of the weights."""
     bins = bin_of(predictions.probabilities)[:, None] == np.arange(BINS)
     excess = (predictions.probabilities - predictions.labels)[:, None] * bins
     return np.abs(weights @ excess).sum(axis=1) / weights.sum(axis=1)

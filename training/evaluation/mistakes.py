@@ -1,4 +1,4 @@
-"""Draw sheets of a model's worst mistakes, which are the wrong verdicts it was most certain of.
+"""Draw sheets of a model's worst mistakes: the wrong verdicts of which it was most certain.
 
 The sheets show photos whose terms forbid passing them on, so the folder has a ``.gitignore``.
 """
@@ -14,13 +14,13 @@ from training.evaluation.metrics import BENIGN, MALIGNANT, Predictions
 from training.evaluation.predictions import read_photo
 from training.plotting import INK, plt
 
-COLUMNS, LINES = 6, 4
+SHEET_COLUMNS, SHEET_ROWS = 6, 4
 THUMBNAIL_STEP = 4
-"""Every fourth pixel is drawn: 125 px of 500."""
+"""Every fourth pixel is drawn, so a photo of 500 px becomes 125 px wide."""
 
 
 def draw_mistakes(rows: list[Row], predictions: Predictions, folder: Path) -> None:
-    """Draw the worst 24 malignant lesions called benign, and benign ones called malignant.
+    """Draw the 24 worst malignant lesions called benign, and benign lesions called malignant.
 
     Args:
         rows: the photos.
@@ -46,10 +46,12 @@ def draw_mistakes(rows: list[Row], predictions: Predictions, folder: Path) -> No
 def _draw(
     title: str, worst: list[int], rows: list[Row], predictions: Predictions, path: Path
 ) -> None:
-    worst = worst[: LINES * COLUMNS]
-    lines = math.ceil(len(worst) / COLUMNS)
-    size = (12, 2.4 * lines + 0.4)
-    figure, axes = plt.subplots(lines, COLUMNS, figsize=size, layout="constrained", squeeze=False)
+    worst = worst[: SHEET_ROWS * SHEET_COLUMNS]
+    sheet_rows = math.ceil(len(worst) / SHEET_COLUMNS)
+    size = (12, 2.4 * sheet_rows + 0.4)
+    figure, axes = plt.subplots(
+        sheet_rows, SHEET_COLUMNS, figsize=size, layout="constrained", squeeze=False
+    )
     figure.suptitle(title, color=INK)
     for axis in axes.flat:
         axis.axis("off")

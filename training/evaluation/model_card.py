@@ -7,6 +7,7 @@ from lens import artifact
 from lens.card import Card
 from lens.files import replacing
 from lens.verdict import EARLY_STOP_VIEWS
+from training.cli import without_folders
 from training.evaluation import tables
 from training.evaluation.metrics import MIN_GROUPS
 from training.evaluation.results import Report
@@ -39,7 +40,7 @@ def write_model_card(model: Path, card: Card, report: Report, pictures: Path) ->
         pictures: the folder of roc.png, confusion.png and reliability.png.
 
     Returns:
-        Where it was written: README.md, or MODEL.md if README.md is about something else.
+        The file written: README.md, or MODEL.md if README.md is about something else.
     """
     path = _place(model)
     folder = Path(os.path.relpath(pictures, path.parent)).as_posix()
@@ -58,7 +59,7 @@ def write_model_card(model: Path, card: Card, report: Report, pictures: Path) ->
 
 
 def _place(model: Path) -> Path:
-    """README.md if it is missing or this model's own; otherwise MODEL.md."""
+    """README.md if there is none yet or it is this model's card; otherwise MODEL.md."""
     readme = model.with_name("README.md")
     try:
         with readme.open(encoding="utf-8") as file:
@@ -125,7 +126,7 @@ def _figures(report: Report, card: Card, folder: str) -> str:
     }[report["split_as_trained"]]
     return f"""## Figures
 
-All figures are from the test split, which was used for no choice.{fitted}
+All figures are from the test split, which was not used for any choice.{fitted}
 {unseen}
 
 Intervals are 95 %, from {report["resamples"]:,} resamples of whole groups (all photos of a lesion
@@ -177,8 +178,8 @@ def _checks(report: Report, folder: str) -> str:
 
 ### By patient
 
-From the data sets' own tables, as far as they record it. Few sets record the skin tone: PAD-UFES-20
-by visual estimate, MILK10k on its own scale.
+From the data sets' own tables, as far as they record these traits. Few sets record the skin tone:
+PAD-UFES-20 by visual estimate, MILK10k on its own scale.
 
 {tables.patients(report)}"""
 
@@ -219,7 +220,7 @@ def _limits(report: Report) -> str:
 
 
 def _failures(report: Report) -> str:
-    """The errors and gaps that the test split shows."""
+    """The errors that the test split shows, and the parts of it that are too small."""
     lines = []
     for name, (right, total) in report["diagnoses"].items():
         if name.endswith("(malignant)") and right < total:
@@ -238,11 +239,11 @@ def _file(card: Card) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
     lines = ["## How to rebuild it", ""]
     if card.command:
-        lines += ["```", card.command, "```", ""]
+        lines += ["```", *map(without_folders, card.command.splitlines()), "```", ""]
     else:
         lines += ["The model file does not record which command made it.", ""]
     lines.append(
-        f"Temperature {_temperatures(card)}; {_views(card)} averaged"
+        f"Temperature {_temperatures(card)}; {_views(card)}"
         + (f"; made with {versions}" if versions else "")
         + (f"; made on {card.created}" if card.created else "")
         + ". `docs/experiments.md` describes the experiments."
@@ -251,12 +252,13 @@ def _file(card: Card) -> str:
 
 
 def _views(card: Card) -> str:
+    """Which views of a photo are averaged."""
     if card.views == 1:
         return "1 view"
     if not card.margins:
-        return f"{card.views} views"
-    few = " or ".join(
-        f"{views} where their logit is more than {margin:.2f} from the threshold's"
+        return f"mean logit of {card.views} views"
+    early_stops = ", ".join(
+        f"of {views} views if it is more than {margin:.2f} from the threshold's"
         for views, margin in zip(EARLY_STOP_VIEWS, card.margins, strict=True)
     )
-    return f"{card.views} views, or {few},"
+    return f"mean logit {early_stops}, otherwise of {card.views} views"

@@ -1,4 +1,4 @@
-"""Change photos: as another camera would, by masking the lesion, or by covering parts of them."""
+"""Change photos: as another camera would, by masking the lesion, or by covering a tenth of them."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -19,10 +19,10 @@ _MAX_SIDE = 1000  # Twice the network's input; changing 12 megapixels eight time
 
 
 def changes(data: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
-    """Change a photo as cameras and people do, each time starting from the original.
+    """Change a photo as cameras and people do; each change is applied to the original.
 
     The changed photo is saved, without loss unless the change is JPEG compression, and decoded like
-    an upload. Photos with a side over 1000 px are reduced to that first.
+    an upload. Photos with a side over 1000 px are first reduced to that size.
 
     Args:
         data: the content of a file that ``lens.images.decode`` accepts.
@@ -44,7 +44,7 @@ def changes(data: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
 
 
 def mask_lesion(image: np.ndarray) -> np.ndarray:
-    """A copy of a photo, uint8 (500, 500, 3), whose middle, where the lesion is, is a grey disc."""
+    """Copy a photo, uint8 (500, 500, 3), with a grey disc over its middle, where the lesion is."""
     masked = Image.fromarray(image)
     near, far = SIZE * (1 - MASKED_SHARE) / 2, SIZE * (1 + MASKED_SHARE) / 2
     ImageDraw.Draw(masked).ellipse((near, near, far, far), fill=(GREY, GREY, GREY))

@@ -28,7 +28,7 @@ _SOURCES = ("#6b7fb3", "#c98a2b", "#8a94a0", "#7a5a9a", "#7a9a5a", "#4f9dc4", "#
 def plot_roc(parts: dict[str, Predictions], path: Path) -> None:
     """Plot the ROC curve of each part that has both classes.
 
-    The curves over several sources are drawn on top, with a dot at the stored threshold.
+    Curves over several sources are drawn on top, with a dot at the stored threshold.
     """
     figure, axis = plt.subplots(figsize=(6.4, 6.2), layout="constrained")
     axis.plot([0, 1], [0, 1], color=GRID, linewidth=1)
@@ -52,7 +52,7 @@ def plot_roc(parts: dict[str, Predictions], path: Path) -> None:
         ylabel="sensitivity",
         title="ROC on the test split; dots: the stored threshold",
     )
-    _calm(axis)
+    _style(axis)
     handles, labels = axis.get_legend_handles_labels()
     axis.legend(
         handles[::-1], labels[::-1], frameon=False, loc="lower right", title="area under the curve"
@@ -63,11 +63,11 @@ def plot_roc(parts: dict[str, Predictions], path: Path) -> None:
 
 def plot_confusion(parts: dict[str, Predictions], path: Path) -> None:
     """Plot the confusion matrix of all photos, and of each kind of photo if there are both."""
-    whole = len(parts["pooled"].labels)
+    total = len(parts["pooled"].labels)
     shown = {
         name: predictions
         for name, predictions in parts.items()
-        if name == "pooled" or (name in _POOLS and len(predictions.labels) < whole)
+        if name == "pooled" or (name in _POOLS and len(predictions.labels) < total)
     }
     figure, axes = plt.subplots(
         1, len(shown), figsize=(5.4 * len(shown), 3.6), layout="constrained", squeeze=False
@@ -133,13 +133,13 @@ def plot_reliability(predictions: Predictions, card: Card, path: Path) -> None:
         label = f"threshold {point.threshold:.3f}" + ("" if kind == "any" else f", {kind}")
         top.text(point.threshold + 0.012, 0.97 - 0.06 * row, label, color=INK, va="top")
     for axis in (top, bottom):
-        _calm(axis)
+        _style(axis)
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
 
 _CALLS = (BENIGN, MALIGNANT, REFUSED)
-_SHADES = LinearSegmentedColormap.from_list("calm", ["#f7fafa", VALIDATION])
+_SHADES = LinearSegmentedColormap.from_list("shades", ["#f7fafa", VALIDATION])
 
 
 def _operating_point(predictions: Predictions) -> tuple[float, float]:
@@ -150,7 +150,7 @@ def _operating_point(predictions: Predictions) -> tuple[float, float]:
     )
 
 
-def _calm(axis: Axes) -> None:
+def _style(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(color=GRID, linewidth=0.5)
     axis.set_axisbelow(True)

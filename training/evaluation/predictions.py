@@ -1,4 +1,4 @@
-"""Predict the images of a manifest as serving would: verdicts and probabilities."""
+"""Predict the images of a manifest as serving would, with verdicts and probabilities."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class Judge:
 
     def probability(self, image: np.ndarray) -> float:
         """Calibrated p(malignant), even if serving would refuse a verdict."""
-        return self.calibrated(measure(image, self.engine, self.card))
+        return self.calibrated_probability(measure(image, self.engine, self.card))
 
-    def calibrated(self, measured: Measurement) -> float:
+    def calibrated_probability(self, measured: Measurement) -> float:
         """Calibrated p(malignant), with the operating point of the predicted kind of photo."""
         return self.card.point(measured.kind).probability(measured.logit)
 
@@ -56,13 +56,13 @@ def read_photo(row: Row) -> bytes:
         ) from error
 
 
-def photos(rows: list[Row], doing: str) -> Iterator[np.ndarray]:
-    """Decoded photos in the rows' order, uint8 (500, 500, 3), with a progress bar.
+def photos(rows: list[Row], description: str) -> Iterator[np.ndarray]:
+    """Yield decoded photos in the order of the rows, uint8 (500, 500, 3), with a progress bar.
 
     Raises:
         ManifestError: a file is missing or cannot be decoded.
     """
-    for row in tqdm(rows, doing, unit="photo"):
+    for row in tqdm(rows, description, unit="photo"):
         data = read_photo(row)
         try:
             yield decode(data)
@@ -70,14 +70,14 @@ def photos(rows: list[Row], doing: str) -> Iterator[np.ndarray]:
             raise ManifestError(f"{row.path}: {error}") from error
 
 
-def judge_all(rows: list[Row], model: Judge, doing: str) -> tuple[Predictions, list[Verdict]]:
+def judge_all(rows: list[Row], model: Judge, description: str) -> tuple[Predictions, list[Verdict]]:
     """Judge the photos of the rows, in their order.
 
-    The verdict of a refused photo has no probability, so it is measured again without the refusal.
-    Otherwise AUC and calibration would benefit from leaving out hard photos.
+    The verdict on a refused photo has no probability, so the photo is measured again without the
+    refusal. Otherwise AUC and calibration would benefit from leaving out hard photos.
     """
     verdicts, probabilities = [], []
-    for image in photos(rows, doing):
+    for image in photos(rows, description):
         verdict = model.verdict(image)
         probability = verdict.probability
         verdicts.append(verdict)

@@ -37,7 +37,7 @@ class ModelSummary(TypedDict):
     Attributes:
         name, calibrated, operating_points, views: fields of the card.
         engine: what ran the network.
-        views_looked_at: mean number of views that a verdict took.
+        views_looked_at: mean number of views used for a verdict.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Report(TypedDict):
         diagnoses: correct verdicts and total by diagnosis.
         patients: metrics by trait and value, such as "sex" and "female".
         refused: share without a verdict, by part and by source of photos without a lesion.
-        reasons: how often each reason for a refusal was given for a lesion.
+        reasons: how often each reason was given for refusing a lesion.
         lesion_masked: AUC with the lesion hidden, by kind of photo and by source.
         verdict_changes: by change of the photo.
         heat_map: None if the network has no heat map.

@@ -28,8 +28,8 @@ def verdict_changes(
     """How often the verdict changes with the photo, for each change of ``perturbations``.
 
     Args:
-        rows: the lesions to test.
-        verdicts: the verdicts on their unchanged photos.
+        rows: the photos to test.
+        verdicts: the verdicts on the unchanged photos.
         judge: the model.
         seed: seed of the intervals.
     """
@@ -62,7 +62,7 @@ def masked_auc(
     """AUC with the lesion hidden, which is near 0.5 for a network that looks only at the lesion.
 
     Args:
-        rows: n lesions.
+        rows: n photos.
         parts: mask of each part to report, bool (n,).
         judge: the model.
         seed: seed of the intervals.
@@ -89,7 +89,7 @@ def heat_map_check(rows: list[Row], judge: Judge, seed: int) -> HeatMapCheck | N
     """Test whether p(malignant) depends more on the heat map's hottest tenth than on random tenths.
 
     Args:
-        rows: the lesions to test.
+        rows: the photos to test.
         judge: the model.
         seed: seed of the random tenths and of the interval.
 
@@ -104,7 +104,7 @@ def heat_map_check(rows: list[Row], judge: Judge, seed: int) -> HeatMapCheck | N
         measured = measure(image, judge.engine, judge.card)
         if measured.heat_map is None:
             return None
-        before = judge.calibrated(measured)
+        before = judge.calibrated_probability(measured)
         tenths = [perturbations.hottest_tenth(measured.heat_map)] + [
             perturbations.random_tenth(measured.heat_map, rng) for _ in range(RANDOM_TENTHS)
         ]

@@ -14,7 +14,7 @@ NAMES = {
     "dermoscopic": "dermoscopy, pooled",
     "pad_ufes": "pad_ufes (smartphone)",
     "not_lesion": "photographs of anything else",
-    "skin_other": "skin diseases that are no mole",
+    "skin_other": "skin diseases other than moles",
 }
 
 
@@ -35,17 +35,17 @@ def all_tables(report: Report) -> str:
 
 
 def paper(report: Report) -> str:
-    """The paper's table: correct verdicts and total of benign, malignant and all photos."""
+    """The paper's table: correct verdicts and total for benign, malignant and all photos."""
     shown = [name for name in ("dermoscopic", "clinical", "pooled") if name in report["test"]]
     rows = []
     for kind, accuracy in PAPER_ACCURACY.items():
-        counts = [_right(report["test"][name]["right"], kind) for name in shown]
+        counts = [_correct(report["test"][name]["right"], kind) for name in shown]
         rows.append([kind, *counts, f"{accuracy:.2f} %"])
-    return markdown(["right / total", *(NAMES[name] for name in shown), "the paper (SIIM)"], rows)
+    return markdown(["correct / total", *(NAMES[name] for name in shown), "the paper (SIIM)"], rows)
 
 
-def _right(right: dict[str, list[int]], kind: str) -> str:
-    counts = list(right.values()) if kind == "overall" else [right[kind]]
+def _correct(correct: dict[str, list[int]], kind: str) -> str:
+    counts = list(correct.values()) if kind == "overall" else [correct[kind]]
     return fraction(sum(c[0] for c in counts), sum(c[1] for c in counts))
 
 
@@ -60,7 +60,7 @@ def parts(report: Report) -> str:
 
 
 def melanomas(report: Report) -> str:
-    """Share of the melanomas called malignant, in the same order."""
+    """Share of the melanomas called malignant, for the same parts."""
     rows = [
         [NAMES.get(name, name), str(part["n"]), percent(part["found"])]
         for name, part in report["melanomas"].items()
@@ -75,7 +75,7 @@ def patients(report: Report) -> str:
         for kind, values in report["patients"].items()
         for value, part in values.items()
     }
-    return _figures(flat) if flat else "The tables of the sets are not beside the images."
+    return _figures(flat) if flat else "No tables of the data sets were found near the images."
 
 
 def _figures(named: Mapping[str, Figures]) -> str:
@@ -154,7 +154,7 @@ def lesion_checks(report: Report) -> str:
 def diagnoses(report: Report) -> str:
     """Correct verdicts and total of each diagnosis."""
     rows = [[name, fraction(*counts)] for name, counts in report["diagnoses"].items()]
-    return markdown(["diagnosis", "right / total"], rows)
+    return markdown(["diagnosis", "correct / total"], rows)
 
 
 def number(interval: Interval | None) -> str:

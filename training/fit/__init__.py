@@ -1,1 +1,1 @@
-"""From a manifest to a trained and calibrated model file."""
+"""Train and calibrate a network from a manifest, and write its model file."""

@@ -1,4 +1,4 @@
-"""AUC by kind of photo and by source."""
+"""Compute the AUC by kind of photo and by source."""
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -7,14 +7,14 @@ from training.datasets.manifest import KINDS, Row
 
 
 def auc_by_part(rows: list[Row], scores: np.ndarray) -> dict[str, float]:
-    """AUC for each kind of photo and each source that has both classes.
+    """Compute the AUC for each kind of photo and each source that has both classes.
 
     Args:
         rows: the photos' rows.
         scores: p(malignant) or its logit, float (len(rows),).
 
     Returns:
-        The AUC by the name of the kind or source.
+        The AUC by name of the kind or source.
     """
     labels = np.array([row.malignant for row in rows])
     parts = {kind: [row.kind == kind for row in rows] for kind in KINDS}

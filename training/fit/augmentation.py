@@ -1,4 +1,4 @@
-"""Random changes of a training image: one affine map, one colour matrix, then camera faults.
+"""Augment training images with one affine map, one colour matrix, and then camera faults.
 
 OpenCV computes the first two and releases Python's global lock. With it, augmenting an image in
 ``bench.train`` takes 5.4 ms of CPU at 500 px; with Pillow it took 16.1 ms. Three Keras ``Random*``
@@ -29,9 +29,9 @@ class Augmentation:
     Attributes:
         rotation: degrees.
         zoom, shear, shift: as a share of the image's side.
-        stretch: of the width against the height, as a share.
+        stretch: of the width relative to the height, as a share.
         flips: mirror horizontally and vertically, each with probability one half.
-        gain: of the brightness, as a share; also per channel at a third of this (white balance).
+        gain: of the brightness, as a share; also a third of this per channel (white balance).
         saturation: as a share.
         fault: probability of each of blur, JPEG compression and a grey square (cutout).
     """
@@ -140,6 +140,6 @@ def _middle() -> np.ndarray:
 
 
 def _border(image: np.ndarray) -> tuple[float, ...]:
-    """Mean colour of the rim, to fill the area outside the photo: that is probably skin too."""
+    """Mean colour of the rim. It fills the area outside the photo, which would probably be skin."""
     rim = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     return tuple(rim.mean(axis=0).tolist())

@@ -1,4 +1,4 @@
-"""Make training batches: decode every image once into a cache, draw images, augment them."""
+"""Make training batches: decode every image into a cache once, draw images, and augment them."""
 
 import errno
 import hashlib
@@ -25,9 +25,9 @@ DIAGNOSES = ("nevus", "melanoma", "bcc", "akiec", "scc", "bkl", "df", "vasc")
 """Classes of the auxiliary diagnosis head; it ignores images with any other diagnosis."""
 
 PHOTOGRAPH_SHARE, SKIN_SHARE = 0.6, 0.2
-"""Shares of photographs, and of attempts to crop bare skin, among the images without a lesion. All
-others are painted patterns. So are the attempts that fail, about three in four, because the corner
-of the photo is not plain skin."""
+"""Shares of photographs, and of attempts to crop bare skin, among the images without a lesion. The
+rest are painted patterns. A painted pattern also replaces each crop that fails because the corner
+of the photo is not plain skin, which is about three in four."""
 
 
 Targets = dict[str, np.ndarray]
@@ -61,9 +61,9 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     # Two processes may need the cache at once, such as the hosts of a run on one machine.
     with exclusive_lock(cache.with_suffix(".lock")) as locked:
         if not cache.exists():
-            # It is filled under a temporary name, so that an interrupted fill is never read. The
-            # name is unique to the machine, because hosts may share the folder; where the folder
-            # supports no locks, it is unique to the process.
+            # The cache is filled under a temporary name, so that an incomplete one is never read.
+            # The name is unique to the machine, because hosts may share the folder; if the folder
+            # does not support locks, it is unique to the process.
             owner = platform.node() if locked else f"{platform.node()}.{os.getpid()}"
             _fill(cache, cache.with_suffix(f".{owner}.partial.npy"), rows)
     images: np.ndarray = np.load(cache, mmap_mode="r")
@@ -76,7 +76,8 @@ def _fill(cache: Path, partial: Path, rows: list[Row]) -> None:
         np.lib.format.write_array_header_1_0(file, header)
         file.flush()
         _reserve(partial, file.tell() + len(rows) * SIZE * SIZE * 3)
-        # Written, not mapped: shared folders of virtual machines (9p, vboxsf) map no file to write.
+        # Do not write through a memory map: the shared folders of virtual machines (9p, vboxsf) do
+        # not support that.
         with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
             decoded = pool.map(decode_row, rows)
             for image in tqdm(decoded, "decoding", len(rows), unit="image"):
@@ -85,7 +86,7 @@ def _fill(cache: Path, partial: Path, rows: list[Row]) -> None:
 
 
 def _reserve(partial: Path, size: int) -> None:
-    """Allocate the disk blocks now, so that a full disk is noticed before an hour of decoding."""
+    """Allocate the disk blocks now, so that a full disk is detected before an hour of decoding."""
     try:
         with partial.open("r+b") as file:
             _allocate(file.fileno(), size)
@@ -105,7 +106,7 @@ _NOT_ALLOCATED = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
 def _allocate(file: int, size: int) -> None:
-    """Allocate so many bytes; where the system cannot (macOS), only check that they are free."""
+    """Allocate ``size`` bytes; on systems that cannot (macOS), only check that they are free."""
     try:
         os.posix_fallocate(file, 0, size)
     except (AttributeError, OSError) as error:
@@ -159,8 +160,8 @@ class Batches(keras.utils.PyDataset):
     """One epoch of augmented training batches.
 
     The content of batch ``i`` of epoch ``e`` depends only on the seed, ``e`` and ``i``: not on the
-    number of threads, nor on whether the run was interrupted. Each of several hosts makes its own
-    part of every batch.
+    number of threads, nor on whether the run was interrupted. If there are several hosts, each
+    makes its own part of every batch.
     """
 
     def __init__(
@@ -227,7 +228,7 @@ class Batches(keras.utils.PyDataset):
         return pixels, stacked_targets, sample_weights
 
     def images_of(self, index: int) -> list[str]:
-        """What batch ``index`` of this epoch shows: the path of each lesion."""
+        """Describe each image in batch ``index`` of this epoch; a lesion by its path."""
         _, rows, flags = self._draw(index)
         return [
             "something other than a lesion" if is_other else self.examples.rows[row].path

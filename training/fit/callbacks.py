@@ -14,7 +14,7 @@ from tqdm import tqdm
 from training.cli import CommandError
 
 Logs = dict[str, float]
-"""Figures by name, as Keras passes them to callbacks: ``loss``, ``val_auc`` ..."""
+"""Metrics by name, as Keras passes them to callbacks: ``loss``, ``val_auc`` ..."""
 
 
 class TrainingError(CommandError):
@@ -85,12 +85,17 @@ class Progress(keras.callbacks.Callback):
     """
 
     def __init__(self, epochs: int, pixels: int) -> None:
-        """Create it for a number of epochs in all, and of pixels in all images still to come."""
+        """Create the progress bar.
+
+        Args:
+            epochs: total number of epochs.
+            pixels: number of pixels in all images still to come.
+        """
         super().__init__()
         self.epochs = epochs
         self.pixels = pixels
         self.done = 0
-        self.began = 0.0  # After the first step of the run, which compiles.
+        self.began = 0.0  # The first step of the run is not timed, because it compiles.
         self.epoch_began = 0.0
         self.batch = self.size = 0
         self.bar = tqdm(disable=True)
@@ -137,11 +142,11 @@ class Progress(keras.callbacks.Callback):
 
 
 def loggers(folder: Path, history: list[Logs]) -> list[keras.callbacks.Callback]:
-    """Log the figures of each epoch to ``log.csv``, and to ``tensorboard/`` if it is installed.
+    """Log the metrics of each epoch to ``log.csv``, and to ``tensorboard/`` if it is installed.
 
     Args:
         folder: the folder of the run.
-        history: the epochs done before; if there are none, the logs start from scratch.
+        history: the epochs before this run was resumed; if empty, the logs start from scratch.
     """
     chosen = [keras.callbacks.CSVLogger(folder / "log.csv", append=bool(history))]
     # Keras writes these logs with TensorFlow, which would occupy the GPU that JAX or PyTorch needs.

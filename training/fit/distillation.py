@@ -32,13 +32,13 @@ class NotATeacher(CommandError):
 
 
 class Teacher:
-    """Predicts each batch with OpenVINO, in bf16 where the processor computes in it.
+    """Predicts each batch with OpenVINO, in bfloat16 if the processor supports it.
 
     ``keras.distillation.Distiller`` runs the teacher inside the training step, where TensorFlow
     reaches a third of OpenVINO's speed (26 against 86 images/s at 224 px, two AVX2 cores).
 
     Attributes:
-        components: number of values that are learned of an embedding.
+        components: number of components of its embedding that the student learns.
         knows_lesions: whether it was trained on lesions, so that it predicts p(malignant).
     """
 
@@ -62,7 +62,7 @@ class Teacher:
         self.knows_lesions = name != IMAGENET
         self._network = _imagenet() if name == IMAGENET else _fine_tuned(Path(name))
         self._compiled: dict[tuple[int, ...], Any] = {}
-        # The threads that make batches take turns, because one prediction uses every core.
+        # Only one of the threads that make batches predicts at a time: it uses every core.
         self._lock = threading.Lock()
         chosen = np.linspace(0, len(images) - 1, min(_PCA_PHOTOS, len(images))).astype(int)
         batches = np.array_split(chosen, -(-len(chosen) // _BATCH))
@@ -92,8 +92,9 @@ class Teacher:
         with self._lock:
             if pixels.shape not in self._compiled:
                 network = _convert(self._network, pixels.shape)
-                # In bf16 the probability changes by 0.007 on average, and a prediction takes 17 in
-                # place of 29 ms of CPU (AVX512_BF16). The pupil's step at 384 px takes 10.
+                # In bfloat16 the probability changes by 0.007 on average, and a prediction takes 17
+                # instead of 29 ms of CPU (AVX512_BF16); the student's training step at 384 px takes
+                # 10 ms.
                 options = run_options(precisions()[0])
                 compiled = openvino.Core().compile_model(network, "CPU", options)
                 self._compiled[pixels.shape] = compiled
@@ -106,8 +107,8 @@ def _convert(network: keras.Model, shape: tuple[int, ...]) -> Any:
     import openvino
     from openvino.tools.ovc import convert_model
 
-    # Keras expects it here, but ``lens.engine`` loads openvino without its converter, to save
-    # memory.
+    # Keras uses ``openvino.convert_model``, which is missing here because ``lens.engine`` imports
+    # openvino without its converter, to save memory.
     openvino.convert_model = convert_model
     pixels = keras.Input(shape[1:])
     # Without training=False, Keras 3.15 exports batch normalisation after a Resizing layer in
@@ -135,7 +136,7 @@ def _fine_tuned(path: Path) -> keras.Model:
             f"{path}: expected an efficientnet_lite0, as python -m training.train --network "
             f"efficientnet_lite0 makes, got {card.name}"
         )
-    network = efficientnet_lite0(None)  # For any input size, like its pupil.
+    network = efficientnet_lite0(None)  # For any input size, like the student.
     network.set_weights(served.get_weights())
     embedding = network.get_layer("embedding").output
     return keras.Model(

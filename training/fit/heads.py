@@ -32,8 +32,9 @@ def add_training_heads(
         if teacher:
             outputs["teacher"] = dense(teacher.components, dtype="float32")(embedding)
         if teacher and teacher.knows_lesions:
-            # The teacher is calibrated to real data, where malignant lesions are rare; in training
-            # they are half of the images. This layer learns a scale and an offset to correct that.
+            # The teacher is calibrated to real data, where malignant lesions are rare, but half of
+            # the images in training are malignant. This layer learns a scale and an offset that
+            # correct this.
             opinion = dense(1, "sigmoid", kernel_initializer="ones", dtype="float32")
             outputs["opinion"] = opinion(network.get_layer("logit").output)
     return keras.Model(network.input, {n: outputs[n] for n in recipe.loss_weights if n in outputs})

@@ -1,12 +1,12 @@
-"""Make images without a lesion, for the network to refuse: painted patterns and crops of skin."""
+"""Make images without a lesion, which the network learns to refuse: patterns and bare skin."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from lens.images import SIZE
 
-# A corner counts as bare skin within these limits, in grey levels: standard deviation, mean, and
-# difference between its mean and that of the middle of the photo.
+# Limits for a corner to count as bare skin, in grey levels: its standard deviation, its mean, and
+# how much lighter it is than the middle of the photo.
 _MAX_DEVIATION, _MIN_MEAN, _MIN_LIGHTER_BY = 9.0, 100.0, 15.0
 
 

@@ -1,4 +1,4 @@
-"""Fit the operating points of a model's card, by kind of photo, on validation measurements."""
+"""Fit a model's operating points, one for each kind of photo, on validation measurements."""
 
 import math
 from collections.abc import Iterator

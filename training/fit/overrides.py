@@ -1,4 +1,4 @@
-"""Change settings of a recipe on the command line: ``--set augmentation.rotation=0``."""
+"""Change settings of a recipe from the command line: ``--set augmentation.rotation=0``."""
 
 import dataclasses
 import difflib
@@ -20,7 +20,7 @@ _PARSERS: dict[type, tuple[str, Callable[[str], Any]]] = {
     float: ("a number", float),
     bool: ("true or false", lambda text: {"true": True, "false": False}[text.lower()]),
     str: ("a word", str),
-    tuple: ("words with commas between them", lambda text: tuple(filter(None, text.split(",")))),
+    tuple: ("words separated by commas", lambda text: tuple(filter(None, text.split(",")))),
 }
 
 

@@ -1,4 +1,4 @@
-"""Fit the refusal, calibration and threshold of a trained model again, to other photos."""
+"""Fit the refusal, calibration and threshold of a trained model again, on other photos."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ def recalibrate(options: RecalibrateOptions) -> Card:
 
     Raises:
         InvalidModel: the model is not one of ``training.networks``.
-        ManifestError: the manifest, or a file that it names, cannot be used.
+        ManifestError: the manifest, or a file that it lists, cannot be used.
     """
     model, card = loader.load(options.model)
     if card.name not in networks.NAMES:
@@ -38,5 +38,5 @@ def recalibrate(options: RecalibrateOptions) -> Card:
     )
     if splits.others:
         return finish(model, card, options.out, examples, validation, options.seed)
-    print("there is no not_lesion.csv beside the manifest: the refusal stays as it is")
+    print("there is no not_lesion.csv beside the manifest: the refusal is not changed")
     return calibrate(model, card, options.out, validation.images, validation.rows)

@@ -17,9 +17,9 @@ class Stage:
     """Some epochs at one input size.
 
     Attributes:
-        share: of all epochs, 0-1.
+        share: share of all epochs, 0-1.
         size: side of the input in pixels.
-        batch: images in a batch.
+        batch: number of images per batch.
     """
 
     share: float
@@ -36,7 +36,7 @@ class Recipe:
 
     Attributes:
         stages: in order; their shares sum to 1.
-        epochs: in all.
+        epochs: total number of epochs.
         images_per_epoch: images drawn per epoch; 0 for the size of the training set (of a balanced
             part of it, if ``balanced``).
         balanced: draw both classes equally often in every source; otherwise draw uniformly.
@@ -45,7 +45,7 @@ class Recipe:
         cosine: warm up for a twentieth of the steps, then decay by a cosine to zero; otherwise the
             learning rate is constant.
         plateau: halve the learning rate when training accuracy has not improved for 3 epochs, and
-            stop when validation loss has not for 10 (the paper's two callbacks).
+            stop when validation loss has not improved for 10 (the paper's two callbacks).
         momentum: Nesterov momentum of sgd.
         weight_decay: decoupled weight decay (AdamW), for adam only.
         average: momentum of the moving average of the weights, which is validated and kept; 0 for
@@ -54,7 +54,7 @@ class Recipe:
         augmentation: random changes of the training images.
         other_share: share of images without a lesion, if the network has the output ``lesion``.
         graft_share: share of lesions pasted into the surroundings of another photo.
-        frozen: layers whose names start so are not trained.
+        frozen: prefixes of the names of layers that are not trained.
         loss_weights: weight of each output's loss; outputs that the network lacks are ignored.
     """
 
@@ -95,10 +95,10 @@ def _check(part: Any, counts: tuple[str, ...] = ()) -> None:
         for name, value in values.items():
             least = 1 if name in counts else 0
             if isinstance(value, int | float) and not least <= value < math.inf:
-                raise ValueError(f"{name}: expected a number from {least} up, got {value}")
+                raise ValueError(f"{name}: expected a number of at least {least}, got {value}")
 
 
-# Cost and result: docs/reproduction.md. No run here had all 180 epochs.
+# Cost and result: docs/reproduction.md. None of our runs had all 180 epochs.
 PAPER = Recipe(
     # From the paper's sections II and III: about 1,000 balanced images, 500 px, 180 epochs in three
     # runs. Its log shows 113 steps for some 900 images, so the batch size is 8.
@@ -106,7 +106,7 @@ PAPER = Recipe(
     epochs=180,
     images_per_epoch=0,
     optimizer="sgd",
-    rates={"sgd": 0.001, "adam": 0.001, "rmsprop": 0.001},  # The paper's initial rate.
+    rates={"sgd": 0.001, "adam": 0.001, "rmsprop": 0.001},  # The paper's initial learning rate.
     cosine=False,
     plateau=True,
     # The arguments of ImageDataGenerator in the paper's listing.
@@ -184,7 +184,7 @@ DISTILL = replace(
     # With a gain of 0.25, 3.5 % of verdicts changed when the photo was made 15 % brighter.
     augmentation=replace(DEFAULT.augmentation, gain=0.35),
     graft_share=0.3,
-    # A network can only memorise the label of a hard photo; a teacher's output tells how hard it
+    # A network can only memorise the label of a hard photo; a teacher's output shows how hard it
     # is.
     loss_weights={**DEFAULT.loss_weights, "malignant": 0.5, "opinion": 1.5},
 )

@@ -56,8 +56,8 @@ def describe_run(
         network: the network's name.
         recipe: the recipe with all changes from the command line.
         seed: seed of the run.
-        rows: sets of images, by the name for them in an error message.
-        files: the values of ``--start`` and ``--teacher``; of a path, the file's checksum counts.
+        rows: sets of images, by their name in an error message.
+        files: the values of ``--start`` and ``--teacher``; a path is recorded as a checksum.
 
     Raises:
         ManifestError: an image is missing.
@@ -84,7 +84,7 @@ def begin(folder: Path, record: Record) -> None:
 
 
 def check(folder: Path, record: Record) -> None:
-    """Check that a run would be resumed as it was started.
+    """Check that nothing has changed since a run was started.
 
     Raises:
         ResumeError: there is nothing to resume, or something differs.
@@ -95,27 +95,27 @@ def check(folder: Path, record: Record) -> None:
         raise ResumeError(
             f"{folder}: has no {RECORD_FILE}, so the run cannot be compared; start without --resume"
         )
-    begun = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    started = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     differing = [
-        _difference(name, begun.get(name), record.get(name))
-        for name in {**begun, **record}
-        if begun.get(name) != record.get(name)
+        _difference(name, started.get(name), record.get(name))
+        for name in {**started, **record}
+        if started.get(name) != record.get(name)
     ]
     if differing:
         raise ResumeError(
-            f"{folder}: the run was begun with another {', '.join(differing)}; resume it with what "
-            "it was begun with, or start without --resume"
+            f"{folder}: the run was started with another {', '.join(differing)}; resume it "
+            "with the original settings, or start without --resume"
         )
 
 
-def _difference(name: str, begun: str | None, now: str | None) -> str:
-    if len(begun or now or "") == _SHA256_LENGTH:
+def _difference(name: str, started: str | None, now: str | None) -> str:
+    if len(started or now or "") == _SHA256_LENGTH:
         return name
-    return f"{name} ({begun or 'none'} then, {now or 'none'} now)"
+    return f"{name} ({started or 'none'} then, {now or 'none'} now)"
 
 
 def _row(row: Row) -> str:
-    """The parts of a row that affect training, with the file's name and size for its path."""
+    """The parts of a row that affect training; the path is replaced by the file's name and size."""
     path = Path(row.path)
     try:
         size = path.stat().st_size
@@ -136,7 +136,7 @@ def _code() -> str:
 
 
 def code_of(source: str) -> str:
-    """Python code without comments, docstrings and line breaks, which do not affect results."""
+    """Python code without comments, docstrings and formatting, which do not affect results."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)

@@ -1,4 +1,4 @@
-"""Run a whole training: read the manifest, train, calibrate, and write the model file."""
+"""Run a complete training: read the manifest, train, calibrate, and write the model file."""
 
 import dataclasses
 import datetime
@@ -39,7 +39,7 @@ from training.plotting import plot_curves
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A trained network, the figures of each epoch, and its training and validation images."""
+    """A trained network, the metrics of each epoch, and its training and validation images."""
 
     network: keras.Model
     history: list[Logs]
@@ -49,7 +49,7 @@ class TrainedNetwork:
 
 @dataclass(frozen=True)
 class Splits:
-    """The rows that training uses; ``others`` show anything but a lesion."""
+    """The rows that training uses; ``others`` are photographs without a lesion."""
 
     train: list[Row]
     val: list[Row]
@@ -212,7 +212,7 @@ def count_images(rows: list[Row]) -> dict[str, dict[str, list[int]]]:
 
 
 def views_per_photo(network: str) -> int:
-    """How many views of a photo a verdict uses; the paper tested its networks on one."""
+    """The maximum number of views per verdict; the paper tested its networks on one view."""
     return 1 if network in networks.PAPER else 8
 
 
@@ -225,9 +225,9 @@ def card_split_hashes(
     model's photos. The hash of the test split is left out unless none of them is a test photo.
 
     Args:
-        rows: the rows of the manifest in use.
-        learned_from: the files of those other models.
-        manifest: the manifest's file, if copies of earlier manifests may lie beside it.
+        rows: the rows of the current manifest.
+        learned_from: the files of the other models.
+        manifest: the manifest's file, if there may be copies of earlier manifests beside it.
 
     Raises:
         TrainingError: one of the models has learned from images of the test split.
@@ -247,7 +247,7 @@ def card_split_hashes(
         if learned is None:
             print(
                 f"WARNING: {path} was trained with another test split, or does not record one. It "
-                "may have learned from present test photos, and the new model learns from it.",
+                "may have learned from the current test photos, and the new model learns from it.",
                 file=sys.stderr,
             )
             hashes.pop("test", None)
@@ -256,7 +256,7 @@ def card_split_hashes(
 
 
 def describe(card: Card, out: Path, manifest: Path) -> str:
-    """Say what was written, and which command comes next."""
+    """Describe what was written, and which command comes next."""
     points = "".join(
         f"{out}: {kind} photos: threshold {point.threshold:.3f} ({point.threshold_rule}), "
         f"temperature {point.temperature:.2f}\n"

@@ -11,7 +11,7 @@ from training.datasets.manifest import CLINICAL, Row
 
 @dataclass(frozen=True)
 class Emphasis:
-    """Factors by which some photos are drawn more often; 1 changes nothing.
+    """Factors by which some photos are drawn more or less often; 1 changes nothing.
 
     Attributes:
         clinical: for clinical photos.
@@ -72,7 +72,7 @@ def sampling_weights(rows: list[Row], emphasis: Emphasis = NO_EMPHASIS) -> np.nd
 def _share(
     cell: tuple[str, str, int], cells: Counter[tuple[str, str, int]], emphasis: Emphasis
 ) -> float:
-    """Unnormalised share of the photos with this source, kind and label among their class."""
+    """The share of the photos with this source, kind and label in their class, not normalised."""
     source, kind, malignant = cell
     smaller = min(cells[cell], cells[source, kind, 1 - malignant] or cells[cell])
     factor = emphasis.clinical if kind == CLINICAL else 1.0

@@ -30,7 +30,7 @@ SEARCHED_SETTINGS = (
 SEARCH_FACTOR = 3.0
 """Settings are searched from the recipe's value divided by this to the value times this."""
 HEARTBEAT_SECONDS = 60
-"""A trial is repeated if its process sends no heartbeat for twice as long."""
+"""A trial is repeated if its process has sent no heartbeat for twice this time."""
 
 
 class ReportEpoch(keras.callbacks.Callback):

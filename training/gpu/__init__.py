@@ -1,1 +1,1 @@
-"""Train on one GPU with PyTorch: two teachers, a bank of their predictions, and cnn7, the pupil."""
+"""Train on one GPU with PyTorch: two teachers, a bank of their predictions, and cnn7."""

@@ -1,7 +1,7 @@
 """The bank: the teachers' predictions for a set of views.
 
 It contains only the predictions, 280 bytes per view. The views are made again from their numbers.
-This works only on the same kind of device, because a CPU and a GPU draw other random numbers.
+This works only on the same kind of device, because a CPU and a GPU draw different random numbers.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Bank:
 
 
 def bank_views(recipe: GpuRecipe, data: TrainingSet, seed: int) -> ViewMaker:
-    """Make the bank's views, the same for the teachers and the pupil."""
+    """Make the bank's views, which are the same for the teachers and the student."""
     # Another seed, so that they differ from the views that the teachers were trained on.
     return ViewMaker(data, recipe, seed + 77, recipe.bank.mix_share)
 
@@ -53,7 +53,7 @@ def fill_bank(
     seconds: float,
     seed: int,
 ) -> Bank:
-    """Let the teachers predict views for some time."""
+    """Let the teachers predict views for ``seconds`` seconds."""
     make_views = bank_views(recipe, data, seed)
     mean, axes = _principal_components(teachers[0], data, seed)
     batches = []

@@ -1,11 +1,11 @@
-"""Simulate light and camera: change a view's colours, add blur, noise, JPEG and a grey square."""
+"""Simulate light and camera: change a view's colours; add blur, noise, JPEG and a grey square."""
 
 import math
 
 import torch
 from torch.nn import functional
 
-from training.gpu.draws import Draws, places
+from training.gpu.draws import Draws, true_indices
 from training.gpu.jpeg import compress
 from training.gpu.recipe import WORKING_SIZE, ViewRanges
 
@@ -30,7 +30,7 @@ def change_colours(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> to
     changed = torch.einsum("nij,njhw->nihw", matrix.to(pixels.dtype), pixels)
     contrast = draws.uniform(*ranges.contrast).to(pixels.dtype)[:, None, None, None]
     changed = ((changed - mean) * contrast + mean).clamp_(0, 255)
-    chosen = places(draws.chance(ranges.gamma_share))
+    chosen = true_indices(draws.chance(ranges.gamma_share))
     gamma = torch.exp(draws.uniform(-ranges.gamma, ranges.gamma))[chosen, None, None, None]
     # In float32: with the three digits of float16, the power would cause visible steps in dark
     # skin.
@@ -51,11 +51,11 @@ def _colour_matrix(draws: Draws, ranges: ViewRanges) -> torch.Tensor:
 def add_faults(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> torch.Tensor:
     """Blur some views, add noise, compress them as JPEG, cover a square; in place, 0-255."""
     _blur_some(pixels, draws, ranges)
-    chosen = places(draws.chance(ranges.noise))
+    chosen = true_indices(draws.chance(ranges.noise))
     deviation = draws.uniform(0, ranges.noise_level)[chosen].to(pixels.dtype)
     noise = draws.noise(pixels[chosen].shape, pixels.dtype)
     pixels[chosen] = pixels[chosen] + noise * deviation[:, None, None, None]
-    chosen = places(draws.chance(ranges.jpeg))
+    chosen = true_indices(draws.chance(ranges.jpeg))
     quality = draws.uniform(*ranges.jpeg_quality)[chosen]
     if len(chosen):
         pixels[chosen] = compress(pixels[chosen], quality)
@@ -69,7 +69,7 @@ def _blur_some(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> None:
     scale = max(pixels.shape[-1] / WORKING_SIZE, 0.5)
     start = 0.0
     for share, sigma in ranges.blurs:
-        chosen = places((drawn >= start) & (drawn < start + share))
+        chosen = true_indices((drawn >= start) & (drawn < start + share))
         if len(chosen):
             pixels[chosen] = _blur(pixels[chosen], sigma * scale)
         start += share
@@ -86,7 +86,7 @@ def _blur(pixels: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def _cover_squares(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> None:
-    chosen = places(draws.chance(ranges.squares))
+    chosen = true_indices(draws.chance(ranges.squares))
     half = draws.uniform(*ranges.square_sides)[chosen, None, None]
     centre = draws.uniform(0, 1, 2)[chosen, :, None]
     size = pixels.shape[-1]

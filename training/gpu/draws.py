@@ -1,4 +1,4 @@
-"""Random numbers on the device that do not depend on the size of the views."""
+"""Draw random numbers on the device, independently of the size of the views."""
 
 import math
 
@@ -10,8 +10,8 @@ _SEED_FACTOR = 1_000_003  # A prime, so that two runs rarely share a random stre
 class Draws:
     """Random numbers for ``count`` views.
 
-    How many numbers a method draws depends only on ``count``. A view made again at another size
-    thus gets the same numbers and shows the same picture.
+    The number of values that a method draws depends only on ``count``. A view that is made again at
+    another size thus gets the same values and shows the same picture.
     """
 
     def __init__(self, seed: int, number: int, count: int, device: torch.device) -> None:
@@ -48,14 +48,14 @@ class Draws:
     def noise(self, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
         """Standard normal values of any shape.
 
-        They come from a separate generator: their number depends on the size of the views, so the
-        common generator would give other numbers afterwards.
+        They come from a separate generator. Their number depends on the size of the views, so with
+        the common generator, all later values would depend on that size.
         """
         seed = torch.randint(2**31, (1,), generator=self._generator, device=self.device)
         separate = torch.Generator(self.device).manual_seed(int(seed))
         return torch.randn(shape, generator=separate, device=self.device, dtype=dtype)
 
 
-def places(chosen: torch.Tensor) -> torch.Tensor:
+def true_indices(chosen: torch.Tensor) -> torch.Tensor:
     """Indices of the true values, int64 (m,)."""
     return chosen.nonzero().squeeze(1)

@@ -1,4 +1,4 @@
-"""What teacher and pupil share: steps for a given time, losses, and averaged weights."""
+"""Shared by teacher and student: training steps for a given time, losses, and averaged weights."""
 
 import copy
 import math
@@ -16,18 +16,18 @@ from training.gpu.networks import Outputs
 
 _WARM_UP_SHARE = 0.05  # Share of the time; then the learning rate follows a cosine to zero.
 _MAX_GRADIENT_NORM = 2.0
-_CHECK_INTERVAL_STEPS = 20  # Reading the loss waits for the GPU.
+_CHECK_INTERVAL_STEPS = 20  # Not in every step: reading the loss waits for the GPU.
 
-# Weights of these losses in teachers and pupil; that of malignant is 1.
+# Weights of these losses in teachers and student; that of malignant is 1.
 LESION_LOSS, KIND_LOSS = 0.4, 0.3
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def steps(name: str, seconds: float, batch: int) -> Iterator[tuple[int, float]]:
-    """Yield the number of each step, and the share of the time that has passed before it.
+    """Yield the number of each step, and the share of the time that has elapsed before it.
 
-    Shows a progress bar, and prints the number of views at the end. There is at least one step.
+    This shows a progress bar, and prints the number of views at the end. It yields at least once.
     """
     began, step, passed = time.perf_counter(), 0, 0.0
     shown = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
@@ -65,21 +65,21 @@ class Fitter(Generic[Network]):
         self._averages, self._values = _tensors(self.average), _tensors(self.network)
         self._optimizer = torch.optim.AdamW(groups, lr=rate, fused=on_gpu)
 
-    def step(self, loss: torch.Tensor, done: float) -> None:
-        """Take a training step; ``done`` is the share of the time that has passed.
+    def step(self, loss: torch.Tensor, elapsed: float) -> None:
+        """Take a training step; ``elapsed`` is the share of the time that has elapsed.
 
         Raises:
             TrainingError: the loss is not finite.
         """
         for group in self._optimizer.param_groups:
-            group["lr"] = self._rate * _schedule(done)
+            group["lr"] = self._rate * _schedule(elapsed)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), _MAX_GRADIENT_NORM)
         self._optimizer.step()
         self._average_weights()
         if self._steps % _CHECK_INTERVAL_STEPS == 0 and not math.isfinite(float(loss)):
-            raise TrainingError(f"the loss is not finite any more (step {self._steps})")
+            raise TrainingError(f"the loss is no longer finite (step {self._steps})")
 
     @torch.no_grad()
     def _average_weights(self) -> None:
@@ -125,8 +125,8 @@ def _tensors(network: nn.Module) -> list[torch.Tensor]:
     return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 
-def _schedule(done: float) -> float:
+def _schedule(elapsed: float) -> float:
     """The learning rate as a share of its peak."""
-    if done < _WARM_UP_SHARE:
-        return max(done, 1e-3) / _WARM_UP_SHARE  # Not zero in the first step.
-    return 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE)))
+    if elapsed < _WARM_UP_SHARE:
+        return max(elapsed, 1e-3) / _WARM_UP_SHARE  # Not zero in the first step.
+    return 0.5 * (1 + math.cos(math.pi * (elapsed - _WARM_UP_SHARE) / (1 - _WARM_UP_SHARE)))

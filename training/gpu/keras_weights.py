@@ -1,4 +1,4 @@
-"""Convert the weights of the PyTorch networks to those of the Keras networks that are served."""
+"""Export the PyTorch networks' weights to the Keras networks that are served."""
 
 import re
 
@@ -21,9 +21,9 @@ def export_cnn7(network: Cnn7, photos: np.ndarray) -> keras.Model:
     """Build ``training.networks.cnn7`` with the weights of a PyTorch network.
 
     Each batch normalisation is folded into its convolution. The Keras network has some batch
-    normalisations too. They get the statistics of some photos, and the scale and offset that undo
-    the normalisation. So they change nothing, neither in serving nor when training continues from
-    the file (``--start``).
+    normalisations of its own. They get the statistics of some photos, and a scale and an offset
+    that undo the normalisation. So they have no effect, neither in serving nor when training
+    continues from the file (``--start``).
 
     Args:
         network: the trained network.
@@ -31,8 +31,8 @@ def export_cnn7(network: Cnn7, photos: np.ndarray) -> keras.Model:
     """
     weights = _arrays(network)
     model = networks.cnn7()
-    for place, convolution in enumerate(_of_type(model, layers.Conv2D)):
-        convolution.set_weights(_folded(weights, f"convolutions.{place}"))
+    for index, convolution in enumerate(_of_type(model, layers.Conv2D)):
+        convolution.set_weights(_folded(weights, f"convolutions.{index}"))
     dense = [one for one in _of_type(model, layers.Dense) if one.name not in _HEADS]
     names = [f"excitations.{n}.{part}" for n in range(2) for part in ("narrow", "wide")]
     for layer, name in zip(dense, names, strict=True):
@@ -69,7 +69,7 @@ def _folded(weights: Weights, name: str) -> list[np.ndarray]:
 
 
 def _neutralise(model: keras.Model, photos: np.ndarray) -> None:
-    """Make every batch normalisation an identity with the statistics of these photos."""
+    """Make every batch normalisation an identity, given the statistics of these photos."""
     norms = _of_type(model, layers.BatchNormalization)
     for norm in norms:
         count = norm.gamma.shape[0]
@@ -80,9 +80,9 @@ def _neutralise(model: keras.Model, photos: np.ndarray) -> None:
     squares: list[list[np.ndarray]] = [[] for _ in norms]
     for start in range(0, len(photos), _BATCH):
         maps = probe.predict_on_batch(photos[start : start + _BATCH].astype(np.float32))
-        for place, one in enumerate(maps):
-            means[place].append(one.mean((0, 1, 2), np.float64))
-            squares[place].append((one.astype(np.float64) ** 2).mean((0, 1, 2)))
+        for index, feature_map in enumerate(maps):
+            means[index].append(feature_map.mean((0, 1, 2), np.float64))
+            squares[index].append((feature_map.astype(np.float64) ** 2).mean((0, 1, 2)))
     for norm, mean_by_batch, square_by_batch in zip(norms, means, squares, strict=True):
         mean = np.mean(mean_by_batch, 0)
         variance = np.maximum(np.mean(square_by_batch, 0) - mean**2, 0)

@@ -1,4 +1,4 @@
-"""Paint marks that a dermatoscope or a doctor leaves on a photo: frames, rulers, hairs, ink.
+"""Paint things that surround a lesion on a photo: dermatoscope frames, rulers, hairs, ink.
 
 In some data sets they are more frequent beside malignant lesions. Painting them on both classes
 with the same probability makes them less informative.
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from training.gpu.draws import Draws, places
+from training.gpu.draws import Draws, true_indices
 from training.gpu.photos import precision
 from training.gpu.recipe import WORKING_SIZE, ViewRanges
 
 _PICTURES = 192  # Number of different pictures of rulers, hairs and ink.
-_FRAME_LEVEL = 8.0  # Grey level of a dermatoscope's frame.
+_FRAME_LEVEL = 8.0  # Grey level of a dermatoscope's dark frame.
 
 
 class Marks:
@@ -35,11 +35,11 @@ class Marks:
         axis = torch.linspace(-1, 1, size, device=pixels.device)
         drawn = draws.uniform(0, 1)
         framed = drawn < ranges.dark_frames
-        _frames(pixels, axis, places(framed), draws)
+        _frames(pixels, axis, true_indices(framed), draws)
         vignetted = ~framed & (drawn < ranges.dark_frames + ranges.vignettes)
-        _vignettes(pixels, axis, places(vignetted), draws)
+        _vignettes(pixels, axis, true_indices(vignetted), draws)
         picture = draws.integers(len(self._opacity))
-        chosen = places(draws.chance(ranges.overlays))
+        chosen = true_indices(draws.chance(ranges.overlays))
         if len(chosen):
             opacity = self._opacity[picture[chosen]].to(pixels.dtype)[:, None] / 255
             opacity = functional.interpolate(opacity, size=(size, size), mode="area")

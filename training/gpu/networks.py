@@ -124,7 +124,7 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """EfficientNet-Lite0 or -Lite2 with the outputs of cnn7; the layers have the names of Keras."""
+    """EfficientNet-Lite0 or -Lite2 with the outputs of cnn7; layers are named as in Keras."""
 
     def __init__(self, version: int, drop_path: float = 0.0) -> None:
         super().__init__()
@@ -203,17 +203,21 @@ class Excite(nn.Module):
 class Cnn7(nn.Module):
     """cnn7, with a layer for training that predicts the teacher's embedding from its own."""
 
-    def __init__(self, taught: int) -> None:
-        """Build it with random weights; ``taught`` is the number of components to predict."""
+    def __init__(self, components: int) -> None:
+        """Build it with random weights.
+
+        Args:
+            components: number of components of the teacher's embedding to predict.
+        """
         super().__init__()
         channels = (3, *CNN7_WIDTHS)
         self.convolutions = nn.ModuleList(
-            _Normalised(before, after, *((5, 2) if place == 0 else (3, 1)))
-            for place, (before, after) in enumerate(zip(channels, CNN7_WIDTHS, strict=False))
+            _Normalised(before, after, *((5, 2) if index == 0 else (3, 1)))
+            for index, (before, after) in enumerate(zip(channels, CNN7_WIDTHS, strict=False))
         )
         self.excitations = nn.ModuleList([Excite(CNN7_WIDTHS[3]), Excite(CNN7_WIDTHS[5])])
         self.heads = Heads(CNN7_WIDTHS[-1])
-        self.taught = nn.Linear(CNN7_WIDTHS[-1], taught)
+        self.taught = nn.Linear(CNN7_WIDTHS[-1], components)
 
     def forward(self, pixels: torch.Tensor) -> Outputs:
         """Compute the outputs for pixels 0-255 (n, 3, side, side)."""
@@ -228,7 +232,7 @@ class Cnn7(nn.Module):
 
 
 def norm(channels: int, momentum: float = 0.01) -> nn.BatchNorm2d:
-    """Batch normalisation with the epsilon and the momentum of Keras."""
+    """Batch normalisation with Keras's epsilon, and by default its momentum."""
     return nn.BatchNorm2d(channels, EPSILON, momentum)
 
 

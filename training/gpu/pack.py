@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from training.cli import UsageError
-from training.datasets.manifest import HEADER, Row, read_manifest
+from training.datasets.manifest import COLUMNS, Row, read_manifest
 from training.fit.batches import decode_row
 
 COPY_PIXELS = 400
@@ -31,7 +31,7 @@ def pack(manifest: Path, folder: Path) -> int:
     Test photos are listed but not copied, because training never opens them.
 
     Args:
-        manifest: the original manifest; ``not_lesion.csv`` beside it is packed too.
+        manifest: the original manifest; a ``not_lesion.csv`` beside it is packed too.
         folder: a new or empty folder.
 
     Returns:
@@ -44,19 +44,19 @@ def pack(manifest: Path, folder: Path) -> int:
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder}: expected a new or an empty folder")
     tables = {"manifest.csv": read_manifest(manifest)}
-    beside = manifest.with_name("not_lesion.csv")
-    if beside.exists():
-        tables[beside.name] = read_manifest(beside)
+    not_lesion = manifest.with_name("not_lesion.csv")
+    if not_lesion.exists():
+        tables[not_lesion.name] = read_manifest(not_lesion)
     paths = [os.path.abspath(row.path) for rows in tables.values() for row in rows]
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     size = 0
     for name, rows in tables.items():
-        places = [os.path.relpath(os.path.abspath(row.path), root) for row in rows]
-        copied = [(row, partial / place) for row, place in zip(rows, places, strict=True)]
+        relative = [os.path.relpath(os.path.abspath(row.path), root) for row in rows]
+        copied = [(row, partial / path) for row, path in zip(rows, relative, strict=True)]
         size += _copy([(row, path) for row, path in copied if row.split != "test"], name)
-        _write(partial / name, rows, places)
+        _write(partial / name, rows, relative)
     # The folder appears only when it is complete.
     if folder.exists():
         folder.rmdir()
@@ -81,10 +81,10 @@ def _copy_one(row: Row, path: Path) -> int:
     return path.write_bytes(buffer.getvalue())
 
 
-def _write(path: Path, rows: list[Row], places: list[str]) -> None:
+def _write(path: Path, rows: list[Row], image_paths: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, HEADER)
+        table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
-        for row, place in zip(rows, places, strict=True):
-            table.writerow(dataclasses.asdict(row) | {"path": place})
+        for row, image_path in zip(rows, image_paths, strict=True):
+            table.writerow(dataclasses.asdict(row) | {"path": image_path})

@@ -1,4 +1,4 @@
-"""Decode the photos of a run with all cores, and keep them on the device."""
+"""Decode the photos of a run on all cores, and keep them on the device."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from training.fit.sampling import sampling_weights
 from training.gpu.recipe import GpuRecipe
 
 _RIM_PIXELS = 12
-"""Width of the rim of a photo whose mean colour fills the area outside."""
+"""Width of a photo's rim, whose mean colour fills the area outside the photo."""
 
 _BATCH = 256  # Photos copied together: 190 MB.
 
@@ -38,7 +38,7 @@ class Photos:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What views are made from.
+    """The photos and labels that views are made from.
 
     Attributes:
         lesions: n photos.
@@ -101,12 +101,12 @@ def open_photos(
         name: torch.tensor(values, dtype=torch.float32, device=device)
         for name, values in targets.items()
     }
-    places = {name: place for place, name in enumerate(DIAGNOSES)}
+    classes = {name: index for index, name in enumerate(DIAGNOSES)}
     negatives = [others, _to_device(_make_negatives(lesions, recipe, seed), device)]
     training = TrainingSet(
         lesions=with_rims(_to_device(lesions, device)),
         weights=torch.from_numpy(np.cumsum(sampling_weights(rows, recipe.emphasis))).to(device),
-        diagnosis=torch.tensor([places.get(row.diagnosis, -1) for row in rows], device=device),
+        diagnosis=torch.tensor([classes.get(row.diagnosis, -1) for row in rows], device=device),
         others=with_rims(torch.cat(negatives)),
         **on_device,
     )

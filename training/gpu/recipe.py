@@ -1,8 +1,8 @@
 """The recipes for a GPU: all hyperparameters, with their source, cost and result.
 
-Costs and results are from one run of 12 minutes with ``H100`` on an H200: the AUC on validation for
-dermoscopic (without ``melanoma10k``) and for clinical photos. Values without a source are
-conventional and were not tuned.
+Costs and results are from one run of 12 minutes with ``H100`` on an H200. Results are validation
+AUCs, first for dermoscopic (without ``melanoma10k``) and then for clinical photos. Values without a
+source are conventional and were not tuned.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,14 +28,14 @@ class ViewRanges:
         white_balance: further change of each channel, as a share.
         gamma: logarithm of the exponent.
         gamma_share: share of views with a changed gamma.
-        dark_frames, vignettes, overlays: shares of views with the round frame of a dermatoscope,
-            with dark corners, and with a ruler, hairs or ink.
+        dark_frames, vignettes, overlays: shares of views with a dermatoscope's round frame, with
+            dark corners, and with a ruler, hairs or ink.
         blurs: pairs of a share of views and its sigma, in pixels at 500 px.
         noise: share of views with noise.
         noise_level: highest standard deviation of the noise, in grey levels.
         jpeg: share of views with JPEG compression.
         squares: share of views with a grey square (cutout).
-        square_sides: half of the square's side, as a share of the view's.
+        square_sides: half of the square's side, as a share of the view's side.
     """
 
     zoom: tuple[float, float] = (0.65, 1.35)
@@ -84,7 +84,7 @@ class TeacherRecipe:
 
 @dataclass(frozen=True)
 class BankRecipe:
-    """The views that the teachers predict for the pupil.
+    """The views that the teachers predict for the student.
 
     Attributes:
         time_share: share of the run's time.
@@ -97,12 +97,12 @@ class BankRecipe:
 
 
 @dataclass(frozen=True)
-class PupilRecipe:
+class StudentRecipe:
     """cnn7 with random initial weights, trained on the views of the bank.
 
     Attributes:
         time_share: share of the run's time.
-        sizes: pairs of a side in pixels and the share of the pupil's time at which it ends.
+        sizes: pairs of a side in pixels, and the share of the time until which it is used.
     """
 
     time_share: float
@@ -114,7 +114,7 @@ class PupilRecipe:
 
 @dataclass(frozen=True)
 class GpuRecipe:
-    """A whole run.
+    """A complete run.
 
     Attributes:
         teachers: the first one is also written as a model file.
@@ -127,7 +127,7 @@ class GpuRecipe:
 
     teachers: tuple[TeacherRecipe, ...]
     bank: BankRecipe
-    pupil: PupilRecipe
+    student: StudentRecipe
     views: ViewRanges = ViewRanges()
     emphasis: Emphasis = CLINICAL_EMPHASIS
     other_share: float = 0.09
@@ -148,17 +148,17 @@ H100 = GpuRecipe(
         # on clinical photos, and 0.928 on dermoscopic photos including ``melanoma10k``.
         TeacherRecipe(version=2, time_share=0.21),
     ),
-    # 58 s, 182,000 views (3,138/s); the pupil learns each about 15 times.
+    # 58 s, 182,000 views (3,138/s); the student learns each about 15 times.
     bank=BankRecipe(time_share=0.08),
     # 233 s, 2.79 M views (12,000/s): 0.888 and 0.854 with eight views of each photo.
-    pupil=PupilRecipe(time_share=0.34),
+    student=StudentRecipe(time_share=0.34),
 )
 
 # A few steps of each phase, to show that everything works on this machine.
 TRIAL = GpuRecipe(
     teachers=tuple(replace(teacher, batch=2) for teacher in H100.teachers),
     bank=replace(H100.bank, batch=4),
-    pupil=replace(H100.pupil, sizes=((64, 0.5), (96, 1.0))),
+    student=replace(H100.student, sizes=((64, 0.5), (96, 1.0))),
     painted=4,
     skin_crops=4,
 )

@@ -1,4 +1,4 @@
-"""A whole run on a GPU: train the teachers, fill the bank, train the pupil, write the models."""
+"""Run a complete training on a GPU: teachers, bank of views, student, and the model files."""
 
 import dataclasses
 import datetime
@@ -13,7 +13,6 @@ from lens import artifact
 from lens.card import Card
 from training.datasets.manifest import read_manifest, split_hashes
 from training.fit.run import count_images, read_splits
-from training.gpu import judging
 from training.gpu.bank import Bank, fill_bank
 from training.gpu.fitter import to_device
 from training.gpu.keras_weights import export_cnn7, export_efficientnet
@@ -21,22 +20,23 @@ from training.gpu.networks import Cnn7, EfficientNetLite
 from training.gpu.options import GpuOptions
 from training.gpu.phases import Phases, State
 from training.gpu.photos import choose_device, open_photos
-from training.gpu.pupil import train_pupil
 from training.gpu.recipe import RECIPES
+from training.gpu.student import train_student
 from training.gpu.teacher import train_teacher
+from training.gpu.validation import describe_auc, mean_logits
 
-_STATISTICS_PHOTOS = 64  # Training photos for the batch normalisations of the Keras network.
+_STATISTICS_PHOTOS = 64  # Photos for the statistics of the Keras network's batch normalisations.
 
 
 class GpuRun:
-    """One run. Its folder keeps finished phases, so that the same command can continue it."""
+    """One run. Its folder contains finished phases, so that the same command can continue it."""
 
     def __init__(self, options: GpuOptions) -> None:
         """Open the photos.
 
         Raises:
             UsageError: the folder belongs to another run.
-            ManifestError: the manifest, or a photo that it names, cannot be used.
+            ManifestError: the manifest, or a photo that it lists, cannot be used.
             DiskFull: there is not enough disk space for the decoded photos.
         """
         self.options = options
@@ -63,10 +63,10 @@ class GpuRun:
         """Run the phases that are not finished, and write both model files."""
         teachers = [self._teacher(index) for index in range(len(self.recipe.teachers))]
         self._report_teachers(teachers)
-        pupil = self._pupil(teachers)
+        student = self._student(teachers)
         photos = self.data.lesions.pixels[:_STATISTICS_PHOTOS].permute(0, 2, 3, 1).cpu().numpy()
         self._write("efficientnet_lite0", export_efficientnet(teachers[0]))
-        self._write("cnn7", export_cnn7(pupil, photos))
+        self._write("cnn7", export_cnn7(student, photos))
         minutes = (time.perf_counter() - self.began) / 60
         print(f"{minutes:.1f} minutes in all. The models are not calibrated yet. Next:")
         for name in ("cnn7", "efficientnet_lite0"):
@@ -89,15 +89,15 @@ class GpuRun:
         network.load_state_dict(state)
         return to_device(network, self.device).eval()
 
-    def _pupil(self, teachers: list[EfficientNetLite]) -> Cnn7:
-        state = self.phases.state("cnn7", lambda: self._train_pupil(teachers))
+    def _student(self, teachers: list[EfficientNetLite]) -> Cnn7:
+        state = self.phases.state("cnn7", lambda: self._train_student(teachers))
         network = Cnn7(state["taught.weight"].shape[0])
         network.load_state_dict(state)
         network = to_device(network, self.device).eval()
-        print(judging.describe("cnn7", judging.logits(network, self.validation), self.validation))
+        print(describe_auc("cnn7", mean_logits(network, self.validation), self.validation))
         return network
 
-    def _train_pupil(self, teachers: list[EfficientNetLite]) -> State:
+    def _train_student(self, teachers: list[EfficientNetLite]) -> State:
         seed = self.options.seed
         bank_seconds = self._seconds(self.recipe.bank.time_share)
         # A CPU and a GPU draw different views, so a bank is only valid for one kind of device.
@@ -106,15 +106,15 @@ class GpuRun:
             lambda: vars(fill_bank(teachers, self.recipe, self.data, bank_seconds, seed)),
         )
         bank = Bank(**{name: tensor.to(self.device) for name, tensor in state.items()})
-        seconds = self._seconds(self.recipe.pupil.time_share)
-        return train_pupil(self.recipe, bank, self.data, seconds, seed).state_dict()
+        seconds = self._seconds(self.recipe.student.time_share)
+        return train_student(self.recipe, bank, self.data, seconds, seed).state_dict()
 
     def _report_teachers(self, teachers: list[EfficientNetLite]) -> None:
-        logits = [judging.logits(teacher, self.validation, views=2) for teacher in teachers]
+        logits = [mean_logits(teacher, self.validation, views=2) for teacher in teachers]
         for teacher, own in zip(self.recipe.teachers, logits, strict=True):
             name = f"EfficientNet-Lite{teacher.version}"
-            print(judging.describe(name, own, self.validation))
-        print(judging.describe("mean of teachers", np.mean(logits, 0), self.validation))
+            print(describe_auc(name, own, self.validation))
+        print(describe_auc("mean of teachers", np.mean(logits, 0), self.validation))
 
     def _seconds(self, share: float) -> float:
         return share * self.options.minutes * 60

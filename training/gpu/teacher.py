@@ -24,20 +24,20 @@ _DIAGNOSIS_LOSS = 0.5
 def train_teacher(
     teacher: TeacherRecipe, recipe: GpuRecipe, data: TrainingSet, seconds: float, seed: int
 ) -> EfficientNetLite:
-    """Train for some time; return the network with averaged weights.
+    """Train for ``seconds`` seconds; return the network with averaged weights.
 
     Raises:
         MissingWeights: the package with the ImageNet weights is not installed.
-        TrainingError: the loss is not finite any more.
+        TrainingError: the loss is no longer finite.
     """
     torch.manual_seed(seed)
     network = to_device(with_imagenet_weights(teacher.version, teacher.drop_path), data.device)
     fitter = Fitter(network, teacher.rate, teacher.weight_decay, teacher.average)
     make_views = ViewMaker(data, recipe, seed, mix_share=0.0)
-    for step, done in steps(f"EfficientNet-Lite{teacher.version}", seconds, teacher.batch):
+    for step, elapsed in steps(f"EfficientNet-Lite{teacher.version}", seconds, teacher.batch):
         views = make_views(step, teacher.batch, WORKING_SIZE)
         loss = _loss(predict(network, views.pixels), views, data, teacher.label_smoothing)
-        fitter.step(loss, done)
+        fitter.step(loss, elapsed)
     return fitter.average
 
 

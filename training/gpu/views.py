@@ -1,7 +1,7 @@
 """Make random views of photos on the device: draw, graft, transform, recolour and mix them.
 
 A view depends only on the seed and its number, so it can be made again at another size: the
-teachers predict it at 500 px, and the pupil learns it at 256 px.
+teachers predict it at 500 px, and the student learns from it at 256 px.
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from training.gpu.camera import add_faults, change_colours
-from training.gpu.draws import Draws, places
+from training.gpu.draws import Draws, true_indices
 from training.gpu.marks import Marks
 from training.gpu.photos import Photos, TrainingSet, precision
 from training.gpu.recipe import WORKING_SIZE, GpuRecipe
@@ -54,7 +54,7 @@ class ViewMaker:
             number: number of the batch; another number gives other views.
             count: number of views.
             size: their side in pixels.
-            turn: seed of additional quarter turns and reflections, or None.
+            turn: seed of additional quarter turns and reflections; None for no such turns.
         """
         draws = Draws(self.seed, number, count, self.data.device)
         chosen = draws.weighted(self.data.weights)
@@ -75,7 +75,7 @@ class ViewMaker:
         lesions = self.data.lesions
         pixels = lesions.pixels[chosen].to(self._middle.dtype)
         rims = lesions.rims[chosen]
-        grafted = places(draws.chance(self.recipe.graft_share))
+        grafted = true_indices(draws.chance(self.recipe.graft_share))
         hosts = draws.integers(len(lesions))[grafted]
         surroundings = lesions.pixels[hosts].to(pixels.dtype)
         pixels[grafted] = pixels[grafted] * self._middle + surroundings * (1 - self._middle)
@@ -133,7 +133,7 @@ def _mix(pixels: torch.Tensor, draws: Draws, others: int, mix_share: float) -> t
     count, size = len(pixels), pixels.shape[-1]
     index = torch.arange(count, device=pixels.device)
     mixed = draws.chance(mix_share) & (index >= others)
-    chosen = places(mixed)
+    chosen = true_indices(mixed)
     side = draws.uniform(0.2, 0.55)[chosen].sqrt()[:, None]  # The range is a share of the area.
     start = draws.uniform(0, 1, 2)[chosen] * (1 - side)
     axis = (torch.arange(size, device=pixels.device) + 0.5) / size

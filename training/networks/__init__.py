@@ -1,4 +1,4 @@
-"""The networks by name. Keras is imported only when the first one is built."""
+"""The networks, by name. Keras is imported only when the first network is built."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["cnn7", "cnn_v1", "cnn_v2", "cnn_v3", "efficientnet_lite0"]
 
 PAPER = ("cnn_v1", "cnn_v2", "cnn_v3")
-"""The paper's three networks: their input has a fixed size, their only output is ``malignant``."""
+"""The paper's three networks: their input size is fixed, and ``malignant`` is their only output."""
 NAMES = (*PAPER, "cnn7", "efficientnet_lite0")
 
 

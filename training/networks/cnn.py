@@ -48,7 +48,7 @@ def _paper(
 
 
 def cnn7(size: int | None = SIZE) -> keras.Model:
-    """The served network: exactly seven convolutions, 3.0 M parameters, any input size.
+    """The served network: seven convolutions, 3.0 M parameters, any input size.
 
     The first layer averages the pixels two by two, so the convolutions get 250 px for a 500 px
     input. This makes training four times as fast on two cores. Batch normalisation is used only
@@ -58,7 +58,7 @@ def cnn7(size: int | None = SIZE) -> keras.Model:
     cost under 1 %.
 
     Args:
-        size: side of the input in pixels, or None for any size from 64 up.
+        size: side of the input in pixels, or None for any size of at least 64.
 
     Returns:
         A model with the outputs of ``add_outputs``; its layer ``embedding`` outputs (n, 768).

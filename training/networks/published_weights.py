@@ -74,14 +74,14 @@ def _rebuild(
     """Rebuild a tensor as a strided view of its storage.
 
     Strides are needed because the kernels are stored in TensorFlow's order. Strides outside the
-    storage would read other memory; the file's SHA-256, checked before, rules that out.
+    storage would read other memory; the check of the file's SHA-256 before rules that out.
     """
     strides = tuple(storage.itemsize * elements for elements in stride)
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides, writeable=False)
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads PyTorch's pickle; it allows only four names, so that a file cannot run code."""
+    """Reads a pickle written by PyTorch. Only four names are allowed, so a file cannot run code."""
 
     _NAMES: ClassVar = {
         ("collections", "OrderedDict"): OrderedDict,
@@ -116,7 +116,7 @@ def _read_torch(file: BinaryIO) -> dict[str, np.ndarray]:
     tensors = _Unpickler(file)
     arrays: dict[str, np.ndarray] = tensors.load()
     for key in _Unpickler(file).load():
-        file.seek(8, 1)  # Skip the count, which is known already.
+        file.seek(8, 1)  # Skip the element count, which is already known.
         storage = tensors.storages[key]
         storage[:] = np.frombuffer(file.read(storage.nbytes), storage.dtype)
     return arrays

@@ -1,1 +1,1 @@
-"""The paper's experiment: its published figures, its runs, and the report."""
+"""Repeat the paper's experiment, and report its results beside the published figures."""

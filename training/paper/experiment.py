@@ -1,7 +1,7 @@
-"""The paper's experiment: its runs in order, each in a process of its own, and the page about them.
+"""Run the paper's experiment, each training run in its own process, and write the report.
 
-It loads no Keras itself: TensorFlow chooses its kernels once a process, and networks differ in
-which are faster.
+This module does not import Keras: TensorFlow chooses its kernels once per process, and which
+kernels are faster depends on the network.
 """
 
 import dataclasses
@@ -17,36 +17,36 @@ from typing import Any
 from lens.files import replacing
 from training import cli
 from training.datasets.manifest import read_manifest, split_hash
-from training.paper.images import Chosen, choose, shared_groups
+from training.paper.images import Chosen, choose, count_leaked
 from training.paper.options import ReproduceOptions
 from training.paper.plan import RUNS, Run
 from training.paper.results import Experiment, RunResult, Served
 
 
 class ReproduceError(cli.UsageError):
-    """The experiment cannot go on; the message says why and what to do."""
+    """The experiment cannot continue; the message says why and what to do."""
 
 
 def reproduce(options: ReproduceOptions) -> None:
-    """Do the runs that have no result yet; write the report after each, and at the end."""
+    """Do the runs that have no result yet, and write the report after each and at the end."""
     chosen = choose(read_manifest(options.manifest), options.images, options.seed)
     experiment = _describe(options, chosen)
-    _claim(options.out, experiment)
-    served = [_served(model, chosen, options) for model in options.compare]
+    _claim_folder(options.out, experiment)
+    served = [_served_results(model, chosen, options) for model in options.compare]
     results: dict[str, RunResult] = {}
     for number, run in enumerate(RUNS, start=1):
         path = options.out / f"{run.name}.json"
         done = path.exists()
-        print(f"[{number}/{len(RUNS)}] {run.name}: {'done before' if done else run}", flush=True)
+        print(f"[{number}/{len(RUNS)}] {run.name}: {'already done' if done else run}", flush=True)
         if not done:
-            _write_json(path, _in_child(_perform, run, chosen, options))
+            _write_json(path, _in_child_process(_perform, run, chosen, options))
         results[run.name] = json.loads(path.read_text(encoding="utf-8"))
         if not done or number == len(RUNS):
             names = [run.name for run in RUNS]
-            _in_child(_write_report, experiment, results, served, names, options.report)
+            _in_child_process(_write_report, experiment, results, served, names, options.report)
 
 
-def _in_child(work: Callable[..., Any], *arguments: Any) -> Any:
+def _in_child_process(work: Callable[..., Any], *arguments: Any) -> Any:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, initializer=_end_with_parent) as child:
         return child.submit(work, *arguments).result()
@@ -55,8 +55,8 @@ def _in_child(work: Callable[..., Any], *arguments: Any) -> Any:
 def _end_with_parent() -> None:
     """End this process as soon as its parent has ended.
 
-    If only the parent were killed, the child would train on for hours, and write to the same
-    checkpoints as the run that is started next.
+    Otherwise, if only the parent were killed, the child would continue training for hours, and
+    write to the same checkpoints as the next run.
     """
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
@@ -75,20 +75,20 @@ def _perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
     return perform(run, chosen, options)
 
 
-def _served(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
-    """The model file tested on the held-out images, now or before."""
+def _served_results(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
+    """The model file's results on the held-out images; it is tested only once."""
     path = options.out / f"served-{model.stem}.json"
     if not path.exists():
-        _write_json(path, _in_child(_test_served, model, chosen, options))
+        _write_json(path, _in_child_process(_test_served, model, chosen, options))
     served: Served = json.loads(path.read_text(encoding="utf-8"))
     return served
 
 
 def _test_served(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
     cli.load_keras()
-    from training.paper.final_test import served
+    from training.paper.final_test import test_served
 
-    return served(model, chosen.held_out, options.seed)
+    return test_served(model, chosen.held_out, options.seed)
 
 
 def _write_report(*arguments: Any) -> None:
@@ -99,7 +99,7 @@ def _write_report(*arguments: Any) -> None:
 
 
 def _describe(options: ReproduceOptions, chosen: Chosen) -> Experiment:
-    """What the experiment is: two runs with the same description may share their results."""
+    """Describe the experiment: two commands with the same description may share their results."""
     trained = {row.path for row in chosen.balanced if row.split == "train"}
     tests = [
         [dataclasses.replace(row, split="test") for row in rows]
@@ -127,7 +127,7 @@ def _describe(options: ReproduceOptions, chosen: Chosen) -> Experiment:
             for name, rows in parts.items()
         },
         "hashes": {name: split_hash(rows) for name, rows in parts.items()},
-        "shared_groups": shared_groups(chosen.balanced),
+        "shared_groups": count_leaked(chosen.balanced),
         "trained_among_everything": [
             sum(row.path in trained and row.malignant == m for row in chosen.everything)
             for m in (0, 1)
@@ -135,8 +135,12 @@ def _describe(options: ReproduceOptions, chosen: Chosen) -> Experiment:
     }
 
 
-def _claim(out: Path, experiment: Experiment) -> None:
-    """Note what the folder's results belong to; refuse results of another experiment."""
+def _claim_folder(out: Path, experiment: Experiment) -> None:
+    """Record which experiment the folder belongs to.
+
+    Raises:
+        ReproduceError: it contains results of another experiment.
+    """
     out.mkdir(parents=True, exist_ok=True)
     path = out / "experiment.json"
     if not path.exists():
@@ -146,8 +150,8 @@ def _claim(out: Path, experiment: Experiment) -> None:
     for name, value in experiment.items():
         if found.get(name) != value:
             raise ReproduceError(
-                f"{out} holds runs of another experiment ({name}: {found.get(name)} there, "
-                f"{value} here): give another --out, or remove it"
+                f"{out}: contains runs of another experiment ({name}: {found.get(name)} there, "
+                f"{value} here); choose another --out, or delete it"
             )
 
 

@@ -1,4 +1,4 @@
-"""Tests of the experiment's networks, and of model files made elsewhere, on the same images."""
+"""Test the experiment's networks, and model files made elsewhere, on the same images."""
 
 from pathlib import Path
 
@@ -11,23 +11,26 @@ from training.paper import published
 from training.paper.results import Served, Tested
 
 
-def held_out(rows: list[Row], judge: Judge, seed: int) -> Tested:
+def test_held_out(rows: list[Row], judge: Judge, seed: int) -> Tested:
     """Test on the held-out images."""
-    answers, _ = judge_all(rows, judge, "held-out images")
+    predictions, _ = judge_all(rows, judge, "held-out images")
     return {
-        "figures": figures(answers, seed),
+        "figures": figures(predictions, seed),
         "sensitivity_at_paper_specificity": sensitivity_at_specificity(
-            answers, published.SPECIFICITY, seed
+            predictions, published.SPECIFICITY, seed
         ),
     }
 
 
-def everything(rows: list[Row], judge: Judge, seed: int) -> Figures:
-    """Test on the images that the paper tested on."""
+def test_everything(rows: list[Row], judge: Judge, seed: int) -> Figures:
+    """Test as in the paper, on all images including the training images."""
     return figures(judge_all(rows, judge, "all images")[0], seed)
 
 
-def served(path: Path, rows: list[Row], seed: int) -> Served:
+def test_served(path: Path, rows: list[Row], seed: int) -> Served:
     """Test a model file on the held-out images."""
     card = artifact.read_card(path)
-    return {"name": card.name, "held_out": held_out(rows, Judge(open_engine(path), card), seed)}
+    return {
+        "name": card.name,
+        "held_out": test_held_out(rows, Judge(open_engine(path), card), seed),
+    }

@@ -1,4 +1,4 @@
-"""What ``training.reproduce`` is asked for; importable without Keras."""
+"""The options of ``training.reproduce``. This module does not import Keras."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,13 @@ class ReproduceOptions:
     """The options of ``training.reproduce``.
 
     Attributes:
-        manifest: the images.
-        out: where the runs are kept.
-        report: the page to write.
+        manifest: lists the images.
+        out: folder for the runs.
+        report: the file to write the report to.
         compare: model files to test on the same images.
-        epochs: of the three stages together.
-        images: to train on, and at most to test on; None for all.
-        seed: of the images drawn and of the training.
+        epochs: total number of epochs of the three stages.
+        images: number of training images, and maximum number of test images; None for all.
+        seed: seed of the choice of images and of the training.
     """
 
     manifest: Path

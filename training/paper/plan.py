@@ -1,18 +1,19 @@
-"""Which trainings the experiment consists of, in their order."""
+"""The runs of the experiment, in order."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training of the experiment.
+    """One training run of the experiment.
 
     Attributes:
-        rules: whether the paper's two rules act: the learning rate is halved where training
-            accuracy stands still, and the run ends where validation loss does.
-        balanced: whether it learns from the 1:1 images, or from those 12:1.
-        after: the run whose last weights it starts from, with a fresh optimizer, as the paper did.
-        share: of the epochs asked for.
+        rules: whether to apply the paper's two rules: halve the learning rate when training
+            accuracy stops improving, and stop when validation loss does.
+        balanced: whether to train on the images with classes 1:1, or on those with classes 12:1.
+        starts_from: name of the run whose last weights this one starts from, with a new optimizer,
+            as in the paper; None for random weights.
+        epoch_share: share of the epochs given by ``--epochs``.
     """
 
     name: str
@@ -20,24 +21,24 @@ class Run:
     optimizer: str = "sgd"
     rules: bool = False
     balanced: bool = True
-    after: str | None = None
-    share: float = 1 / 3
+    starts_from: str | None = None
+    epoch_share: float = 1 / 3
 
 
 RUNS = (
-    # The paper's final network: three stages, the rules as written.
+    # The paper's final network, trained in three stages, with the rules that its text describes.
     Run("cnn_v2", "cnn_v2", rules=True),
-    Run("stage_2", "cnn_v2", rules=True, after="cnn_v2"),
-    Run("stage_3", "cnn_v2", rules=True, after="stage_2"),
-    # Without the rules, so that each has as many epochs as the others.
+    Run("stage_2", "cnn_v2", rules=True, starts_from="cnn_v2"),
+    Run("stage_3", "cnn_v2", rules=True, starts_from="stage_2"),
+    # Without the rules, so that all runs have the same number of epochs.
     Run("adam", "cnn_v2", optimizer="adam"),
     Run("rmsprop", "cnn_v2", optimizer="rmsprop"),
     Run("sgd", "cnn_v2"),
     Run("cnn_v1", "cnn_v1"),
     Run("imbalanced", "cnn_v1", balanced=False),
-    Run("cnn_v3", "cnn_v3", share=1 / 18),
-    Run("sgd_2", "cnn_v2", after="sgd"),
-    Run("sgd_3", "cnn_v2", after="sgd_2"),
+    Run("cnn_v3", "cnn_v3", epoch_share=1 / 18),
+    Run("sgd_2", "cnn_v2", starts_from="sgd"),
+    Run("sgd_3", "cnn_v2", starts_from="sgd_2"),
 )
 FINAL = ("stage_3", "sgd_3")
-"""The last of three stages; tested once more as the paper tested, training images included."""
+"""The last stages, which are also tested as in the paper: on all images, training images too."""

@@ -1,4 +1,4 @@
-"""Curves of all runs of ``training.reproduce``, in one picture and one style."""
+"""Plot the curves of all runs of ``training.reproduce`` in one picture."""
 
 from pathlib import Path
 
@@ -22,21 +22,21 @@ _GRID = "#dfe3e8"
 
 
 def plot_runs(results: dict[str, RunResult], path: Path) -> None:
-    """Training and validation accuracy of each run over its epochs, and the staged run's rate."""
+    """Plot each run's training and validation accuracy, and the learning rate of the staged run."""
     figure, axes = plt.subplots(3, 3, figsize=(10.5, 8), layout="constrained")
     for axis, (title, names) in zip(axes.flat, _PANELS.items(), strict=False):
         stages = [results[name]["history"] for name in names if name in results]
         _accuracy(axis, title, stages)
     axes.flat[0].legend(frameon=False, loc="lower right", fontsize=8)
-    ruled = next(iter(_PANELS.values()))
-    _rate(axes.flat[-2], [results[name]["history"] for name in ruled if name in results])
+    staged = next(iter(_PANELS.values()))
+    _rate(axes.flat[-2], [results[name]["history"] for name in staged if name in results])
     axes.flat[-1].set_axis_off()
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
 def training_accuracy(row: Logs) -> float:
-    """Of an epoch; Keras names it after the output where a network has several."""
+    """The training accuracy of an epoch. With several outputs, Keras prefixes the output's name."""
     return row["malignant_accuracy"] if "malignant_accuracy" in row else row["accuracy"]
 
 
@@ -45,7 +45,7 @@ def _accuracy(axis: Axes, title: str, stages: list[list[Logs]]) -> None:
     epochs = range(1, len(rows) + 1)
     training = [training_accuracy(row) for row in rows]
     validation = [row["val_accuracy"] for row in rows]
-    marker = "." if len(rows) < 20 else ""  # A single epoch makes no line.
+    marker = "." if len(rows) < 20 else ""  # A line needs two epochs.
     axis.plot(epochs, training, color=TRAIN, label="training (augmented)", marker=marker)
     axis.plot(epochs, validation, color=VALIDATION, label="validation", marker=marker)
     _stage_starts(axis, stages)
@@ -53,8 +53,8 @@ def _accuracy(axis: Axes, title: str, stages: list[list[Logs]]) -> None:
     axis.set(ylim=(0, 1), xlabel="epoch", ylabel="accuracy")
     axis.set_xlim(0.5, max(len(rows), 1) + 0.5)
     if not rows:
-        axis.text(0.5, 0.5, "still to run", transform=axis.transAxes, ha="center", color=TRAIN)
-    _calm(axis)
+        axis.text(0.5, 0.5, "not run yet", transform=axis.transAxes, ha="center", color=TRAIN)
+    _style(axis)
 
 
 def _rate(axis: Axes, stages: list[list[Logs]]) -> None:
@@ -64,9 +64,9 @@ def _rate(axis: Axes, stages: list[list[Logs]]) -> None:
     axis.set_title("learning rate, both rules, three stages", fontsize=10)
     axis.set(xlabel="epoch", yscale="log")
     axis.set_xlim(0.5, max(len(rates), 1) + 0.5)
-    if rates:  # A rate that never fell would lie on the frame.
+    if rates:  # Without margins, a constant rate would be drawn on the frame.
         axis.set_ylim(min(rates) / 3, max(rates) * 3)
-    _calm(axis)
+    _style(axis)
 
 
 def _stage_starts(axis: Axes, stages: list[list[Logs]]) -> None:
@@ -76,7 +76,7 @@ def _stage_starts(axis: Axes, stages: list[list[Logs]]) -> None:
         axis.axvline(done + 0.5, color=_GRID, linewidth=1)
 
 
-def _calm(axis: Axes) -> None:
+def _style(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(color=_GRID, linewidth=0.5)
     axis.set_axisbelow(True)

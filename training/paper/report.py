@@ -1,4 +1,4 @@
-"""The page of ``training.reproduce``: the paper's tables beside ours."""
+"""Write the report of ``training.reproduce``, with the paper's tables beside our results."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from training import networks
 from training.evaluation import tables
 from training.evaluation.metrics import Figures
 from training.paper import published
-from training.paper.images import BENIGN_TO_MALIGNANT, SOURCES
+from training.paper.images import BENIGN_PER_MALIGNANT, SOURCES
 from training.paper.plots import plot_runs, training_accuracy
 from training.paper.results import Experiment, RunResult, Served
 
@@ -21,9 +21,9 @@ TITLES = {
     "rmsprop": ("version 2.0, RMSprop", "worse than SGD"),
     "cnn_v1": ("version 1.0, SGD", "around 50 %"),
     "cnn_v3": ("version 3.0, SGD", "no better than version 2.0"),
-    "imbalanced": (f"version 1.0, SGD, {BENIGN_TO_MALIGNANT} benign images to 1", "up to 98 %"),
+    "imbalanced": (f"version 1.0, SGD, {BENIGN_PER_MALIGNANT} benign to 1", "up to 98 %"),
 }
-"""Each run's title, and the accuracy that the paper gives it (sections II and III)."""
+"""The title of each run, and its accuracy as stated in the paper (sections II and III)."""
 VERSIONS = {"cnn_v1": "version 1.0", "cnn_v2": "version 2.0", "cnn_v3": "version 3.0"}
 STAGES = {
     "with both rules": ("cnn_v2", "stage_2", "stage_3"),
@@ -40,14 +40,14 @@ def write_report(
     runs: Sequence[str],
     path: Path,
 ) -> None:
-    """Write the page, and its curves beside it.
+    """Write the report, and the curves beside it.
 
     Args:
-        experiment: what the runs belong to.
-        results: of the runs that are done, by name.
-        served: the model files tested on the same images.
-        runs: names of all runs.
-        path: of the page; the curves get its name with the suffix .png.
+        experiment: the description of the experiment.
+        results: the results of the finished runs, by name.
+        served: the results of the served models on the same images.
+        runs: the names of all runs.
+        path: the file to write; the curves go to the same name with the suffix .png.
     """
     picture = path.with_suffix(".png")
     sections = {
@@ -57,7 +57,7 @@ def write_report(
         "The three stages of the final network": _stages(results),
         "The final test": _final(results),
         "The served models on the same images": _compared(results, served),
-        "Curves": f"![Accuracy over the epochs of each run, and the rate]({picture.name})",
+        "Curves": f"![Accuracy of each run by epoch, and the learning rate]({picture.name})",
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
     with replacing(picture) as partial:
@@ -70,8 +70,7 @@ def write_report(
 def _heading(experiment: Experiment, results: Results, runs: Sequence[str]) -> str:
     paragraphs = [
         f"Written by `python -m training.reproduce`, seed {experiment['seed']}. Intervals are "
-        "95 %. Where the paper contradicts itself, and how these runs differ from it: "
-        "[paper.md](paper.md)."
+        "95 %. [paper.md](paper.md) lists contradictions in the paper, and how these runs differ."
     ]
     short = []
     if experiment["epochs"] < published.EPOCHS[-1]:
@@ -85,16 +84,16 @@ def _heading(experiment: Experiment, results: Results, runs: Sequence[str]) -> s
             "the networks.**"
         )
     if missing := [name for name in runs if name not in results]:
-        paragraphs.append(f"**Not finished: {', '.join(missing)} still to run.**")
+        paragraphs.append(f"**Not finished; these runs are missing: {', '.join(missing)}.**")
     return "\n\n".join(paragraphs)
 
 
 def _images(experiment: Experiment) -> str:
     names = {
         "balanced": "1:1 (all runs but one)",
-        "imbalanced": f"{BENIGN_TO_MALIGNANT}:1",
+        "imbalanced": f"{BENIGN_PER_MALIGNANT}:1",
         "held_out": "held out",
-        "everything": "as the paper tested",
+        "everything": "all images, as the paper tested",
     }
     rows = [
         [names[name], *(f"{benign} + {malignant}" for benign, malignant in part.values())]
@@ -103,12 +102,12 @@ def _images(experiment: Experiment) -> str:
     benign, malignant = experiment["trained_among_everything"]
     return (
         f"Melanomas of {' and '.join(SOURCES)} and, for each, a benign image of the same source. "
-        "Benign + melanoma:\n\n"
+        "Numbers are benign + melanoma:\n\n"
         f"{tables.markdown(['images', 'training', 'validation', 'test'], rows)}\n\n"
-        "The held-out images share no lesion or patient with the others. The last line holds "
-        f"{benign} benign images and {malignant} melanomas that were trained on. "
+        "The held-out images share no lesion or patient with the others. The last row includes "
+        f"{benign} benign images and {malignant} melanomas that are training images. "
         f"{experiment['shared_groups']} validation images show a lesion or patient of a training "
-        "image: the paper splits by image, and so do these runs."
+        "image, because these runs split by image, like the paper."
     )
 
 
@@ -124,12 +123,12 @@ def _layers() -> str:
                 str(sum(one != other for one, other in zip(printed, ours, strict=True))),
             ]
         )
-    header = ["network", "parameters, the paper", "ours", "layers that differ"]
+    header = ["network", "parameters in the paper", "ours", "layers that differ"]
     return tables.markdown(header, rows)
 
 
 def layers_of(network: keras.Model) -> list[published.Layer]:
-    """The network's layers as the paper lists them: without the input and its scaling."""
+    """The network's layers as the paper lists them, without the input and its scaling."""
     return [
         published.Layer(type(layer).__name__, tuple(layer.output.shape[1:]), layer.count_params())
         for layer in network.layers
@@ -161,13 +160,13 @@ def _accuracy(results: Results) -> str:
         )
     header = ["run", "the paper", "epochs", "CPU hours", "training, last", "validation, best"]
     header += ["held-out AUC", "melanomas found", "benign called benign"]
-    always = BENIGN_TO_MALIGNANT / (BENIGN_TO_MALIGNANT + 1)
+    always = BENIGN_PER_MALIGNANT / (BENIGN_PER_MALIGNANT + 1)
     return (
-        f"{tables.markdown(header, rows)}\n\nThe last three columns are of the held-out images. "
+        f"{tables.markdown(header, rows)}\n\nThe last three columns are for the held-out images. "
         "The two rules: the learning rate is halved when training accuracy has not risen for three "
         "epochs, and the run ends when validation loss has not fallen for ten. "
-        f"Of {BENIGN_TO_MALIGNANT}:1 images, a network that always answers benign gets "
-        f"{_share(always)} right."
+        f"With {BENIGN_PER_MALIGNANT} benign images per melanoma, a network that always answers "
+        f"benign is correct for {_share(always)}."
     )
 
 
@@ -194,11 +193,11 @@ def _stages(results: Results) -> str:
                 ]
             )
     rows.append(["the paper", str(published.EPOCHS[-1]), *published.STAGES, "-"])
-    header = ["stage", "epochs", "rate", "training, last", "training, highest"]
+    header = ["stage", "epochs", "learning rate", "training, last", "training, highest"]
     header += ["validation, last", "held-out AUC"]
     return (
-        "Each stage starts from the last weights of the one before, with a fresh optimizer and "
-        f"the first rate again.\n\n{tables.markdown(header, rows)}"
+        "Each stage starts from the last weights of the stage before, with a new optimizer and the "
+        f"initial learning rate.\n\n{tables.markdown(header, rows)}"
     )
 
 
@@ -209,20 +208,20 @@ def _final(results: Results) -> str:
         for as_paper in (True, False)
     ]
     rows = []
-    for kind, printed in published.RIGHT.items():
+    for kind, printed in published.CORRECT.items():
         counts = [[] if c is None else _counts(c["right"], kind) for c in columns]
-        rows.append([kind, printed, *(_right(pairs) for pairs in counts)])
+        rows.append([kind, printed, *(_correct(pairs) for pairs in counts)])
     rows.append(["AUC", "-", *("-" if c is None else tables.number(c["auc"]) for c in columns)])
     rows.append(
         ["calibration error", "-", *("-" if c is None else f"{c['ece']:.3f}" for c in columns)]
     )
-    header = ["right / total", "the paper, as printed", "both rules, as the paper tested"]
-    header += ["both rules, held out", "no rules, as the paper tested", "no rules, held out"]
+    header = ["correct / total", "the paper, as printed", "both rules, tested as in the paper"]
+    header += ["both rules, held out", "no rules, tested as in the paper", "no rules, held out"]
     return (
-        f"{tables.markdown(header, rows)}\n\nThe paper tested on all its images, those that the "
-        "network had learned from included, so its figures say how well the network remembers as "
-        "much as how well it judges. Only held-out figures can be compared with other networks'. "
-        f"The paper prints 28,526 / 33,128 as 0.58721, where it is 0.8611 ([paper.md](paper.md))."
+        f"{tables.markdown(header, rows)}\n\nThe paper tested on all its images, training "
+        "images included, so its figures partly measure what the network has memorised. Only the "
+        "held-out figures can be compared with other networks. The paper prints 28,526 / 33,128 as "
+        "0.58721; it is 0.8611 ([paper.md](paper.md))."
     )
 
 
@@ -252,28 +251,28 @@ def _compared(results: Results, served: Sequence[Served]) -> str:
         for name, one in tested.items()
     ]
     header = ["network", "AUC", f"melanomas found at {published.SPECIFICITY:.1%} specificity"]
-    header += ["melanomas found at its own threshold", "benign called benign there"]
+    header += ["melanomas found at its own threshold", "benign called benign at its own threshold"]
     return (
         f"{tables.markdown(header, rows)}\n\nAll were tested on the held-out images. The served "
-        "models learned from far more images, of other sources too, but from no lesion or patient "
-        "of these. The paper reports 70.4 % of melanomas at 86.0 % specificity, on its own images."
+        "models were trained on far more images and sources, but on no lesion or patient of these "
+        "images. The paper reports 70.4 % of melanomas at 86.0 % specificity, on its own images."
     )
 
 
-def _counts(right: dict[str, list[int]], kind: str) -> list[list[int]]:
-    return list(right.values()) if kind == "overall" else [right[kind]]
+def _counts(correct: dict[str, list[int]], kind: str) -> list[list[int]]:
+    return list(correct.values()) if kind == "overall" else [correct[kind]]
 
 
-def _right(pairs: Iterable[list[int]]) -> str:
-    """Right of total, summed over the classes; a dash for a run that is still to come."""
+def _correct(pairs: Iterable[list[int]]) -> str:
+    """Correct of total, summed over the classes; a dash for a run that is not finished."""
     sums = [sum(numbers) for numbers in zip(*pairs, strict=True)]
     return tables.fraction(*sums) if sums else "-"
 
 
 def _epochs(result: RunResult) -> str:
-    done = len(result["history"])
-    stopped = f" of {result['epochs']}, stopped early" if done < result["epochs"] else ""
-    return f"{done}{stopped}"
+    count = len(result["history"])
+    stopped = f" of {result['epochs']}, stopped early" if count < result["epochs"] else ""
+    return f"{count}{stopped}"
 
 
 def _share(value: float) -> str:

@@ -1,27 +1,27 @@
-"""What the runs of the experiment leave in their JSON files."""
+"""The contents of the experiment's JSON files."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
-if TYPE_CHECKING:  # Both load Keras or SciPy, and the parent process does without.
+if TYPE_CHECKING:  # These modules import Keras or SciPy, which the parent process does not need.
     from training.evaluation.metrics import Figures, Interval
     from training.fit.callbacks import Logs
 
 
 class Experiment(TypedDict):
-    """What the runs belong to; runs of another experiment are not mixed in.
+    """A description of the experiment. Runs with different descriptions must not be mixed.
 
     Attributes:
-        epochs: of the staged run's three stages together.
-        images: as asked for; None for all.
-        seed: of the images drawn and of the training.
-        available: images that the balanced set could have.
-        parts: benign and malignant images by set and split.
-        hashes: of the image names of each set.
-        shared_groups: validation images that show a lesion or patient of a training image.
-        trained_among_everything: benign and malignant images of the paper's test that were trained
-            on.
+        epochs: total number of epochs of the three stages.
+        images: the value of ``--images``; None for all.
+        seed: seed of the choice of images and of the training.
+        available: maximum size of the balanced set.
+        parts: number of benign and of malignant images, by set and split.
+        hashes: ``split_hash`` of each set.
+        shared_groups: number of validation images of a lesion or patient that is trained on.
+        trained_among_everything: number of benign and of malignant images in the paper's kind of
+            test that are training images.
     """
 
     epochs: int
@@ -35,12 +35,12 @@ class Experiment(TypedDict):
 
 
 class Tested(TypedDict):
-    """What a network reached on the held-out images.
+    """A network's results on the held-out images.
 
     Attributes:
-        figures: at its own threshold; 0.5 for the paper's networks.
-        sensitivity_at_paper_specificity: at the threshold that calls as many benign images benign
-            as the paper's network did.
+        figures: metrics at the network's own threshold, which is 0.5 for the paper's networks.
+        sensitivity_at_paper_specificity: sensitivity at the threshold whose specificity is that of
+            the paper's network.
     """
 
     figures: Figures
@@ -51,12 +51,12 @@ class RunResult(TypedDict):
     """One finished run.
 
     Attributes:
-        epochs: asked for; the history may be shorter.
-        cpu_hours: of all its epochs, by those of the last process that trained it.
+        epochs: maximum number of epochs; the history is shorter if the run stopped early.
+        cpu_hours: for all epochs, extrapolated from those of the last process that trained it.
         precision: Keras's dtype policy.
-        history: the figures of each epoch.
-        held_out: test figures on the held-out images.
-        everything: the same on the images that the paper tested on; of its final networks alone.
+        history: the metrics of each epoch.
+        held_out: results on the held-out images.
+        everything: metrics on all images, as the paper tested; only for the final networks.
     """
 
     name: str
@@ -70,7 +70,7 @@ class RunResult(TypedDict):
 
 
 class Served(TypedDict):
-    """A model file that was made elsewhere, tested on the same held-out images."""
+    """The results of a model file made elsewhere, on the same held-out images."""
 
     name: str
     held_out: Tested

@@ -1,4 +1,4 @@
-"""One run of the paper's experiment: trained, saved and tested."""
+"""Do one run of the paper's experiment: train, save and test a network."""
 
 import dataclasses
 import datetime
@@ -30,19 +30,20 @@ from training.paper.results import RunResult
 
 
 def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
-    """Train, save and test one network; go on after its last whole epoch if it was stopped."""
+    """Train, save and test one network; a stopped run continues after its last complete epoch."""
     images = chosen.balanced if run.balanced else chosen.imbalanced
     rows = {split: [row for row in images if row.split == split] for split in ("train", "val")}
     folder = options.out / f"{run.name}.run"
     recipe = _recipe(run, options.epochs)
-    # A later stage sees other random changes of the images than an earlier one.
-    seed = options.seed + _stage(run)
+    # A later stage must not repeat the augmentation of an earlier one.
+    seed = options.seed + _stage_number(run)
     keras.utils.set_random_seed(options.seed)
     precision = choose_precision()
     network = networks.build_to_train(run.network)
-    if run.after:
-        network.set_weights(last_weights(options.out / f"{run.after}.run"))
-    begun, epochs_before = time.process_time(), _claim(run, recipe, seed, rows, options.out)
+    if run.starts_from:
+        network.set_weights(last_weights(options.out / f"{run.starts_from}.run"))
+    began = time.process_time()
+    epochs_before = _begin_or_resume(run, recipe, seed, rows, options.out)
     data = {split: open_images(rows[split], options.out / "cache") for split in rows}
     history = fit(
         network,
@@ -53,8 +54,8 @@ def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
         folder=folder,
         resume=epochs_before > 0,
     )
-    seconds = (time.process_time() - begun) / max(1, len(history) - epochs_before)
-    judge = _judge(run, last_weights(folder), options.out)
+    seconds = (time.process_time() - began) / max(1, len(history) - epochs_before)
+    judge = _save_model(run, last_weights(folder), options.out)
     result: RunResult = {
         "name": run.name,
         "network": run.network,
@@ -62,30 +63,35 @@ def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
         "cpu_hours": round(seconds * len(history) / 3600, 3),
         "precision": precision,
         "history": history,
-        "held_out": final_test.held_out(chosen.held_out, judge, options.seed),
+        "held_out": final_test.test_held_out(chosen.held_out, judge, options.seed),
     }
     if run.name in FINAL:
-        result["everything"] = final_test.everything(chosen.everything, judge, options.seed)
+        result["everything"] = final_test.test_everything(chosen.everything, judge, options.seed)
     return result
 
 
-def _claim(run: Run, recipe: Recipe, seed: int, rows: dict[str, list[Row]], out: Path) -> int:
-    """Note what the run's checkpoints belong to; how many epochs it has done before.
+def _begin_or_resume(
+    run: Run, recipe: Recipe, seed: int, rows: dict[str, list[Row]], out: Path
+) -> int:
+    """Record what a new run depends on, or check the record of an earlier one.
+
+    Returns:
+        The number of epochs done before.
 
     Raises:
         ResumeError: the folder's checkpoints belong to another run.
     """
     named: dict[str, Sequence[Row]] = {f"set of {name} images": rows[name] for name in rows}
-    before: dict[str, Path | str] = (
-        {"after": last_weights_file(out / f"{run.after}.run")} if run.after else {}
+    files: dict[str, Path | str] = (
+        {"after": last_weights_file(out / f"{run.starts_from}.run")} if run.starts_from else {}
     )
-    begun = record.describe_run(run.network, recipe, seed, named, **before)
+    description = record.describe_run(run.network, recipe, seed, named, **files)
     folder = out / f"{run.name}.run"
     state = folder / "state.json"
     if not state.exists():
-        record.begin(folder, begun)
+        record.begin(folder, description)
         return 0
-    record.check(folder, begun)
+    record.check(folder, description)
     return len(json.loads(state.read_text(encoding="utf-8")))
 
 
@@ -95,19 +101,19 @@ def _recipe(run: Run, epochs: int) -> Recipe:
         balanced=False,
         optimizer=run.optimizer,
         plateau=run.rules,
-        epochs=max(1, round(epochs * run.share)),
+        epochs=max(1, round(epochs * run.epoch_share)),
     )
 
 
-def _stage(run: Run) -> int:
-    """Runs before this one in its chain of stages."""
-    before = next((other for other in RUNS if other.name == run.after), None)
-    return 0 if before is None else 1 + _stage(before)
+def _stage_number(run: Run) -> int:
+    """The number of stages before this run."""
+    before = next((other for other in RUNS if other.name == run.starts_from), None)
+    return 0 if before is None else 1 + _stage_number(before)
 
 
-def _judge(run: Run, weights: list[np.ndarray], out: Path) -> Judge:
-    """The network as a model file, at threshold 0.5 as the paper's."""
-    # Built again in float32, so that the file does not ask its reader for bfloat16.
+def _save_model(run: Run, weights: list[np.ndarray], out: Path) -> Judge:
+    """Save the network as a model file, and open it with the paper's threshold of 0.5."""
+    # Build the network again in float32, so that the file does not contain bfloat16 layers.
     keras.config.set_dtype_policy("float32")
     network = networks.build(run.network)
     network.set_weights(weights)
@@ -118,5 +124,5 @@ def _judge(run: Run, weights: list[np.ndarray], out: Path) -> Judge:
         operating_points=for_all_kinds(OperatingPoint(threshold_rule="the paper's")),
     )
     artifact.save(network, path, card)
-    # Keras is loaded already, and a GPU that trains can test too.
+    # Keras is already loaded, and can test on the GPU that it was trained on.
     return Judge(open_engine(path, "keras"), card)

@@ -1,1 +1,1 @@
-"""A verdict for each of many photos, by one process or by many."""
+"""Judge many photos, in one or several processes."""

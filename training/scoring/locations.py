@@ -11,31 +11,31 @@ from lens.photo_files import made_from_photos, walk
 from training.cli import CommandError
 
 MAX_BYTES = 512 * 1024 * 1024
-"""Larger files are no photos: 40 megapixels take less, even uncompressed with 16 bits."""
+"""Larger files are not photos: 40 megapixels take less, even uncompressed with 16 bits."""
 
 RETRIED_REASONS = ("missing", "unreadable")
 """Reasons that may be temporary, such as a network share that is not mounted."""
 
-HIDDEN = "hidden, the system's own, or a broken link"
+HIDDEN = "hidden or system file, or broken link"
 
 
 class ArchiveError(CommandError):
     """A folder, table or object store cannot be read; the message says what to do."""
 
 
-def find(
+def find_photos(
     locations: Iterable[str], excluded: Collection[Path]
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """List the photos at the locations, in order and without repetition; folders are sorted.
+    """List the photos at the locations, in order and each only once; folders are sorted by name.
 
     Args:
-        locations: files, folders, and URLs of both, such as s3://bucket/folder. Of a folder all
-            files count except hidden files, the system's own, masks and thumbnails. A missing
-            location is kept, so that it will be reported.
+        locations: files, folders, and URLs of both, such as s3://bucket/folder. All files in a
+            folder count as photos except hidden files, system files, masks and thumbnails. A
+            missing location is kept, so that it is reported later.
         excluded: files to leave out of folders.
 
     Returns:
-        The photos, and the files of folders that were left out, by the reason.
+        The photos, and the files in folders that were left out, by reason.
 
     Raises:
         ArchiveError: a folder cannot be read, an object store cannot be listed, or a package for it
@@ -73,8 +73,8 @@ def _find_in_folder(
     return photos
 
 
-def listed(table: Path) -> list[str]:
-    """Read the column ``path`` of a CSV table; relative paths start at the table's folder.
+def paths_in_table(table: Path) -> list[str]:
+    """Read the column ``path`` of a CSV table; relative paths are relative to the table's folder.
 
     Raises:
         ArchiveError: the table cannot be read, or has no such column.
@@ -93,7 +93,7 @@ def listed(table: Path) -> list[str]:
     return [path if _is_url(path) else str(table.parent / path) for path in paths]
 
 
-def read(location: str) -> bytes:
+def read_bytes(location: str) -> bytes:
     """Read the content of one photo.
 
     Raises:
@@ -104,7 +104,7 @@ def read(location: str) -> bytes:
         return _read_from_store(location)
     if not os.path.lexists(location):
         raise InvalidImage("missing", "There is no such file or folder.")
-    # Reading a pipe or a device could block for ever.
+    # Reading from a pipe or a device could block forever.
     if not os.path.isfile(location):
         raise InvalidImage("unreadable", "This is not a regular file.")
     try:
@@ -123,7 +123,7 @@ def _is_hidden(parts: Iterable[str]) -> bool:
 
 
 def _open_store(url: str) -> tuple[Any, str]:
-    """Open the object store of a URL; also return the path in the store."""
+    """Open the object store of a URL; return it with the path in the store."""
     try:
         import fsspec
     except ModuleNotFoundError as error:
@@ -139,7 +139,7 @@ def _find_in_store(url: str) -> list[str]:
     store, top = _open_store(url)
     try:
         names = sorted(store.find(top))
-    except Exception as error:  # Each store's package has exceptions of its own.
+    except Exception as error:  # Each store's package has its own exceptions.
         raise ArchiveError(f"{url}: cannot be listed: {error}") from error
     shown = [name for name in names if not _is_hidden(PurePosixPath(name[len(top) :]).parts)]
     return [store.unstrip_protocol(name) for name in shown] if names else [url]
@@ -154,7 +154,7 @@ def _read_from_store(url: str) -> bytes:
         raise
     except FileNotFoundError as error:
         raise InvalidImage("missing", "There is no such object.") from error
-    except Exception as error:  # Each store's package has exceptions of its own.
+    except Exception as error:  # Each store's package has its own exceptions.
         raise InvalidImage("unreadable", f"The object cannot be read: {error}") from error
     return content
 

@@ -13,12 +13,12 @@ from lens import artifact
 from lens.files import replacing
 from lens.verdict import Reason
 from training.cli import UsageError
-from training.scoring.locations import RETRIED_REASONS, find, listed
+from training.scoring.locations import RETRIED_REASONS, find_photos, paths_in_table
 from training.scoring.options import ScoreOptions
 from training.scoring.workers import COLUMNS, score_each
 
 Outcome = tuple[str, str]
-"""Verdict and reasons of a row."""
+"""The verdict and the reasons in a row."""
 
 
 def score_all(options: ScoreOptions) -> int:
@@ -30,28 +30,28 @@ def score_all(options: ScoreOptions) -> int:
         raise UsageError(f"expected a file to write, got the folder {options.out}")
     checksum = artifact.sha256(options.model)[:12]
     partial = options.out.with_name(f"{options.out.name}.{checksum}.partial")
-    named = listed(options.table) if options.table else []
-    locations, left_out = find([*options.paths, *named], excluded=(options.out, partial))
+    named = paths_in_table(options.table) if options.table else []
+    locations, left_out = find_photos([*options.paths, *named], excluded=(options.out, partial))
     for reason, names in left_out.items():
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         print(f"not scored, {reason}: {len(names):,} ({shown})", file=sys.stderr)
     done, counts = _keep_rows(partial, set(locations))
     if done:
-        print(f"{len(done)} of {len(locations)} files are in {partial} already")
+        print(f"{len(done)} of {len(locations)} files are already in {partial}")
     remaining = [location for location in locations if location not in done]
     counts += _score(remaining, len(done), partial, options)
     partial.replace(options.out)
-    return _summary(options.out, counts)
+    return _print_summary(options.out, counts)
 
 
 def _keep_rows(partial: Path, wanted: set[str]) -> tuple[set[str], Counter[Outcome]]:
-    """Keep the rows of an interrupted run that are complete, wanted, and not to be retried.
+    """Keep the rows of an interrupted run that are complete and still wanted, and need no retry.
 
     Returns:
         The paths whose rows are kept, and the number of each outcome.
     """
     text = "" if not partial.exists() else partial.read_text("utf-8", "surrogateescape")
-    complete = text[: text.rfind("\n") + 1]  # A killed run may leave half a row.
+    complete = text[: text.rfind("\n") + 1]  # A killed run may leave an incomplete row.
     done, counts = set[str](), Counter[Outcome]()
     with replacing(partial) as fresh, _open(fresh, "w") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -73,9 +73,9 @@ def _score(
     with _open(partial, "a") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         total = done + len(remaining)
-        for row, fault in tqdm(scored, "scoring", total, initial=done, unit="photo"):
-            if fault:
-                tqdm.write(f"{row['path']}: {fault}", file=sys.stderr)
+        for row, error in tqdm(scored, "scoring", total, initial=done, unit="photo"):
+            if error:
+                tqdm.write(f"{row['path']}: {error}", file=sys.stderr)
             table.writerow(row)
             file.flush()
             counts[_outcome(row)] += 1
@@ -91,7 +91,7 @@ def _outcome(row: dict[str, str]) -> Outcome:
     return row["verdict"], row["reasons"]
 
 
-def _summary(out: Path, counts: Counter[Outcome]) -> int:
+def _print_summary(out: Path, counts: Counter[Outcome]) -> int:
     """Print the number of each outcome; return the exit status."""
     print(f"{out}: {counts.total()} files")
     for (verdict, reasons), count in sorted(counts.items()):

@@ -1,4 +1,4 @@
-"""Judge many photos, in one process, in several, or on a Dask cluster."""
+"""Judge many photos in one process, in several processes, or on a Dask cluster."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
@@ -14,23 +14,23 @@ from lens.engine import Engine, open_engine
 from lens.images import InvalidImage, decode
 from lens.verdict import judge
 from training.cli import CommandError
-from training.scoring.locations import read
+from training.scoring.locations import read_bytes
 
 COLUMNS = ("path", "status", "verdict", "probability", "reasons")
 
 CLUSTER_TIMEOUT_SECONDS = 600
-"""The run fails if a Dask cluster returns no row for so long; a photo takes less than 10 s."""
+"""The run fails if a Dask cluster returns no row for this long; a photo takes less than 10 s."""
 
 
 class ScoringError(CommandError):
-    """The processes or the cluster cannot work; the message says what to do."""
+    """The processes or the cluster failed; the message says what to do."""
 
 
 class Scored(NamedTuple):
-    """A photo's row of the table, and why the file could not be read as a photo, or ""."""
+    """A photo's row of the table, and why the file could not be read as a photo, otherwise ""."""
 
     row: dict[str, str]
-    fault: str
+    error: str
 
 
 def score_each(
@@ -38,13 +38,13 @@ def score_each(
 ) -> Iterator[Scored]:
     """Judge photos and yield their rows in the same order.
 
-    joblib distributes the photos, only a few ahead of the finished ones: to this process, to
-    several processes that share the cores, or to the workers of a Dask cluster. Dask gives a photo
-    to another worker if its worker dies.
+    joblib distributes the photos to this process, to several processes that share the cores, or to
+    the workers of a Dask cluster, and keeps only a few waiting. If a worker dies, Dask gives its
+    photo to another one.
 
     Args:
-        locations: the photos, as ``training.scoring.locations.find`` returns them.
-        model: path of the model file, the same on every machine of a cluster.
+        locations: the photos, as returned by ``find_photos``.
+        model: path of the model file, which is the same on every machine of a cluster.
         processes: number of processes on this machine; 1 means this process.
         scheduler: address of a Dask scheduler, whose workers replace the processes.
 
@@ -55,7 +55,7 @@ def score_each(
     """
     with ExitStack() as stack:
         if scheduler:
-            stack.enter_context(_connected(scheduler))
+            stack.enter_context(_connect(scheduler))
             stack.enter_context(parallel_config("dask"))
         else:
             stack.enter_context(parallel_config("loky", n_jobs=processes))
@@ -66,7 +66,7 @@ def score_each(
             yield from pool(delayed(score)(location, model) for location in locations)
         except BrokenProcessPool as error:
             raise ScoringError(
-                f"a process was killed, perhaps out of memory; try fewer --processes: {error}"
+                f"a process was killed, perhaps for lack of memory; try fewer --processes: {error}"
             ) from error
 
 
@@ -77,10 +77,10 @@ def score(location: str, model: str) -> Scored:
         InvalidModel, EngineError: the model cannot be run.
         ArchiveError: the photo's object store cannot be opened.
     """
-    engine, card = _opened(model)
+    engine, card = _open_model(model)
     row = dict.fromkeys(COLUMNS, "") | {"path": location}
     try:
-        verdict = judge(decode(read(location)), engine, card)
+        verdict = judge(decode(read_bytes(location)), engine, card)
     except InvalidImage as error:
         return Scored(row | {"status": "cannot_judge", "reasons": error.reason}, str(error))
     row["status"] = verdict.status
@@ -91,12 +91,12 @@ def score(location: str, model: str) -> Scored:
 
 
 @cache
-def _opened(model: str) -> tuple[Engine, Card]:
+def _open_model(model: str) -> tuple[Engine, Card]:
     """The model, opened once in each process."""
     return open_engine(model), artifact.read_card(model)
 
 
-def _connected(scheduler: str) -> Any:
+def _connect(scheduler: str) -> Any:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:

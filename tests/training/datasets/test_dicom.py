@@ -1,4 +1,4 @@
-"""DICOM photographs among the images of a set: real files, written by pydicom."""
+"""Reading DICOM photographs, written by pydicom, as images of a set."""
 
 import csv
 import sys
@@ -21,7 +21,7 @@ from training.prepare import main
 
 
 def write(path: Path, pixels: np.ndarray, patient: str = "", quality: int = 0) -> None:
-    """A dermoscopic photograph: raw, 8 or 16 bits a sample, or a JPEG of the quality asked for."""
+    """Write a dermoscopic photograph: raw, with 8 or 16 bits, or as JPEG with a quality above 0."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = DermoscopicPhotographyImageStorage
     meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -49,7 +49,7 @@ def write(path: Path, pixels: np.ndarray, patient: str = "", quality: int = 0) -
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two patients' photos: one raw, one of 16 bits, one compressed, one plain PNG."""
+    """Photos of two patients: raw with 8 bits, raw with 16 bits, JPEG, and a plain PNG."""
     folder = tmp_path / "photos"
     raw = painter.lesion(1, painter.PALE, 200)
     write(folder / "benign" / "raw.dcm", raw, patient="P1")
@@ -62,65 +62,65 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def prepared(photos: Path, out: Path) -> dict[str, dict[str, str]]:
+def prepare(photos: Path, out: Path) -> dict[str, dict[str, str]]:
     assert main(["--folders", str(photos), "--out", str(out)]) == 0
     with (out / "manifest.csv").open(newline="") as file:
         return {Path(row["path"]).name.split(".")[0]: row for row in csv.DictReader(file)}
 
 
 @pytest.mark.parametrize(
-    ("name", "seed", "colour", "near"),
+    ("name", "seed", "colour", "tolerance"),
     [
         ("raw", 1, painter.PALE, 0),
         ("sixteen", 2, painter.PALE, 0),
         ("jpeg", 3, painter.DARK, 3),
     ],
 )
-def test_a_dicom_photograph_shows_what_its_pixels_are(
-    photos: Path, tmp_path: Path, name: str, seed: int, colour: tuple[int, int, int], near: int
+def test_a_dicom_photograph_is_converted_to_the_same_pixels(
+    photos: Path, tmp_path: Path, name: str, seed: int, colour: tuple[int, int, int], tolerance: int
 ) -> None:
-    row = prepared(photos, tmp_path / "out")[name]
-    shown = decode(Path(row["path"]).read_bytes()).astype(int)
-    painted = decode(painter.encoded(painter.lesion(seed, colour, 200), "PNG")).astype(int)
-    assert np.abs(shown - painted).mean() <= near
+    row = prepare(photos, tmp_path / "out")[name]
+    converted = decode(Path(row["path"]).read_bytes()).astype(int)
+    expected = decode(painter.encoded(painter.lesion(seed, colour, 200), "PNG")).astype(int)
+    assert np.abs(converted - expected).mean() <= tolerance
 
 
-def test_a_patient_of_the_headers_stays_in_one_split_and_is_not_named(
+def test_photos_are_grouped_by_the_patient_in_the_header_without_naming_the_patient(
     photos: Path, tmp_path: Path
 ) -> None:
-    rows = prepared(photos, tmp_path / "out")
+    rows = prepare(photos, tmp_path / "out")
     assert rows["raw"]["group"] == rows["jpeg"]["group"] != rows["sixteen"]["group"]
     written = [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert not any(b"Doe" in content or b"patient-P1" in content for content in written)
 
 
 def test_a_converted_photograph_is_not_converted_again(photos: Path, tmp_path: Path) -> None:
-    path = Path(prepared(photos, tmp_path / "out")["raw"]["path"])
+    path = Path(prepare(photos, tmp_path / "out")["raw"]["path"])
     before = path.stat().st_mtime_ns
-    prepared(photos, tmp_path / "out")
+    prepare(photos, tmp_path / "out")
     assert path.stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("damage", "message"),
     [
         (lambda path: path.write_bytes(b"no DICOM"), "expected a DICOM file"),
         (lambda path: write(path, np.zeros((64, 64), np.uint8)), "got 1 (MONOCHROME2)"),
         (lambda path: path.write_bytes(path.read_bytes()[:-9000]), "cannot be decoded"),
     ],
-    ids=["no DICOM", "grey", "cut off"],
+    ids=["not DICOM", "grey", "truncated"],
 )
-def test_a_file_that_is_no_colour_photograph_is_named(
-    photos: Path, tmp_path: Path, spoil: object, words: str, capsys: pytest.CaptureFixture[str]
+def test_a_file_that_is_not_a_colour_photograph_is_reported(
+    photos: Path, tmp_path: Path, damage: object, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = photos / "benign" / "raw.dcm"
-    spoil(bad)
+    damage(bad)
     assert main(["--folders", str(photos), "--out", str(tmp_path / "out")]) == 1
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith(f"prepare: {bad}: ") and words in message
+    last_line = capsys.readouterr().err.splitlines()[-1]
+    assert last_line.startswith(f"prepare: {bad}: ") and message in last_line
 
 
-def test_without_pydicom_the_message_says_what_to_install(
+def test_a_missing_pydicom_is_reported_with_the_command_to_install_it(
     photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""Sets fetched by name: what would run, what stops it, and a client that brings its layout."""
+"""Downloading published sets by name with their hosts' clients (``--fetch``)."""
 
 import csv
 import stat
@@ -10,9 +10,9 @@ import pytest
 
 from training.prepare import main
 
-# Stands in for the ISIC Archive's client: no network here. It writes what the real one writes
-# (isic-cli 12), two painted images and their table, into the folder that its last argument names.
-CLIENT = """#!{python}
+# Replaces the ISIC Archive's client, because tests have no internet access. Like isic-cli 12, it
+# writes images and their table into the folder given by its last argument.
+FAKE_CLIENT = """#!{python}
 import shutil, sys
 from pathlib import Path
 assert sys.argv[1:5] == ["image", "download", "--collections", "65,70"], sys.argv
@@ -33,15 +33,15 @@ def install(folder: Path, script: str) -> None:
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of programs, the only one on the PATH."""
+def program_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that is the only one on the PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     return folder
 
 
-def test_a_dry_run_names_the_terms_and_the_commands_and_writes_nothing(
+def test_a_dry_run_prints_the_terms_and_the_commands_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -57,56 +57,56 @@ def test_a_dry_run_names_the_terms_and_the_commands_and_writes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("options", "message"),
     [
         ([], "--accept-terms"),
         (["--accept-terms"], "expected the program isic on the PATH"),
     ],
     ids=["terms not accepted", "no client"],
 )
-def test_what_stands_in_the_way_is_said_in_one_line(
-    programs: Path,
+def test_missing_consent_or_client_is_reported_in_one_line(
+    program_folder: Path,
     tmp_path: Path,
-    more: list[str],
-    words: str,
+    options: list[str],
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["--fetch", "isic2019", *more, "--out", str(tmp_path / "out")]) == 1
+    assert main(["--fetch", "isic2019", *options, "--out", str(tmp_path / "out")]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("prepare: isic2019: ") and words in line
+    assert line.startswith("prepare: isic2019: ") and message in line
 
 
-def test_a_client_that_fails_is_named(
-    programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_failing_client_is_reported(
+    program_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install(programs, "#!/bin/sh\nexit 3\n")
+    install(program_folder, "#!/bin/sh\nexit 3\n")
     arguments = ["--fetch", "isic2019", "--accept-terms", "--out", str(tmp_path / "out")]
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert "expected isic to download metadata.csv, but it ended with status 3" in error
 
 
-def test_what_the_client_brings_is_prepared_and_not_fetched_twice(
-    programs: Path, tmp_path: Path
-) -> None:
+def test_a_download_is_prepared_and_not_fetched_again(program_folder: Path, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()
     for number, colour in ((1, painter.PALE), (2, painter.DARK)):
         pixels = painter.lesion(number, colour, 160)
         (images / f"{number}.jpg").write_bytes(painter.encoded(pixels))
-    install(programs, CLIENT.format(python=sys.executable, images=str(images)))
+    install(program_folder, FAKE_CLIENT.format(python=sys.executable, images=str(images)))
     arguments = ["--fetch", "isic2019", "--fetch", "siim2020", "--accept-terms"]
     arguments += ["--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     with (tmp_path / "out" / "manifest.csv").open(newline="") as file:
-        read = {(row["source"], row["diagnosis"]) for row in csv.DictReader(file)}
-    assert read == {("isic_archive", "nevus"), ("isic_archive", "bcc")}
-    install(programs, "#!/bin/sh\nexit 3\n")
+        prepared = {(row["source"], row["diagnosis"]) for row in csv.DictReader(file)}
+    assert prepared == {("isic_archive", "nevus"), ("isic_archive", "bcc")}
+    install(program_folder, "#!/bin/sh\nexit 3\n")
     assert main(arguments) == 0
 
 
-def test_a_set_is_fetched_or_given_and_not_both(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
+def test_a_set_cannot_be_both_fetched_and_given_as_a_folder(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
         main(["--fetch", "isic2019", "--isic-archive", "x", "--out", "y"])
-    assert stop.value.code == 2
+    assert exit_info.value.code == 2
     assert "or --isic-archive" in capsys.readouterr().err

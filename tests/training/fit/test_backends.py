@@ -1,4 +1,4 @@
-"""One model file and one command on every backend, on several devices, on several hosts."""
+"""Prediction on every Keras backend, and training on several devices and hosts."""
 
 import importlib.util
 import json
@@ -15,33 +15,40 @@ from serving import ROOT, free_port
 
 from lens import artifact
 
-ANSWER = """
+PREDICT = """
 import sys
 import numpy as np
 from lens import loader
 
 model, _ = loader.load(sys.argv[1])
-answers = model.predict_on_batch(np.load(sys.argv[2]).astype(np.float32))
-np.savez(sys.argv[3], **answers)
+outputs = model.predict_on_batch(np.load(sys.argv[2]).astype(np.float32))
+np.savez(sys.argv[3], **outputs)
 """
 needs_jax = pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_every_backend_gives_the_answer_of_tensorflow(backend: str, tmp_path: Path) -> None:
+def test_every_backend_predicts_the_same_as_tensorflow(backend: str, tmp_path: Path) -> None:
     pytest.importorskip(backend)
     photos = np.stack([painter.lesion(seed, size=500) for seed in range(2)])
     np.save(tmp_path / "photos.npy", photos)
-    answers = []
+    predictions = []
     for name in ("tensorflow", backend):
         out = tmp_path / f"{name}.npz"
-        command = [sys.executable, "-c", ANSWER, "models/melanoma.h5", tmp_path / "photos.npy", out]
+        command = [
+            sys.executable,
+            "-c",
+            PREDICT,
+            "models/melanoma.h5",
+            tmp_path / "photos.npy",
+            out,
+        ]
         subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": name})
-        answers.append(dict(np.load(out)))
-    reference, others = answers
-    assert reference.keys() == others.keys()
-    for output, values in reference.items():
-        np.testing.assert_allclose(others[output], values, atol=1e-4, err_msg=output)
+        predictions.append(dict(np.load(out)))
+    expected, actual = predictions
+    assert expected.keys() == actual.keys()
+    for output, values in expected.items():
+        np.testing.assert_allclose(actual[output], values, atol=1e-4, err_msg=output)
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +57,13 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(manifest: Path, out: Path, **variables: str) -> subprocess.Popen:
-    """One epoch on JAX."""
+    """Start training for one epoch on JAX."""
     arguments = ("--manifest", str(manifest), "--out", str(out), "--epochs", "1")
     return painted_set.train(*arguments, KERAS_BACKEND="jax", **variables)
 
 
-def figures(process: subprocess.Popen, run: Path) -> dict[str, float]:
-    """The figures of the epoch, which it has ended when it is killed."""
+def first_epoch(process: subprocess.Popen, run: Path) -> dict[str, float]:
+    """Wait for the first epoch, kill the process, and return the metrics of that epoch."""
     painted_set.wait_for(process, "epoch 1: validation")
     painted_set.kill(process)
     return json.loads((run / "state.json").read_text())[0]
@@ -65,19 +72,19 @@ def figures(process: subprocess.Popen, run: Path) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def one_device(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     out = tmp_path_factory.mktemp("one") / "m.h5"
-    return figures(start(manifest, out), out.with_suffix(".run"))
+    return first_epoch(start(manifest, out), out.with_suffix(".run"))
 
 
 @needs_jax
-def test_two_devices_give_the_loss_of_one(
+def test_two_devices_give_the_same_metrics_as_one(
     manifest: Path, one_device: dict[str, float], tmp_path: Path
 ) -> None:
     two = start(manifest, tmp_path / "m.h5", XLA_FLAGS="--xla_force_host_platform_device_count=2")
-    assert figures(two, tmp_path / "m.run") == pytest.approx(one_device, abs=1e-4)
+    assert first_epoch(two, tmp_path / "m.run") == pytest.approx(one_device, abs=1e-4)
 
 
 @needs_jax
-def test_two_hosts_give_the_loss_of_one_and_end_with_the_same_model(
+def test_two_hosts_give_the_same_metrics_as_one_and_write_the_same_weights(
     manifest: Path, one_device: dict[str, float], tmp_path: Path
 ) -> None:
     address = f"127.0.0.1:{free_port()}"
@@ -110,7 +117,7 @@ def test_two_hosts_give_the_loss_of_one_and_end_with_the_same_model(
 
 
 @needs_jax
-def test_a_batch_that_devices_cannot_share_is_refused_before_training(
+def test_a_batch_size_that_devices_cannot_divide_is_rejected_before_training(
     manifest: Path, tmp_path: Path
 ) -> None:
     three = {"XLA_FLAGS": "--xla_force_host_platform_device_count=3"}

@@ -1,4 +1,4 @@
-"""The cache of decoded images, on every kind of machine and file system."""
+"""The cache of decoded images, on systems without fallocate, with a full disk, or without locks."""
 
 import csv
 import os
@@ -10,18 +10,18 @@ import painter
 import pytest
 from serving import ROOT, small_disk
 
-from training.datasets.manifest import COLUMNS, read_manifest
+from training.datasets.manifest import REQUIRED_COLUMNS, read_manifest
 from training.fit import batches
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """Twelve painted lesions of 128 pixels, in every split."""
+    """The manifest of twelve painted lesions of 128 px, four in each split."""
     folder = tmp_path / "data"
     folder.mkdir()
     with (folder / "manifest.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(COLUMNS)
+        table.writerow(REQUIRED_COLUMNS)
         for index in range(12):
             name, malignant = f"{index}.jpg", index % 2
             colour = painter.DARK if malignant else painter.PALE
@@ -38,34 +38,34 @@ def no_fallocate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_fallocate")
-def test_images_are_decoded_where_blocks_cannot_be_reserved(manifest: Path, tmp_path: Path) -> None:
+def test_images_are_decoded_on_a_system_without_fallocate(manifest: Path, tmp_path: Path) -> None:
     images = batches.open_images(read_manifest(manifest), tmp_path)
     assert images.shape == (12, 500, 500, 3)
     assert images.any()
 
 
 @pytest.mark.usefixtures("no_fallocate")
-def test_a_disk_without_room_is_told_there_too(manifest: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_on_a_system_without_fallocate(
+    manifest: Path, tmp_path: Path
+) -> None:
     with small_disk(tmp_path / "small", 4_000_000) as folder:
         with pytest.raises(batches.DiskFull, match="expected 9 MB of disk space"):
             batches.open_images(read_manifest(manifest), folder)
         assert not list(folder.glob("*.npy"))
 
 
-def test_training_goes_on_where_the_file_system_has_no_locks(
-    manifest: Path, without_locks: Path
-) -> None:
+def test_training_works_on_a_file_system_without_locks(manifest: Path, without_locks: Path) -> None:
     folder = manifest.parent
     options = ["--network", "cnn_v1", "--recipe", "paper", "--epochs", "1"]
     files = ["--manifest", str(manifest), "--out", str(folder / "model.h5")]
-    unlocked = {"LD_PRELOAD": str(without_locks), "NOLOCK": str(folder), "NOLOCK_ERRNO": "38"}
-    done = subprocess.run(
+    no_locks = {"LD_PRELOAD": str(without_locks), "NOLOCK": str(folder), "NOLOCK_ERRNO": "38"}
+    result = subprocess.run(
         [sys.executable, "-m", "training.train", *files, *options],
         cwd=ROOT,
-        env={**os.environ, **unlocked},
+        env={**os.environ, **no_locks},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert "without locks" in done.stderr
+    assert result.returncode == 0, result.stderr
+    assert "without locks" in result.stderr
     assert (folder / "model.h5").exists()

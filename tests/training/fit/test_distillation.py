@@ -1,4 +1,4 @@
-"""What a teacher says of a batch is what it says of those very pixels."""
+"""The teacher predicts the same as its model file, and exactly the pixels of each batch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,54 +38,58 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def taught(fine_tuned: Path) -> Teacher:
+def teacher(fine_tuned: Path) -> Teacher:
     return Teacher(str(fine_tuned), PHOTOS)
 
 
 @pytest.mark.parametrize("side", [128, 500])
-def test_a_teacher_says_of_pixels_what_its_file_does(taught, fine_tuned, side):
+def test_a_teacher_predicts_the_same_as_its_model_file(teacher, fine_tuned, side):
     pixels = PHOTOS[:2, :side, :side]
     network = efficientnet_lite0(None)
     network.set_weights(loader.load(fine_tuned)[0].get_weights())
     embed = keras.Model(network.input, network.get_layer("embedding").output)
     embedding = embed.predict_on_batch(pixels.astype(np.float32))
-    probability = network.predict_on_batch(pixels.astype(np.float32))["malignant"]
+    expected = network.predict_on_batch(pixels.astype(np.float32))["malignant"]
 
-    said, opinion = taught(pixels)
-    np.testing.assert_allclose(opinion, probability, atol=1e-4)
-    # Principal components are a turn and a shift: a distance can only lose what they drop.
-    assert said.shape == (2, taught.components)
+    components, probability = teacher(pixels)
+    np.testing.assert_allclose(probability, expected, atol=1e-4)
+    # Principal components are a rotation and a shift, so dropping some can only shorten a distance.
+    assert components.shape == (2, teacher.components)
     distance = np.linalg.norm(embedding[0] - embedding[1])
-    assert 0 < np.linalg.norm(said[0] - said[1]) <= distance + 1e-3
+    assert 0 < np.linalg.norm(components[0] - components[1]) <= distance + 1e-3
 
 
-def test_among_the_photos_themselves_no_distance_is_lost(taught, fine_tuned):
+def test_the_components_keep_the_distances_between_the_photos_they_were_computed_from(
+    teacher, fine_tuned
+):
     model, _ = loader.load(fine_tuned)
     embed = keras.Model(model.input, model.get_layer("embedding").output)
     embedding = embed.predict_on_batch(PHOTOS[:3].astype(np.float32))
-    said, _ = taught(PHOTOS[:3])
+    components, _ = teacher(PHOTOS[:3])
     expected = np.linalg.norm(embedding[:, None] - embedding[None], axis=-1)
     np.testing.assert_allclose(
-        np.linalg.norm(said[:, None] - said[None], axis=-1), expected, atol=1e-3
+        np.linalg.norm(components[:, None] - components[None], axis=-1), expected, atol=1e-3
     )
 
 
-def test_imagenets_teacher_embeds_at_half_size_and_knows_nothing_of_lesions():
-    taught = Teacher(IMAGENET, PHOTOS)
-    assert not taught.knows_lesions
-    said, opinion = taught(PHOTOS[:3])
-    assert not opinion.any()
+def test_the_imagenet_teacher_embeds_at_half_size_and_predicts_no_probability():
+    teacher = Teacher(IMAGENET, PHOTOS)
+    assert not teacher.knows_lesions
+    components, probability = teacher(PHOTOS[:3])
+    assert not probability.any()
     half = PHOTOS[:3].reshape(3, 250, 2, 250, 2, 3).mean((2, 4), dtype=np.float32)
     embedding = imagenet_embedder().predict_on_batch(half)
     np.testing.assert_allclose(
-        np.linalg.norm(said[0] - said[1]), np.linalg.norm(embedding[0] - embedding[1]), atol=1e-3
+        np.linalg.norm(components[0] - components[1]),
+        np.linalg.norm(embedding[0] - embedding[1]),
+        atol=1e-3,
     )
 
 
-def test_a_batch_brings_what_the_teacher_says_of_its_changed_views(taught):
+def test_a_batch_contains_the_teachers_predictions_for_its_augmented_images(teacher):
     rows = [Row(f"{i}.jpg", "painted", "nevus", i % 2, f"g{i}", "train") for i in range(12)]
     batches = Batches(
-        Examples(PHOTOS, rows, PHOTOS[:0], taught),
+        Examples(PHOTOS, rows, PHOTOS[:0], teacher),
         weights=np.full(12, 1 / 12),
         outputs=("malignant", "lesion", "teacher", "opinion"),
         augmentation=Augmentation(rotation=180, gain=0.3),
@@ -98,20 +102,20 @@ def test_a_batch_brings_what_the_teacher_says_of_its_changed_views(taught):
         epoch=0,
     )
     pixels, targets, weights = batches[0]
-    embedding, opinion = taught(pixels)
+    embedding, probability = teacher(pixels)
     np.testing.assert_allclose(targets["teacher"], embedding, atol=1e-4)
-    np.testing.assert_allclose(targets["opinion"], opinion, atol=1e-5)
+    np.testing.assert_allclose(targets["opinion"], probability, atol=1e-5)
     np.testing.assert_array_equal(weights["opinion"], targets["lesion"][:, 0])
 
 
-def test_a_model_of_another_network_cannot_teach(tmp_path):
+def test_a_model_of_another_network_is_rejected_as_a_teacher(tmp_path):
     path = tmp_path / "cnn7.h5"
     artifact.save(cnn7(), path, Card("cnn7"))
     with pytest.raises(NotATeacher, match=r"expected an efficientnet_lite0, .* got cnn7"):
         Teacher(str(path), PHOTOS)
 
 
-def test_a_backend_that_cannot_convert_is_refused_in_words(monkeypatch):
+def test_a_backend_that_cannot_convert_the_teacher_is_rejected_with_a_message(monkeypatch):
     monkeypatch.setattr(distillation.keras.backend, "backend", lambda: "torch")
     with pytest.raises(NotATeacher, match="got torch"):
         Teacher(IMAGENET, PHOTOS)

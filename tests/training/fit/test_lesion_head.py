@@ -1,4 +1,4 @@
-"""The refusal output is fitted again on what the finished network sees."""
+"""Refitting the refusal output on the embedding of a finished network."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from training.fit.last_layers import refit_refusal
 from training.networks import cnn7
 
 
-def test_a_network_that_was_never_taught_to_refuse_tells_lesions_from_the_sea(monkeypatch):
+def test_an_untrained_network_separates_lesions_from_the_sea_after_refitting(monkeypatch):
     monkeypatch.setattr("training.fit.last_layers.PAINTED_SAMPLES", 8)
     monkeypatch.setattr("training.fit.last_layers.SKIN_CROPS", 8)
     keras.utils.set_random_seed(0)
@@ -21,8 +21,8 @@ def test_a_network_that_was_never_taught_to_refuse_tells_lesions_from_the_sea(mo
     rows = [Row(f"{i}.jpg", "painted", "nevus", i % 2, f"g{i}", "train") for i in range(16)]
     refit_refusal(model, Examples(lesions[:16], rows, seas[:16], None), seed=0)
 
-    said = model.predict_on_batch(np.concatenate([lesions[16:], seas[16:]]).astype(np.float32))
-    assert said["lesion"][:8].min() > said["lesion"][8:].max()
+    outputs = model.predict_on_batch(np.concatenate([lesions[16:], seas[16:]]).astype(np.float32))
+    assert outputs["lesion"][:8].min() > outputs["lesion"][8:].max()
     for layer in model.layers:
-        for mine, earlier in zip(layer.get_weights(), before.get(layer.name, []), strict=False):
-            np.testing.assert_array_equal(mine, earlier)
+        for after, earlier in zip(layer.get_weights(), before.get(layer.name, []), strict=False):
+            np.testing.assert_array_equal(after, earlier)

@@ -1,4 +1,4 @@
-"""A fit of a network of four numbers: what holds for it holds for a large one."""
+"""The training loop with its checkpoints, on a network of four weights that trains in seconds."""
 
 import csv
 import dataclasses
@@ -15,7 +15,8 @@ from training.fit.checkpoints import Validation, last_weights
 from training.fit.loop import fit
 from training.fit.recipes import PAPER, Stage
 
-# Rates that move, callbacks that count epochs, dropout and a running average: all must be resumed.
+# A resumed run must restore all of this: a learning rate that changes, callbacks that count epochs,
+# dropout, and a moving average of the weights.
 RECIPE = dataclasses.replace(
     PAPER,
     stages=(Stage(0.5, 16, 4), Stage(0.5, 20, 4)),
@@ -26,20 +27,22 @@ RECIPE = dataclasses.replace(
 )
 
 
-class Stop(keras.callbacks.Callback):
-    """Ends training as Ctrl-C does, within an epoch."""
+class InterruptTraining(keras.callbacks.Callback):
+    """Raises KeyboardInterrupt, as Ctrl-C does, at the start of an epoch."""
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
-        self.at = epoch
+        self.interrupted_epoch = epoch
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        if epoch == self.at:
+        if epoch == self.interrupted_epoch:
             raise KeyboardInterrupt
 
 
-def learn(folder: Path, weight: float = 1.0, **options: object) -> tuple[keras.Model, list[dict]]:
-    """Train on 8 photos of one grey each for 8 epochs."""
+def fit_small_network(
+    folder: Path, weight: float = 1.0, **options: object
+) -> tuple[keras.Model, list[dict]]:
+    """Train on eight plain grey photos for eight epochs."""
     keras.utils.set_random_seed(0)
     pixels = keras.Input((None, None, 3))
     dropped = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(pixels))
@@ -57,42 +60,43 @@ def learn(folder: Path, weight: float = 1.0, **options: object) -> tuple[keras.M
     return network, history
 
 
-def test_a_run_stopped_in_any_stage_resumes_to_the_weights_of_an_unbroken_one(
+def test_a_run_interrupted_in_any_stage_resumes_to_the_weights_of_an_uninterrupted_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, figures = learn(tmp_path / "whole")
+    expected, expected_history = fit_small_network(tmp_path / "uninterrupted")
     assert "epoch 8 of 8: " in capsys.readouterr().out
-    broken = tmp_path / "broken"
+    folder = tmp_path / "interrupted"
     for resume, stop in ((False, 2), (True, 6)):
         with pytest.raises(KeyboardInterrupt):
-            learn(broken, resume=resume, callbacks=[Stop(stop)])
-        # As if killed while it wrote the next checkpoint.
-        (broken / f"average-{stop + 1}.npz").write_bytes(b"half a file")
-        (broken / f"last-{stop + 1}.weights.h5").write_bytes(b"half a file")
-    resumed, again = learn(broken, resume=True)
-    assert again == figures
-    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    for one, other in zip(last_weights(tmp_path / "whole"), last_weights(broken), strict=True):
-        np.testing.assert_array_equal(one, other)
-    with (broken / "log.csv").open(newline="") as file:
+            fit_small_network(folder, resume=resume, callbacks=[InterruptTraining(stop)])
+        # As if it had been killed while writing the next checkpoint.
+        (folder / f"average-{stop + 1}.npz").write_bytes(b"half a file")
+        (folder / f"last-{stop + 1}.weights.h5").write_bytes(b"half a file")
+    resumed, history = fit_small_network(folder, resume=True)
+    assert history == expected_history
+    for before, after in zip(expected.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    averages = last_weights(tmp_path / "uninterrupted"), last_weights(folder)
+    for before, after in zip(*averages, strict=True):
+        np.testing.assert_array_equal(before, after)
+    with (folder / "log.csv").open(newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == [str(epoch) for epoch in range(8)]
-    assert not list(broken.glob("*-[1-7].*"))
+    assert not list(folder.glob("*-[1-7].*"))
 
 
-def test_a_loss_that_is_not_a_number_stops_training_and_names_the_images(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="the loss is inf after batch 0") as stopped:
-        learn(tmp_path, weight=1e300)  # More than a float32 holds.
-    assert str(stopped.value).count("grey") == 4
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_images(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="the loss is inf after batch 0") as error:
+        fit_small_network(tmp_path, weight=1e300)  # Too large for a float32.
+    assert str(error.value).count("grey") == 4
 
 
-def test_more_threads_or_hosts_make_the_same_batches(tmp_path: Path) -> None:
+def test_two_hosts_together_make_the_same_batches_as_one(tmp_path: Path) -> None:
     from training.fit.batches import Batches
 
     rows = [Row(f"{i}.jpg", "s", "nevus", i % 2, "", "train") for i in range(4)]
     images = np.random.default_rng(0).integers(0, 256, (4, 500, 500, 3)).astype(np.uint8)
 
-    def part(host: tuple[int, int]) -> tuple:
+    def second_batch(host: tuple[int, int]) -> tuple:
         return Batches(
             Examples(images, rows, images[:2], None),
             weights=np.full(4, 0.25),
@@ -108,8 +112,8 @@ def test_more_threads_or_hosts_make_the_same_batches(tmp_path: Path) -> None:
             host=host,
         )[1]
 
-    whole, first, second = part((0, 1)), part((0, 2)), part((1, 2))
-    np.testing.assert_array_equal(whole[0], np.concatenate([first[0], second[0]]))
+    one_host, first, second = second_batch((0, 1)), second_batch((0, 2)), second_batch((1, 2))
+    np.testing.assert_array_equal(one_host[0], np.concatenate([first[0], second[0]]))
     for name in ("malignant", "lesion"):
         halves = [first[1][name], second[1][name]]
-        np.testing.assert_array_equal(whole[1][name], np.concatenate(halves))
+        np.testing.assert_array_equal(one_host[1][name], np.concatenate(halves))

@@ -1,4 +1,4 @@
-"""The last layers are fitted for each kind of photo, from its photos alone."""
+"""Refitting the last layer of each kind of photo on the photos of that kind only."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ CHANNELS = 768
 
 
 def photos(kind: str, count: int, direction: int) -> tuple[np.ndarray, list[Row]]:
-    """Embeddings whose first channel tells malignant, by a direction of the kind's own."""
+    """Embeddings whose first channel predicts malignant: high if ``direction`` is 1, low if -1."""
     rng = np.random.default_rng(count + direction)
     malignant = rng.random(count) < 0.5
     embeddings = rng.normal(0, 0.1, (count, CHANNELS)).astype(np.float32)
@@ -20,7 +20,7 @@ def photos(kind: str, count: int, direction: int) -> tuple[np.ndarray, list[Row]
     return embeddings, rows
 
 
-def test_each_kind_of_photo_gets_a_layer_fitted_to_its_own_photos() -> None:
+def test_the_layer_of_each_kind_is_fitted_to_its_own_photos() -> None:
     model = cnn7(64)
     clinical, dermoscopic = photos("clinical", 400, 1), photos("dermoscopic", 400, -1)
     embeddings = np.concatenate([clinical[0], dermoscopic[0]])
@@ -32,7 +32,7 @@ def test_each_kind_of_photo_gets_a_layer_fitted_to_its_own_photos() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "malignant"), [(MIN_IMAGES - 1, None), (400, 1)], ids=["too few", "one class"]
+    ("count", "malignant"), [(MIN_IMAGES - 1, None), (400, 1)], ids=["too few photos", "one class"]
 )
 def test_a_kind_that_cannot_be_fitted_keeps_its_layer(count: int, malignant: int | None) -> None:
     model = cnn7(64)

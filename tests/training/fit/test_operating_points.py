@@ -1,4 +1,4 @@
-"""Operating points: calibrated, by kind of photo, and never above the lesion that sets them."""
+"""Fitting operating points: calibration, thresholds, and one point for each kind of photo."""
 
 import numpy as np
 import pytest
@@ -23,22 +23,22 @@ def measured(
     diagnoses: list[str] | str = "bcc",
     lesions: np.ndarray | None = None,
 ) -> ValidationMeasurements:
-    def spread(words: list[str] | str) -> list[str]:
+    def repeated(words: list[str] | str) -> list[str]:
         return [words] * len(logits) if isinstance(words, str) else words
 
     rows = [
         Row("", source, diagnosis, int(label), "", "val")
         for source, diagnosis, label in zip(
-            spread(sources), spread(diagnoses), malignant, strict=True
+            repeated(sources), repeated(diagnoses), malignant, strict=True
         )
     ]
-    judged = np.ones(len(logits), bool)
+    usable = np.ones(len(logits), bool)
     return ValidationMeasurements(
-        logits.astype(float), lesions, np.array(spread(kinds)), judged, rows
+        logits.astype(float), lesions, np.array(repeated(kinds)), usable, rows
     )
 
 
-def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
+def test_platt_scaling_finds_the_offset_and_temperature_of_a_biased_model() -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, 20_000)
     labels = rng.random(20_000) < 1 / (1 + np.exp(-(logits - 1) / 0.5))
@@ -47,19 +47,19 @@ def test_the_offset_and_temperature_of_a_skewed_model_are_found() -> None:
     assert offset == pytest.approx(-1, abs=0.1)
 
 
-def test_a_perfect_separation_still_has_a_temperature() -> None:
+def test_platt_scaling_of_perfectly_separated_classes_has_a_finite_temperature() -> None:
     temperature, _ = fit_platt(np.array([-3.0, -2, 2, 3]), np.array([0, 0, 1, 1]) == 1)
     assert 0.5 < temperature < 10
 
 
-def test_the_threshold_keeps_the_sensitivity_asked_for() -> None:
+def test_the_threshold_reaches_the_target_sensitivity() -> None:
     malignant = np.arange(100) < 40
     logits = np.linspace(0, 1, 100)[::-1]
     threshold = threshold_at(logits, malignant, 0.95)
     assert (logits[malignant] >= threshold).mean() == pytest.approx(0.95)
 
 
-def test_the_threshold_is_below_the_lesion_that_sets_it() -> None:
+def test_the_threshold_is_slightly_below_the_lesion_that_determines_it() -> None:
     logits = np.linspace(-2, 2, 80)
     malignant = np.arange(80) >= 40
     points = fit_operating_points(measured(logits, malignant))
@@ -70,7 +70,7 @@ def test_the_threshold_is_below_the_lesion_that_sets_it() -> None:
 def test_a_refused_lesion_counts_as_missed() -> None:
     logits = np.linspace(-2, 2, 400)
     malignant = np.arange(400) >= 200
-    lesions = np.where(np.arange(400) >= 397, 0.1, 0.9)  # Three of the surest are refused.
+    lesions = np.where(np.arange(400) >= 397, 0.1, 0.9)  # Three of the most certain are refused.
     with_refusals = fit_operating_points(measured(logits, malignant, lesions=lesions))
     without = fit_operating_points(measured(logits, malignant))
     assert with_refusals["clinical"].threshold < without["clinical"].threshold
@@ -80,7 +80,7 @@ def test_each_kind_of_photo_has_its_own_point() -> None:
     rng = np.random.default_rng(1)
     malignant = rng.random(400) < 0.5
     clinical = np.arange(400) < 200
-    # The network is bolder about clinical photos.
+    # The network overestimates clinical photos.
     logits = np.where(malignant, 1, -1) + rng.normal(0, 1, 400) + np.where(clinical, 2, 0)
     kinds = ["clinical" if one else "dermoscopic" for one in clinical]
     points = fit_operating_points(measured(logits, malignant, kinds=kinds))
@@ -107,11 +107,12 @@ def test_a_kind_with_few_lesions_shares_the_point_of_all_photos() -> None:
     ],
     ids=["a source", "melanoma"],
 )
-def test_a_part_that_is_missed_more_often_lowers_the_threshold(
+def test_a_source_or_diagnosis_that_is_missed_more_often_lowers_the_threshold(
     sources: list[str] | str, diagnoses: list[str] | str, named: str
 ) -> None:
     malignant = np.arange(1600) < 800
-    # The first 40 malignant lesions look benign: 5 % of all may be missed, and would be just these.
+    # The first 40 malignant lesions look benign. They are 5 % of the malignant ones, so the overall
+    # target alone would allow missing all of them.
     logits = np.where(malignant, 2.0, -2.0) + np.linspace(0, 1, 1600)
     logits[:40] = np.linspace(-3, -2, 40)
     points = fit_operating_points(measured(logits, malignant, sources=sources, diagnoses=diagnoses))

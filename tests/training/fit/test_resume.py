@@ -1,4 +1,4 @@
-"""A stopped run goes on with what it was begun with, and with nothing else."""
+"""Resuming a stopped run, which is possible only with its original settings and images."""
 
 import csv
 from pathlib import Path
@@ -19,8 +19,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def begun(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The arguments of a run that has done its one epoch."""
+def started(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The arguments of a run that has finished its only epoch."""
     out = tmp_path_factory.mktemp("models") / "m.h5"
     arguments = ["--manifest", str(manifest), "--out", str(out), *painted_set.QUICK]
     arguments += ["--set", "stages.0.share=1", "--set", "stages.1.share=0", "--epochs", "1"]
@@ -28,22 +28,22 @@ def begun(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]
     return arguments
 
 
-def swapped(manifest: Path, folder: Path) -> Path:
-    """The same lesions, the training split and the test split in each other's place."""
+def write_swapped(manifest: Path, folder: Path) -> Path:
+    """Write a manifest of the same lesions with the train and test splits swapped."""
     other = {"train": "test", "test": "train", "val": "val"}
     with manifest.open(newline="") as file:
         header, *rows = csv.reader(file)
-    place, path = header.index("split"), header.index("path")
+    split, path = header.index("split"), header.index("path")
     for row in rows:
-        row[place] = other[row[place]]
+        row[split] = other[row[split]]
         row[path] = str(manifest.parent / row[path])
     with (folder / "swapped.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return folder / "swapped.csv"
 
 
-def errors(said: str) -> list[str]:
-    return [line for line in said.splitlines() if not line.startswith("WARNING: ")]
+def errors(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if not line.startswith("WARNING: ")]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -51,7 +51,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("changed", "named"),
+    ("changed", "message"),
     [
         (["--manifest", "SWAPPED"], "another set of training images;"),
         (["--network", "cnn_v1"], "another network (cnn7 then, cnn_v1 now)"),
@@ -63,34 +63,34 @@ def contents(folder: Path) -> dict[str, bytes]:
         (["--start", "models/melanoma.h5"], "another --start;"),
     ],
 )
-def test_a_changed_run_is_not_resumed_and_its_folder_stays_as_it_is(
-    begun: list[str],
+def test_a_run_with_changed_settings_is_not_resumed_and_its_folder_is_not_changed(
+    started: list[str],
     changed: list[str],
-    named: str,
+    message: str,
     manifest: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = Path(begun[3]).with_suffix(".run")
+    folder = Path(started[3]).with_suffix(".run")
     before = contents(folder)
     if changed[1] == "SWAPPED":
-        changed = ["--manifest", str(swapped(manifest, tmp_path))]
-    assert train.main([*begun, *changed, "--resume"]) == 2
+        changed = ["--manifest", str(write_swapped(manifest, tmp_path))]
+    assert train.main([*started, *changed, "--resume"]) == 2
     (error,) = errors(capsys.readouterr().err)
-    assert named in error
+    assert message in error
     assert contents(folder) == before
 
 
-def test_an_unchanged_run_may_be_resumed_where_its_images_moved(
-    begun: list[str], manifest: Path, tmp_path: Path
+def test_a_run_can_be_resumed_after_its_images_were_moved(
+    started: list[str], manifest: Path, tmp_path: Path
 ) -> None:
     for path in manifest.parent.glob("*.*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    options = train.parse([*begun, "--manifest", str(tmp_path / "manifest.csv"), "--resume"])
+    options = train.parse([*started, "--manifest", str(tmp_path / "manifest.csv"), "--resume"])
     assert len(run.train_network(options).history) == 1
 
 
-def test_an_image_of_another_size_makes_another_run(tmp_path: Path) -> None:
+def test_an_image_with_another_file_size_makes_it_another_run(tmp_path: Path) -> None:
     photo = tmp_path / "a.jpg"
     row = Row(path=str(photo), source="s", diagnosis="nevus", malignant=0, group="g", split="train")
     records = []
@@ -108,14 +108,14 @@ def test_a_run_without_a_finished_epoch_or_a_record_is_not_resumed(tmp_path: Pat
         record.check(tmp_path, {})
 
 
-def test_a_run_that_begins_anew_leaves_nothing_to_resume_of_the_run_before(tmp_path: Path) -> None:
+def test_a_new_run_invalidates_the_checkpoints_of_the_run_before(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("[]")
     record.begin(tmp_path, {"seed": "1"})
     with pytest.raises(UsageError, match="no finished epoch"):
         record.check(tmp_path, {"seed": "1"})
 
 
-def test_only_code_that_runs_decides_whether_a_run_is_the_same() -> None:
+def test_comments_docstrings_and_formatting_do_not_change_the_recorded_code() -> None:
     one = 'def f(x):\n    """Double."""\n    return 2 * x  # twice\n'
     reworded = "def f(x):\n    'Twice as much.'\n\n    return (2 *\n        x)\n"
     assert record.code_of(one) == record.code_of(reworded)

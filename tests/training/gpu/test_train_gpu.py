@@ -1,4 +1,4 @@
-"""The command trains in phases, goes on after a stop, and writes two models that can be served."""
+"""``training.train_gpu``: phases, continuing after a kill, the written models, and ``--pack``."""
 
 import csv
 import os
@@ -32,7 +32,7 @@ def start(manifest: Path, out: Path) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "training.train_gpu", *map(str, options)],
         cwd=ROOT,
-        # On a busy machine threads that wait for each other take a hundred times as long.
+        # One thread, because several can be a hundred times slower on a busy machine.
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -40,7 +40,7 @@ def start(manifest: Path, out: Path) -> subprocess.Popen:
     )
 
 
-def test_a_stopped_run_goes_on_and_writes_two_models(manifest: Path, tmp_path: Path) -> None:
+def test_a_killed_run_is_continued_and_writes_two_models(manifest: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(manifest, out)
     printed = ""
@@ -70,11 +70,11 @@ def test_a_stopped_run_goes_on_and_writes_two_models(manifest: Path, tmp_path: P
         assert card.views == 8
         assert card.split_hashes == split_hashes(read_manifest(manifest))
         assert card.training_data["images_and_malignant"]["painted"]["train"] == [8, 4]
-        answers = model.predict_on_batch(photo)
-        assert all(0 < answers[output][0, 0] < 1 for output in ("malignant", "lesion", "kind"))
+        outputs = model.predict_on_batch(photo)
+        assert all(0 < outputs[output][0, 0] < 1 for output in ("malignant", "lesion", "kind"))
 
 
-def test_a_folder_of_another_run_is_left_as_it_is(
+def test_the_folder_of_another_run_is_not_changed(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = tmp_path / "run.json"
@@ -86,30 +86,30 @@ def test_a_folder_of_another_run_is_left_as_it_is(
 
 
 @pytest.mark.parametrize("arguments", [[], ["--out", "a", "--pack", "b"], ["--minutes", "0"]])
-def test_an_impossible_command_line_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
+def test_wrong_arguments_are_rejected(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
         train_gpu.main(arguments)
-    assert stopped.value.code == 2
+    assert exit_info.value.code == 2
 
 
 def test_packed_photos_are_small_copies_in_the_same_splits(manifest: Path, tmp_path: Path) -> None:
     others = [{"path": "sea.jpg", "source": "photos", "malignant": 0, "split": "train"}]
     (manifest.parent / "sea.jpg").write_bytes(painter.encoded(painter.sea()))
-    beside = manifest.with_name("not_lesion.csv")
-    with beside.open("w", newline="") as file:
+    not_lesion = manifest.with_name("not_lesion.csv")
+    with not_lesion.open("w", newline="") as file:
         table = csv.DictWriter(file, ("path", "source", "diagnosis", "malignant", "group", "split"))
         table.writeheader()
         table.writerows(others)
     try:
         size = pack(manifest, tmp_path / "packed")
     finally:
-        beside.unlink()
+        not_lesion.unlink()
     packed = read_manifest(tmp_path / "packed" / "manifest.csv")
     original = read_manifest(manifest)
     assert split_hashes(packed) == split_hashes(original)
     from training.fit.batches import decode_row
 
-    copied = 0
+    copied_bytes = 0
     for before, after in zip(original, packed, strict=True):
         assert (before.source, before.kind, before.malignant) == (
             after.source,
@@ -119,30 +119,30 @@ def test_packed_photos_are_small_copies_in_the_same_splits(manifest: Path, tmp_p
         if before.split == "test":
             assert not Path(after.path).exists()
             continue
-        copied += Path(after.path).stat().st_size
-        shown = decode_row(after).astype(float) - decode_row(before)
-        assert abs(shown).mean() < 5
+        copied_bytes += Path(after.path).stat().st_size
+        difference = decode_row(after).astype(float) - decode_row(before)
+        assert abs(difference).mean() < 5
     (sea,) = read_manifest(tmp_path / "packed" / "not_lesion.csv")
-    assert size == copied + Path(sea.path).stat().st_size
+    assert size == copied_bytes + Path(sea.path).stat().st_size
 
 
-def test_nothing_is_packed_into_a_folder_in_use(
+def test_packing_into_a_folder_that_is_not_empty_is_rejected(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "other.txt").write_text("other")
     assert train_gpu.main(["--manifest", str(manifest), "--pack", str(tmp_path)]) == 2
     assert "expected a new or an empty folder" in capsys.readouterr().err
 
 
-def test_what_patients_send_is_drawn_more_often() -> None:
+def test_clinical_photos_and_melanomas_are_drawn_more_often() -> None:
     def row(source: str, kind: str, diagnosis: str) -> Row:
         return Row("", source, diagnosis, int(diagnosis != "nevus"), "", "train", kind)
 
-    sorts = [("one", "clinical"), ("one", "dermoscopic"), ("melanoma10k", "dermoscopic")]
-    rows = [row(*sort, name) for sort in sorts for name in ("nevus", "melanoma", "bcc", "nevus")]
+    parts = [("one", "clinical"), ("one", "dermoscopic"), ("melanoma10k", "dermoscopic")]
+    rows = [row(*part, name) for part in parts for name in ("nevus", "melanoma", "bcc", "nevus")]
     weights = sampling_weights(rows, CLINICAL_EMPHASIS).reshape(3, 4)
-    clinical, dermoscopic, other_cameras = weights.sum(1)
+    clinical, dermoscopic, melanoma10k = weights.sum(1)
     assert clinical / dermoscopic == pytest.approx(1.6)
-    assert other_cameras / dermoscopic == pytest.approx(0.6)
+    assert melanoma10k / dermoscopic == pytest.approx(0.6)
     assert weights[:, 1] / weights[:, 2] == pytest.approx(1.6)
     assert weights.sum() == pytest.approx(1)

@@ -1,4 +1,4 @@
-"""Views are decided by their number alone, and show the same picture at any size."""
+"""A view depends only on its number, and shows the same picture at any size."""
 
 from io import BytesIO
 
@@ -26,7 +26,7 @@ def on_device(*colours: tuple[int, int, int]) -> Photos:
 
 
 @pytest.fixture(scope="module")
-def make() -> ViewMaker:
+def make_views() -> ViewMaker:
     labels = torch.tensor([1.0, 0.0, 1.0, 0.0])
     data = TrainingSet(
         lesions=on_device(painter.DARK, painter.PALE, painter.DARK, painter.PALE),
@@ -40,40 +40,42 @@ def make() -> ViewMaker:
 
 
 @pytest.fixture(scope="module")
-def views(make: ViewMaker) -> Views:
-    return make(0, COUNT, 500)
+def views(make_views: ViewMaker) -> Views:
+    return make_views(0, COUNT, 500)
 
 
 def difference(one: Views, other: Views) -> torch.Tensor:
-    """Mean grey levels by which views of any two sizes differ, at 25 px, where noise is gone."""
+    """Mean difference of each view in grey levels, at 25 px, where noise averages out."""
     coarse = [functional.avg_pool2d(v.pixels, v.pixels.shape[-1] // 25) for v in (one, other)]
     return (coarse[0] - coarse[1]).abs().mean((1, 2, 3))
 
 
 @pytest.mark.parametrize("size", [250, 125])
 def test_a_view_made_again_at_another_size_shows_the_same_picture(
-    make: ViewMaker, views: Views, size: int
+    make_views: ViewMaker, views: Views, size: int
 ) -> None:
-    again = make(0, COUNT, size)
+    again = make_views(0, COUNT, size)
     assert again.pixels.shape == (COUNT, 3, size, size)
     for one, other in zip(views[1:], again[1:], strict=True):
         assert torch.equal(one, other)
     assert difference(views, again).max() < 4
-    assert difference(views, make(1, COUNT, size)).median() > 20
+    assert difference(views, make_views(1, COUNT, size)).median() > 20
 
 
-def test_a_view_made_again_at_the_same_size_is_the_same(make: ViewMaker, views: Views) -> None:
-    assert torch.equal(make(0, COUNT, 500).pixels, views.pixels)
+def test_a_view_made_again_at_the_same_size_is_the_same(
+    make_views: ViewMaker, views: Views
+) -> None:
+    assert torch.equal(make_views(0, COUNT, 500).pixels, views.pixels)
 
 
-def test_the_first_views_of_a_batch_show_what_is_no_lesion(views: Views) -> None:
+def test_the_first_views_of_a_batch_show_no_lesion(views: Views) -> None:
     assert views.is_lesion.tolist() == [0.0] + [1.0] * (COUNT - 1)
     red, _, blue = views.pixels[:, :, 200:300, 200:300].mean((2, 3)).unbind(1)
     assert blue[0] > 2 * red[0]
 
 
-def test_a_turned_view_keeps_its_lesion_and_colours(make: ViewMaker, views: Views) -> None:
-    turned = make(0, COUNT, 250, turn=5)
+def test_a_turned_view_keeps_its_lesion_and_colours(make_views: ViewMaker, views: Views) -> None:
+    turned = make_views(0, COUNT, 250, turn=5)
     for one, other in zip(views[1:], turned[1:], strict=True):
         assert torch.equal(one, other)
     assert difference(views, turned).mean() > 4
@@ -81,7 +83,7 @@ def test_a_turned_view_keeps_its_lesion_and_colours(make: ViewMaker, views: View
     assert (means[0] - means[1]).abs().median() < 4
 
 
-def test_lesions_are_drawn_by_their_weights() -> None:
+def test_lesions_are_drawn_in_proportion_to_their_weights() -> None:
     sums = torch.tensor([0.1, 0.1, 0.4, 1.0], dtype=torch.float64)
     drawn = Draws(0, 0, 20_000, torch.device("cpu")).weighted(sums)
     shares = torch.bincount(drawn, minlength=4) / 20_000
@@ -89,12 +91,12 @@ def test_lesions_are_drawn_by_their_weights() -> None:
 
 
 @pytest.mark.parametrize("quality", [35, 60, 90])
-def test_jpeg_on_the_device_loses_what_pillow_loses(quality: int) -> None:
+def test_simulated_jpeg_compression_resembles_pillows(quality: int) -> None:
     photo = painter.lesion(0, size=240)
     buffer = BytesIO()
     Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
-    theirs = np.asarray(Image.open(buffer), np.float32)
+    expected = np.asarray(Image.open(buffer), np.float32)
     pixels = torch.from_numpy(photo).permute(2, 0, 1)[None].float()
-    ours = compress(pixels, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
-    lost = np.abs(theirs - photo).mean()
-    assert np.abs(ours - theirs).mean() < 0.45 * lost
+    simulated = compress(pixels, torch.tensor([float(quality)]))[0].permute(1, 2, 0).numpy()
+    loss = np.abs(expected - photo).mean()
+    assert np.abs(simulated - expected).mean() < 0.45 * loss

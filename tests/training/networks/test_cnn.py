@@ -1,4 +1,4 @@
-"""The paper's networks to the parameter, and the promises of ours."""
+"""The paper's networks have the printed parameter counts; the layers and outputs of ``cnn7``."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from training.networks import cnn7, cnn_v1, cnn_v2, cnn_v3
     ("build", "parameters", "convolutions"),
     [(cnn_v1, 11_354_369, 5), (cnn_v2, 14_714_753, 6), (cnn_v3, 10_535_809, 6)],
 )
-def test_the_papers_networks_have_the_parameters_it_prints(
+def test_the_papers_networks_have_the_printed_parameter_counts(
     build: Callable[[], keras.Model], parameters: int, convolutions: int
 ) -> None:
     network = build()
@@ -22,7 +22,7 @@ def test_the_papers_networks_have_the_parameters_it_prints(
     assert network.input_shape == (None, 500, 500, 3)
 
 
-def test_ours_has_exactly_seven_convolutions_and_at_most_5_million_parameters() -> None:
+def test_cnn7_has_seven_convolutions_and_at_most_5_million_parameters() -> None:
     network = cnn7()
     kinds = [type(layer).__name__ for layer in network.layers]
     assert kinds.count("Conv2D") == 7
@@ -30,7 +30,7 @@ def test_ours_has_exactly_seven_convolutions_and_at_most_5_million_parameters() 
     assert network.count_params() <= 5_000_000
 
 
-def test_the_heat_map_averages_to_the_logit() -> None:
+def test_the_mean_of_the_heat_map_is_the_logit() -> None:
     network = cnn7(None)
     image = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3)).astype(np.float32)
     outputs = {name: np.asarray(value) for name, value in network(image).items()}
@@ -39,6 +39,6 @@ def test_the_heat_map_averages_to_the_logit() -> None:
 
 
 @pytest.mark.parametrize("size", [96, 224, 500])
-def test_ours_takes_any_size(size: int) -> None:
+def test_cnn7_accepts_any_input_size(size: int) -> None:
     outputs = cnn7(None)(np.zeros((1, size, size, 3), np.float32))
     assert outputs["malignant"].shape == outputs["lesion"].shape == (1, 1)

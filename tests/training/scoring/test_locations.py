@@ -1,4 +1,4 @@
-"""Scoring an archive: from tables and stores, by several processes and hosts, through a kill."""
+"""Scoring an archive: tables, object stores, several processes, Dask, and interrupted runs."""
 
 import csv
 import functools
@@ -17,7 +17,7 @@ from serving import ROOT, free_port, wait_until
 
 from lens import artifact
 from training.score import main
-from training.scoring.locations import ArchiveError, find
+from training.scoring.locations import ArchiveError, find_photos
 from training.scoring.workers import COLUMNS
 
 DARK = painter.encoded(painter.lesion(size=256))
@@ -36,7 +36,7 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def partial_of(out: Path, model: Path) -> Path:
+def partial_table(out: Path, model: Path) -> Path:
     return out.with_name(f"{out.name}.{artifact.sha256(model)[:12]}.partial")
 
 
@@ -45,7 +45,7 @@ def verdicts(out: Path) -> dict[str, str]:
         return {Path(row["path"]).name: row["verdict"] for row in csv.DictReader(file)}
 
 
-def test_a_killed_run_goes_on_with_the_rows_it_had(
+def test_a_killed_run_is_continued_after_the_rows_it_has_written(
     tiny_model: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(200):
@@ -53,42 +53,44 @@ def test_a_killed_run_goes_on_with_the_rows_it_had(
     out = tmp_path / "scores.csv"
     out.write_text("older")
     arguments = ["--model", str(tiny_model), "--out", str(out), str(photos)]
-    partial = partial_of(out, tiny_model)
+    partial = partial_table(out, tiny_model)
     command = [sys.executable, "-m", "training.score", *arguments]
     killed = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     wait_until(lambda: partial.exists() and partial.read_text().count("\n") > 1)
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     assert out.read_text() == "older"
-    # Judged by now; a second time it would be malignant.
+    # This photo was already judged benign. If it were judged again, it would be malignant.
     (photos / "0.jpg").write_bytes(DARK)
     assert main(arguments) == 0
-    assert f"of 208 files are in {partial} already" in capsys.readouterr().out
+    assert f"of 208 files are already in {partial}" in capsys.readouterr().out
     found = verdicts(out)
     assert list(found) == sorted(found) and len(found) == 208
     assert found["0.jpg"] == "benign"
     assert not partial.exists()
 
 
-# What another run left of a photo that is malignant, and the verdict after this one.
-LEFT = [
-    ("a whole row", "{path},ok,benign,0.100000,\n", "benign"),
-    ("a row that says why not", "{path},cannot_judge,,,blurred\n", ""),
+# A row left by an interrupted run, for a photo that is malignant, and its verdict after this run.
+LEFT_ROWS = [
+    ("a complete row", "{path},ok,benign,0.100000,\n", "benign"),
+    ("a refusal", "{path},cannot_judge,,,blurred\n", ""),
     ("half a row", "{path},ok,benign,0.1", "malignant"),
-    ("half a row that ends as whole ones do", '{path},ok,benign\n"', "malignant"),
-    ("a row of a file that was missing", "{path},cannot_judge,,,missing\n", "malignant"),
-    ("a row of a file that was unreadable", "{path},cannot_judge,,,unreadable\n", "malignant"),
-    ("a row of a file not asked for", "elsewhere.jpg,ok,benign,0.1,\n", "malignant"),
+    ("half a row that ends with a line break", '{path},ok,benign\n"', "malignant"),
+    ("a missing file", "{path},cannot_judge,,,missing\n", "malignant"),
+    ("an unreadable file", "{path},cannot_judge,,,unreadable\n", "malignant"),
+    ("a file that is not scored now", "elsewhere.jpg,ok,benign,0.1,\n", "malignant"),
 ]
 
 
-@pytest.mark.parametrize(("left", "verdict"), [x[1:] for x in LEFT], ids=[x[0] for x in LEFT])
-def test_only_whole_rows_of_files_that_were_read_are_gone_on_with(
+@pytest.mark.parametrize(
+    ("left", "verdict"), [x[1:] for x in LEFT_ROWS], ids=[x[0] for x in LEFT_ROWS]
+)
+def test_only_complete_rows_of_files_that_could_be_read_are_kept(
     tiny_model: Path, photos: Path, tmp_path: Path, left: str, verdict: str
 ) -> None:
     out, photo = tmp_path / "scores.csv", photos / "1.jpg"
     text = ",".join(COLUMNS) + "\n" + left.format(path=photo)
-    partial_of(out, tiny_model).write_text(text)
+    partial_table(out, tiny_model).write_text(text)
     assert main(["--model", str(tiny_model), "--out", str(out), str(photo)]) == 0
     assert verdicts(out) == {"1.jpg": verdict}
 
@@ -97,13 +99,11 @@ def test_a_folder_that_cannot_be_read_is_an_error(photos: Path) -> None:
     closed = photos / "closed"
     closed.mkdir()
     with unreadable(closed), pytest.raises(ArchiveError) as error:
-        find([str(photos)], excluded=())
+        find_photos([str(photos)], excluded=())
     assert str(error.value) == f"{closed}: cannot be read: Permission denied"
 
 
-def test_rows_of_another_model_are_not_gone_on_with(
-    tiny_model: Path, photos: Path, tmp_path: Path
-) -> None:
+def test_rows_of_another_model_are_not_used(tiny_model: Path, photos: Path, tmp_path: Path) -> None:
     out, photo = tmp_path / "scores.csv", photos / "1.jpg"
     text = ",".join(COLUMNS) + f"\n{photo},ok,benign,0.100000,\n"
     out.with_name("scores.csv.0123456789ab.partial").write_text(text)
@@ -112,48 +112,48 @@ def test_rows_of_another_model_are_not_gone_on_with(
 
 
 @pytest.fixture
-def by_one(tiny_model: Path, photos: Path, tmp_path: Path) -> str:
-    """The table that one process writes of the photos and of what is none."""
+def expected_table(tiny_model: Path, photos: Path, tmp_path: Path) -> str:
+    """The table that one process writes for the photos and a file that is not a photo."""
     (photos / "notes.txt").write_text("taken in May")
     out = tmp_path / "one.csv"
     assert main(["--model", str(tiny_model), "--out", str(out), str(photos)]) == 0
     return out.read_text()
 
 
-def test_two_processes_write_the_table_of_one(
-    tiny_model: Path, photos: Path, tmp_path: Path, by_one: str
+def test_two_processes_write_the_same_table_as_one(
+    tiny_model: Path, photos: Path, tmp_path: Path, expected_table: str
 ) -> None:
-    # A process of its own, as users have it: what a worker runs must not live in __main__.
+    # In a separate process, as users run it: functions for the workers must not be in __main__.
     out = tmp_path / "two.csv"
     arguments = ["--model", str(tiny_model), "--out", str(out), "--processes", "2", str(photos)]
     subprocess.run([sys.executable, "-m", "training.score", *arguments], cwd=ROOT, check=True)
-    assert out.read_text() == by_one
+    assert out.read_text() == expected_table
 
 
 @pytest.fixture
 def scheduler(tmp_path: Path) -> Iterator[str]:
-    """A Dask scheduler on loopback that has no worker."""
+    """The address of a Dask scheduler on loopback without workers."""
     pytest.importorskip("distributed")
     port, log = free_port(), tmp_path / "scheduler.log"
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-    process = dask(log, "scheduler", *arguments)
+    process = start_dask(log, "scheduler", *arguments)
     wait_until(lambda: "Scheduler at" in log.read_text())
     yield f"tcp://127.0.0.1:{port}"
     process.terminate()
     process.wait()
 
 
-def dask(log: Path, *arguments: str) -> subprocess.Popen:
+def start_dask(log: Path, *arguments: str) -> subprocess.Popen:
     with log.open("w") as file:
         command = [sys.executable, "-m", "dask", *arguments]
         return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
 
 
-def test_workers_of_a_cluster_write_the_table_of_one(
-    tiny_model: Path, photos: Path, tmp_path: Path, by_one: str, scheduler: str
+def test_a_dask_cluster_writes_the_same_table_as_one_process(
+    tiny_model: Path, photos: Path, tmp_path: Path, expected_table: str, scheduler: str
 ) -> None:
     log, out = tmp_path / "worker.log", tmp_path / "cluster.csv"
-    worker = dask(log, "worker", scheduler, "--nthreads", "1", "--no-dashboard")
+    worker = start_dask(log, "worker", scheduler, "--nthreads", "1", "--no-dashboard")
     wait_until(lambda: "Registered to" in log.read_text())
     try:
         arguments = ["--model", str(tiny_model), "--out", str(out), "--dask", scheduler]
@@ -161,10 +161,10 @@ def test_workers_of_a_cluster_write_the_table_of_one(
     finally:
         worker.terminate()
         worker.wait()
-    assert out.read_text() == by_one
+    assert out.read_text() == expected_table
 
 
-def test_a_cluster_without_workers_is_said(
+def test_a_cluster_without_workers_is_reported(
     tiny_model: Path,
     photos: Path,
     tmp_path: Path,
@@ -178,7 +178,7 @@ def test_a_cluster_without_workers_is_said(
 
 @pytest.fixture
 def store(photos: Path) -> Iterator[str]:
-    """The photos behind a web server on loopback."""
+    """The URL of the photos on a web server on loopback."""
     pytest.importorskip("aiohttp")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=photos)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -187,16 +187,16 @@ def store(photos: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_store_is_read_as_its_folder_would_be(
-    tiny_model: Path, photos: Path, tmp_path: Path, by_one: str, store: str
+def test_photos_in_a_store_give_the_same_rows_as_in_a_folder(
+    tiny_model: Path, photos: Path, tmp_path: Path, expected_table: str, store: str
 ) -> None:
     out = tmp_path / "scores.csv"
     (photos / ".hidden.jpg").write_bytes(DARK)
     assert main(["--model", str(tiny_model), "--out", str(out), f"{store}/"]) == 0
-    assert out.read_text() == by_one.replace(str(photos), store)
+    assert out.read_text() == expected_table.replace(str(photos), store)
 
 
-def test_an_object_that_is_not_in_the_store_is_a_row(
+def test_an_object_missing_from_the_store_gets_a_row(
     tiny_model: Path, photos: Path, tmp_path: Path, store: str
 ) -> None:
     out = tmp_path / "scores.csv"
@@ -205,7 +205,7 @@ def test_an_object_that_is_not_in_the_store_is_a_row(
     assert f"{store}/nowhere.jpg,cannot_judge,,,missing\n" in out.read_text()
 
 
-def test_a_table_names_photos_from_its_own_folder_and_in_stores(
+def test_a_table_may_list_photos_in_its_own_folder_and_in_stores(
     tiny_model: Path, photos: Path, tmp_path: Path, store: str
 ) -> None:
     table, out = tmp_path / "manifest.csv", tmp_path / "scores.csv"
@@ -214,13 +214,13 @@ def test_a_table_names_photos_from_its_own_folder_and_in_stores(
     assert verdicts(out) == {"1.jpg": "malignant", "2.jpg": "benign"}
 
 
-WRONG = [
-    ("a protocol nobody knows", ["nothing://photos"], "Protocol not known: nothing"),
+FAILURES = [
+    ("an unknown protocol", ["nothing://photos"], "Protocol not known: nothing"),
     ("a store that does not answer", ["ftp://127.0.0.1:1/"], "cannot be opened"),
-    ("a table that is not there", ["--table", "nowhere.csv"], "the table cannot be read"),
-    ("a table without paths", ["--table", "pyproject.toml"], "expected a column path, got"),
+    ("a missing table", ["--table", "nowhere.csv"], "the table cannot be read"),
+    ("a table without a column path", ["--table", "pyproject.toml"], "expected a column path, got"),
     (
-        "a scheduler that is not there",
+        "a missing scheduler",
         ["--dask", "tcp://127.0.0.1:1", "x.jpg"],
         "no Dask scheduler",
     ),
@@ -228,9 +228,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG]
+    ("arguments", "message"), [f[1:] for f in FAILURES], ids=[f[0] for f in FAILURES]
 )
-def test_what_cannot_be_read_at_all_exits_1_in_one_line(
+def test_unusable_tables_and_stores_and_clusters_exit_with_1_and_a_message(
     tiny_model: Path,
     tmp_path: Path,
     arguments: list[str],
@@ -245,7 +245,7 @@ def test_what_cannot_be_read_at_all_exits_1_in_one_line(
     assert message in capsys.readouterr().err
 
 
-def test_a_folder_in_the_place_of_the_table_is_refused_before_scoring(
+def test_an_output_path_that_is_a_folder_is_rejected_before_scoring(
     tiny_model: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--model", str(tiny_model), "--out", str(photos), str(photos)]) == 2

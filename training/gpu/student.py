@@ -1,4 +1,4 @@
-"""Train the pupil, cnn7, on the bank's views: to predict the teachers' outputs and the labels."""
+"""Train the student, cnn7, on the bank's views, to predict the teachers' outputs and the labels."""
 
 import numpy as np
 import torch
@@ -17,42 +17,42 @@ from training.gpu.fitter import (
 )
 from training.gpu.networks import Cnn7
 from training.gpu.photos import TrainingSet
-from training.gpu.recipe import GpuRecipe, PupilRecipe
+from training.gpu.recipe import GpuRecipe, StudentRecipe
 from training.gpu.views import Views
 
 # Weights of the losses. A network can only memorise the label of a hard photo; the teachers' output
-# tells how hard it is.
+# shows how hard it is.
 _TEACHERS_LOSS, _LABEL_LOSS = 1.5, 0.4
 _DIAGNOSIS_LOSS = 0.7
 _EMBEDDING_LOSS = 1.0
 
 
-def train_pupil(
+def train_student(
     recipe: GpuRecipe, bank: Bank, data: TrainingSet, seconds: float, seed: int
 ) -> Cnn7:
-    """Train for some time; return the network with averaged weights.
+    """Train for ``seconds`` seconds; return the network with averaged weights.
 
     Raises:
-        TrainingError: the loss is not finite any more.
+        TrainingError: the loss is no longer finite.
     """
-    pupil = recipe.pupil
+    student = recipe.student
     torch.manual_seed(seed)
     network = to_device(Cnn7(bank.embedding.shape[-1]), data.device)
-    fitter = Fitter(network, pupil.rate, pupil.weight_decay, pupil.average)
+    fitter = Fitter(network, student.rate, student.weight_decay, student.average)
     make_views = bank_views(recipe, data, seed)
     rng = np.random.default_rng(seed)
     order: list[int] = []
-    for step, done in steps("cnn7", seconds, recipe.bank.batch):
+    for step, elapsed in steps("cnn7", seconds, recipe.bank.batch):
         order = order or rng.permutation(len(bank)).tolist()
         number = order.pop()
-        views = make_views(number, recipe.bank.batch, size_at(pupil, done), turn=step)
-        fitter.step(_loss(network, views, bank, number, data), done)
+        views = make_views(number, recipe.bank.batch, size_at(student, elapsed), turn=step)
+        fitter.step(_loss(network, views, bank, number, data), elapsed)
     return fitter.average
 
 
-def size_at(pupil: PupilRecipe, done: float) -> int:
-    """Side of the views in pixels when the share ``done`` of the time has passed."""
-    return next((size for size, end in pupil.sizes if done < end), pupil.sizes[-1][0])
+def size_at(student: StudentRecipe, elapsed: float) -> int:
+    """Side of the views in pixels, when the share ``elapsed`` of the time has elapsed."""
+    return next((size for size, end in student.sizes if elapsed < end), student.sizes[-1][0])
 
 
 def _loss(network: Cnn7, views: Views, bank: Bank, number: int, data: TrainingSet) -> torch.Tensor:
@@ -66,11 +66,11 @@ def _loss(network: Cnn7, views: Views, bank: Bank, number: int, data: TrainingSe
         reduction="none",
         log_target=True,
     )
-    taught = network.taught(outputs.embedding).float()
-    distance = 1 - functional.cosine_similarity(taught, bank.embedding[number].float())
-    opinion = torch.sigmoid(bank.malignant[number].float())
+    predicted = network.taught(outputs.embedding).float()
+    distance = 1 - functional.cosine_similarity(predicted, bank.embedding[number].float())
+    teachers_probability = torch.sigmoid(bank.malignant[number].float())
     return (
-        _TEACHERS_LOSS * cross_entropy(outputs.malignant, opinion, shows_lesion)
+        _TEACHERS_LOSS * cross_entropy(outputs.malignant, teachers_probability, shows_lesion)
         + _LABEL_LOSS * cross_entropy(outputs.malignant, data.malignant[views.lesions], whole)
         + LESION_LOSS * cross_entropy(outputs.lesion, shows_lesion, torch.ones_like(shows_lesion))
         + KIND_LOSS * cross_entropy(outputs.clinical, data.clinical[views.lesions], whole)

@@ -14,22 +14,22 @@ _BATCH = 256
 
 
 @torch.no_grad()
-def logits(network: nn.Module, validation: ValidationSet, views: int = 8) -> np.ndarray:
-    """Mean logit of malignant over up to eight flips and quarter turns: float32 (n,)."""
+def mean_logits(network: nn.Module, validation: ValidationSet, views: int = 8) -> np.ndarray:
+    """Mean logit of malignant over up to eight rotations and flips of each photo: float32 (n,)."""
     network.eval()
     pixels = validation.pixels
     batch = min(_BATCH, len(pixels))
     means = []
     for start in tqdm(range(0, len(pixels), batch), "validation", unit="batch"):
         part = pixels[start : start + batch]
-        # Fill up the last batch: for another batch size a GPU spends seconds on choosing kernels.
+        # Fill up the last batch: a GPU spends seconds on choosing kernels for another batch size.
         filled = torch.cat([part, pixels[: batch - len(part)]]).to(precision(pixels.device))
-        outputs = [predict(network, _turned(filled, view)).malignant for view in range(views)]
+        outputs = [predict(network, _rotated(filled, view)).malignant for view in range(views)]
         means.append(torch.stack([one.float() for one in outputs]).mean(0)[: len(part)])
     return torch.cat(means).cpu().numpy()
 
 
-def describe(name: str, logits: np.ndarray, validation: ValidationSet) -> str:
+def describe_auc(name: str, logits: np.ndarray, validation: ValidationSet) -> str:
     """One line with the AUC over all photos, by kind and by source."""
     labels = [row.malignant for row in validation.rows]
     parts = " ".join(
@@ -38,6 +38,6 @@ def describe(name: str, logits: np.ndarray, validation: ValidationSet) -> str:
     return f"{name}: validation AUC {roc_auc_score(labels, logits):.4f} ({parts})"
 
 
-def _turned(pixels: torch.Tensor, view: int) -> torch.Tensor:
-    turned = torch.rot90(pixels, view % 4, (2, 3))
-    return turned.flip(3) if view >= 4 else turned
+def _rotated(pixels: torch.Tensor, view: int) -> torch.Tensor:
+    rotated = torch.rot90(pixels, view % 4, (2, 3))
+    return rotated.flip(3) if view >= 4 else rotated
