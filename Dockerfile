@@ -1,4 +1,4 @@
-# MoleLens on port 8000, run by gunicorn as a user who owns no files.
+# MoleLens on port 8000, run by gunicorn as an unprivileged user who owns no files.
 #
 #   docker build -t molelens .
 #   docker run --read-only --tmpfs /tmp --shm-size 512m -p 127.0.0.1:8000:8000 molelens

@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 MINUTES ?= 30
 SECONDS ?= 600
-# Processes that run tests; 0 runs them in pytest itself. TEST_COVERAGE= measures no coverage.
+# Processes that run tests; 0 runs them in pytest itself. An empty TEST_COVERAGE= measures no
+# coverage.
 PROCESSES ?= 2
 TEST_COVERAGE ?= --cov --cov-report=
 export PORT

@@ -23,8 +23,8 @@ workers = machine.positive_integer("MOLELENS_WORKERS", machine.default_workers()
 worker_class = "app.server.worker.TimedWorker"
 
 # Decoding and the network release the GIL, and a slow upload blocks only a thread. There are more
-# threads than photos in work and waiting (MOLELENS_AT_ONCE + MOLELENS_WAITING, 14 by default), so
-# that further requests are answered 503 immediately.
+# threads than photos being judged or waiting (MOLELENS_AT_ONCE + MOLELENS_WAITING, 14 by default),
+# so that further requests are answered 503 immediately.
 threads = machine.positive_integer("MOLELENS_THREADS", 64)
 
 # The app must not be loaded before the fork (app/server/__init__.py says why).
@@ -34,7 +34,7 @@ raw_env = [
     *machine.engine_threads(workers),
     f"PROMETHEUS_MULTIPROC_DIR={metrics_dir.FOLDER}",
 ]
-worker_tmp_dir = metrics_dir.MEMORY
+worker_tmp_dir = metrics_dir.PARENT_FOLDER
 
 # Seconds after which a worker whose event loop hangs is killed. Loading the app, converting a model
 # and long requests do not count: the heartbeat starts when the app is loaded, and requests run in

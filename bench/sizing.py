@@ -18,7 +18,7 @@ PAGE = HERE.parent / "docs" / "operations.md"
 BEGIN = "<!-- sizing: written by bench.sizing from bench/serve.json and bench/backends.json. -->\n"
 END = "<!-- sizing: end -->\n"
 TABLE_HEADER = """
-| measured by | what | photo | requests/s | photos a day | memory after it |
+| measured by | what | photo | requests/s | photos a day | memory afterwards |
 | --- | --- | --- | --- | --- | --- |
 """
 

@@ -9,9 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()  # noqa: S108
+PARENT_FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir()  # noqa: S108
 
-FOLDER = Path(f"{MEMORY}/molelens-metrics-{os.getpid()}")
+FOLDER = Path(f"{PARENT_FOLDER}/molelens-metrics-{os.getpid()}")
 """Named after gunicorn's parent process, which imports this module before it forks."""
 
 SERVED = FOLDER / "served"
@@ -20,11 +20,11 @@ SERVED = FOLDER / "served"
 
 def create() -> None:
     """Create the folder, private to this user; remove those that killed gunicorns left behind."""
-    for folder in Path(MEMORY).glob("molelens-metrics-*"):
+    for folder in Path(PARENT_FOLDER).glob("molelens-metrics-*"):
         _remove_if_unused(folder)
     # The folder is locked before it gets its name, so that no other gunicorn removes it. Workers
     # inherit the lock, which ends with the last process.
-    new_folder = tempfile.mkdtemp(prefix=".molelens-metrics-", dir=MEMORY)
+    new_folder = tempfile.mkdtemp(prefix=".molelens-metrics-", dir=PARENT_FOLDER)
     fcntl.flock(os.open(new_folder, os.O_RDONLY), fcntl.LOCK_SH)
     os.rename(new_folder, FOLDER)
 

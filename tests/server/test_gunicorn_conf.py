@@ -108,7 +108,7 @@ def test_the_error_for_a_setting_that_is_no_number_names_it(
 def metrics_folder(monkeypatch: pytest.MonkeyPatch, memory_folder: Path) -> Path:
     """The folder of metrics for the hooks in this test, which delete no results."""
     folder = memory_folder / "molelens-metrics-1"
-    monkeypatch.setattr(metrics_dir, "MEMORY", str(memory_folder))
+    monkeypatch.setattr(metrics_dir, "PARENT_FOLDER", str(memory_folder))
     monkeypatch.setattr(metrics_dir, "FOLDER", folder)
     monkeypatch.setenv("MOLELENS_RESULTS", "file:///nowhere")
     return folder
