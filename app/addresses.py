@@ -71,7 +71,7 @@ class _Mount:
         path = environ["PATH_INFO"]
         if self._root:
             if not f"{path}/".startswith(f"{self._root}/"):
-                message = f"MoleLens is served below {self._root}/ here.\n"
+                message = f"MoleLens is served under {self._root}/ here.\n"
                 return Response(message, 404)(environ, start_response)
             environ["SCRIPT_NAME"] = self._root
             environ["PATH_INFO"] = path.removeprefix(self._root) or "/"

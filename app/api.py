@@ -9,8 +9,8 @@ from app import openapi
 from app.openapi_schemas import NOTICE
 from app.photo_days import FIELDS, chronological, day_of_photo
 from app.refusals import REFUSALS, tag_refusals
-from app.service import Service, current
-from app.uploads import judge_photo, sent_photo
+from app.service import Service, current_service
+from app.uploads import judge_photo, single_photo
 from lens.verdict import Verdict
 
 api = Blueprint("api", __name__, url_prefix="/api")
@@ -18,15 +18,15 @@ api = Blueprint("api", __name__, url_prefix="/api")
 
 @api.post("/v1/predictions")
 def predict() -> ResponseReturnValue:
-    service = current()
-    _, verdict = judge_photo(service, sent_photo())
+    service = current_service()
+    _, verdict = judge_photo(service, single_photo())
     return jsonify(_prediction(service, verdict))
 
 
 @api.post("/v1/comparisons")
 def compare() -> ResponseReturnValue:
-    service = current()
-    photos = {field: sent_photo(field) for field in FIELDS}
+    service = current_service()
+    photos = {field: single_photo(field) for field in FIELDS}
     days = {field: day_of_photo(field, photo) for field, photo in photos.items()}
     verdicts = {}
     for field, photo in photos.items():

@@ -17,8 +17,8 @@ from app.pair import Pair, Photo
 from app.photo_days import FIELDS, chronological, day_of_photo
 from app.refusals import Refused, tag_refusals
 from app.results import Comparison, Result, StoreUnavailable
-from app.service import current
-from app.uploads import judge_photo, sent_photo, stage
+from app.service import current_service
+from app.uploads import judge_photo, single_photo, stage
 
 comparisons = Blueprint("comparisons", __name__)
 
@@ -34,7 +34,7 @@ def form_with_error(error: Refused) -> str:
     key = (request.view_args or {}).get("key")
     result = None
     with suppress(StoreUnavailable):  # Which may be the reason for the refusal.
-        result = current().results.get(key) if key else None
+        result = current_service().results.get(key) if key else None
     return render_template("compare.html", key=key, result=result, error=error)
 
 
@@ -47,7 +47,7 @@ def compare(key: str | None = None) -> ResponseReturnValue:
     judged = {}
     for field, data in sent.items():
         with tag_refusals(field):
-            judged[field] = judge_photo(current(), data)
+            judged[field] = judge_photo(current_service(), data)
     with stage("store"):  # After both are judged, so that neither is kept if the other is refused.
         photos = {field: _keep(make_result(*each), days[field]) for field, each in judged.items()}
         if key and later:
@@ -62,13 +62,13 @@ def _read_form(fields: tuple[str, ...]) -> tuple[dict[str, bytes], dict[str, dat
     for field in FIELDS:
         with tag_refusals(field):
             if field in fields:
-                photos[field] = sent_photo(field)
+                photos[field] = single_photo(field)
             days[field] = day_of_photo(field, photos.get(field))
     return photos, days
 
 
 def _keep(result: Result, taken: date | None) -> Photo:
-    return Photo(current().results.put(result), result, taken)
+    return Photo(current_service().results.put(result), result, taken)
 
 
 def _keep_pair(pair: Pair) -> str:
@@ -80,13 +80,13 @@ def _keep_pair(pair: Pair) -> str:
         later_taken=pair.later.taken,
         created=min(photo.result.created for photo in pair.photos),
     )
-    return current().results.put(comparison)
+    return current_service().results.put(comparison)
 
 
 @comparisons.get("/comparison/<key>")
 def comparison(key: str) -> ResponseReturnValue:
     stored, pair = _find_pair(key)
-    seconds_left = round(current().results.seconds_left(stored))
+    seconds_left = round(current_service().results.seconds_left(stored))
     return render_template("comparison.html", key=key, pair=pair, seconds_left=seconds_left)
 
 
@@ -100,7 +100,7 @@ def report_pdf(key: str) -> ResponseReturnValue:
 
 @comparisons.post("/comparison/<key>/delete")
 def delete(key: str) -> ResponseReturnValue:
-    results = current().results
+    results = current_service().results
     stored = results.get_comparison(key)
     # The comparison comes last: if deleting fails halfway, the next try deletes the rest.
     for each in (stored.earlier, stored.later, key) if stored else ():
@@ -111,7 +111,7 @@ def delete(key: str) -> ResponseReturnValue:
 
 def _find_pair(key: str) -> tuple[Comparison, Pair]:
     """The comparison and its photos; 404 if one of them is gone."""
-    results = current().results
+    results = current_service().results
     stored = results.get_comparison(key)
     if stored is None:
         abort(404)

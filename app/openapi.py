@@ -21,7 +21,7 @@ _PROBLEM_DESCRIPTIONS = {
 _STATUSES_WITH_RETRY_AFTER = (429, 503)
 
 _CURL = "curl -F photo=@lesion.jpg {base}/api/v1/predictions"
-_CURL_TWO = """curl -F earlier=@january.jpg -F later=@april.jpg -F earlier_taken=2026-01-12 \\
+_CURL_COMPARE = """curl -F earlier=@january.jpg -F later=@april.jpg -F earlier_taken=2026-01-12 \\
   {base}/api/v1/comparisons"""
 _PYTHON = """import requests
 
@@ -91,7 +91,7 @@ def _compare(base: str) -> dict[str, Any]:
         "summary": "Judge two photos of one skin lesion separately.",
         "requestBody": _form(fields, ["earlier", "later"]),
         "responses": _responses("Comparison", description, COMPARISON_EXAMPLE),
-        "x-codeSamples": [{"lang": "curl", "source": _CURL_TWO.format(base=base)}],
+        "x-codeSamples": [{"lang": "curl", "source": _CURL_COMPARE.format(base=base)}],
     }
 
 

@@ -15,7 +15,7 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _number(json_type: str | list[str], description: str) -> dict[str, Any]:
+def _probability(json_type: str | list[str], description: str) -> dict[str, Any]:
     return {"type": json_type, "minimum": 0, "maximum": 1, "description": description}
 
 
@@ -35,8 +35,10 @@ PREDICTION = _object(
         "items": {"type": "string"},
         "description": "Stable codes, such as blurred or not_a_lesion; empty if status is ok.",
     },
-    probability=_number(["number", "null"], "p(malignant); null when the photo cannot be judged."),
-    threshold=_number("number", "The verdict is malignant at and above this probability."),
+    probability=_probability(
+        ["number", "null"], "p(malignant); null when the photo cannot be judged."
+    ),
+    threshold=_probability("number", "The verdict is malignant at and above this probability."),
     kind={
         "type": ["string", "null"],
         "enum": ["clinical", "dermoscopic", None],

@@ -8,20 +8,20 @@ from app import metrics
 from app.logs import logger
 from app.readiness import NotReady
 from app.results import StoreUnavailable
-from app.service import current
+from app.service import current_service
 
 ops = Blueprint("ops", __name__)
 
 
 @ops.get("/healthz")
 def alive() -> ResponseReturnValue:
-    """Show that the process answers. It checks nothing that a restart would not fix."""
+    """Show that the process answers. It checks only what a restart can fix."""
     return jsonify(status="alive")
 
 
 @ops.get("/readyz")
 def ready() -> ResponseReturnValue:
-    service = current()
+    service = current_service()
     try:
         answer = service.readiness.check()
         service.results.check()

@@ -23,7 +23,7 @@ from app.languages import chosen_language
 from app.refusals import REFUSALS, Refused
 from app.result_text import advice
 from app.results import Result, StoreUnavailable
-from app.service import current
+from app.service import current_service
 from app.uploads import MAX_PHOTOS, judge_photo, sent_photos, stage
 from lens.arrays import Pixels
 from lens.verdict import Verdict
@@ -57,14 +57,14 @@ def upload() -> ResponseReturnValue:
 
 def _judge_and_keep(photo: bytes) -> str:
     """Judge a photo, keep its result and return the result's id."""
-    pixels, verdict = judge_photo(current(), photo)
+    pixels, verdict = judge_photo(current_service(), photo)
     with stage("store"):
-        return current().results.put(make_result(pixels, verdict))
+        return current_service().results.put(make_result(pixels, verdict))
 
 
 def make_result(pixels: Pixels, verdict: Verdict) -> Result:
     """The result of a photo that was judged just now."""
-    service, heat_map = current(), verdict.heat_map
+    service, heat_map = current_service(), verdict.heat_map
     return Result(
         verdict=verdict.verdict,
         probability=verdict.probability,
@@ -84,7 +84,7 @@ def make_result(pixels: Pixels, verdict: Verdict) -> Result:
 
 
 def _measured(name: str, kind: str | None) -> float | None:
-    figure = card_display.card_figure(current().card.metrics, name, kind)
+    figure = card_display.card_figure(current_service().card.metrics, name, kind)
     return figure.value if figure else None
 
 
@@ -103,7 +103,7 @@ def _judge_or_refuse(photo: bytes) -> str:
 @pages.get("/results/<items>")
 def overview(items: str) -> ResponseReturnValue:
     """An overview of several photos. Its URL contains the ids of results and codes of refusals."""
-    shown = [(item, current().results.get(item)) for item in _items(items)]
+    shown = [(item, current_service().results.get(item)) for item in _items(items)]
     verdicts = {found.verdict for _, found in shown if found}
     return render_template(
         "results.html",
@@ -121,7 +121,7 @@ def delete_overview(items: str) -> ResponseReturnValue:
     failed = []
     for item in _items(items):
         try:
-            current().results.delete(item)
+            current_service().results.delete(item)
         except StoreUnavailable as error:  # The others must still be deleted.
             failed.append(error)
     if failed:
@@ -136,7 +136,7 @@ def _items(items: str) -> list[str]:
 
 def find_result(key: str) -> Result:
     """The result with this id; 404 if it is gone."""
-    stored = current().results.get(key)
+    stored = current_service().results.get(key)
     if stored is None:
         abort(404)
     return stored
@@ -150,7 +150,7 @@ def result(key: str) -> ResponseReturnValue:
         key=key,
         result=stored,
         advice=[advice(reason) for reason in stored.reasons],
-        seconds_left=round(current().results.seconds_left(stored)),
+        seconds_left=round(current_service().results.seconds_left(stored)),
     )
 
 
@@ -190,18 +190,18 @@ def reminder() -> ResponseReturnValue:
 
 @pages.post("/result/<key>/delete")
 def delete(key: str) -> ResponseReturnValue:
-    current().results.delete(key)
+    current_service().results.delete(key)
     flash(_("Your photo and its result are deleted."))
     return redirect(url_for("pages.index"), 303)
 
 
 @pages.get("/about")
 def about() -> ResponseReturnValue:
-    card = current().card
+    card = current_service().card
     return render_template(
         "about.html",
         card=card,
-        sha256=current().sha256,
+        sha256=current_service().sha256,
         sources=card_display.by_source(card.metrics),
         images=card_display.image_counts(card.training_data),
     )
@@ -213,7 +213,7 @@ def privacy() -> ResponseReturnValue:
 
 
 def _minutes() -> int:
-    return max(1, round(current().results.lifetime / 60))
+    return max(1, round(current_service().results.lifetime / 60))
 
 
 @pages.app_context_processor

@@ -1,4 +1,4 @@
-"""Error responses: a page for people; below /api, RFC 9457 problem+json for programs."""
+"""Error responses: a page for people; under /api, RFC 9457 problem+json for programs."""
 
 import json
 
@@ -15,7 +15,7 @@ from app.results import StoreUnavailable
 _STORE_RETRY_SECONDS = 30
 
 
-def problem(
+def problem_response(
     status: int, title: str, detail: str, code: str = "", retry_after: int | None = None
 ) -> Response:
     """An RFC 9457 response. Programs can rely on ``code``; it never changes."""
@@ -39,13 +39,13 @@ def wants_problem_json() -> bool:
     return request.path.startswith("/api/") and request.endpoint != "api.docs"
 
 
-def refused(error: Refused) -> Response:
+def refusal_response(error: Refused) -> Response:
     metrics.REFUSALS.labels(error.code).inc()
     g.refused = error.code
     status = error.refusal.status
     if wants_problem_json():
         detail = f"{error.field}: {error.detail}" if error.field else error.detail
-        return problem(status, error.refusal.title, detail, error.code, error.retry_after)
+        return problem_response(status, error.refusal.title, detail, error.code, error.retry_after)
     if request.endpoint == "pages.upload":
         page = render_template("index.html", message=error.message, code=error.code)
     elif request.endpoint == "comparisons.compare":
@@ -58,10 +58,10 @@ def refused(error: Refused) -> Response:
     return response
 
 
-def http_error(error: HTTPException) -> Response:
+def http_error_response(error: HTTPException) -> Response:
     status = error.code or 500
     if wants_problem_json():
-        response = problem(status, error.name, error.description or error.name)
+        response = problem_response(status, error.name, error.description or error.name)
     else:
         page = render_template("error.html", status=status, message=_message(error))
         response = Response(page, status)
@@ -87,23 +87,29 @@ def _message(error: HTTPException) -> str:
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
     megabytes = (request.max_content_length or 0) // 1_000_000
-    return refused(Refused("too_large", f"Expected at most {megabytes} MB."))
+    return refusal_response(Refused("too_large", f"Expected at most {megabytes} MB."))
 
 
-def _too_many(error: RateLimitExceeded) -> Response:
-    wait = error.limit.limit.get_expiry() if error.limit else 60
-    return refused(Refused("rate_limit", f"Expected at most {error.description}.", wait))
+def _rate_limit_exceeded(error: RateLimitExceeded) -> Response:
+    retry_after = error.limit.limit.get_expiry() if error.limit else 60
+    return refusal_response(
+        Refused("rate_limit", f"Expected at most {error.description}.", retry_after)
+    )
 
 
 def _store_unavailable(_error: StoreUnavailable) -> Response:
     if request.endpoint in uploads.ROUTES:
-        return refused(Refused("store_unavailable", "No result can be kept.", _STORE_RETRY_SECONDS))
+        return refusal_response(
+            Refused("store_unavailable", "No result can be kept.", _STORE_RETRY_SECONDS)
+        )
     # Stored results may still be there, so this message must not say that none was kept.
-    return refused(Refused("store_unreachable", "Results cannot be reached.", _STORE_RETRY_SECONDS))
+    return refusal_response(
+        Refused("store_unreachable", "Results cannot be reached.", _STORE_RETRY_SECONDS)
+    )
 
 
 def _form_expired(error: CSRFError) -> Response:
-    return refused(Refused("form_expired", error.description or ""))
+    return refusal_response(Refused("form_expired", error.description or ""))
 
 
 def _unknown_host(_error: SecurityError) -> Response:
@@ -113,9 +119,9 @@ def _unknown_host(_error: SecurityError) -> Response:
 
 def install(app: Flask) -> None:
     app.register_error_handler(SecurityError, _unknown_host)
-    app.register_error_handler(Refused, refused)
+    app.register_error_handler(Refused, refusal_response)
     app.register_error_handler(RequestEntityTooLarge, _too_large)
-    app.register_error_handler(RateLimitExceeded, _too_many)
+    app.register_error_handler(RateLimitExceeded, _rate_limit_exceeded)
     app.register_error_handler(StoreUnavailable, _store_unavailable)
     app.register_error_handler(CSRFError, _form_expired)
-    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(HTTPException, http_error_response)

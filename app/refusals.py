@@ -113,23 +113,23 @@ REFUSALS = {
 
 
 UNSUPPORTED_TYPES = {
-    Advice.PICTURE: lambda kind: _(
-        "This is a file of type %(kind)s, which we cannot read. "
+    Advice.PICTURE: lambda type_name: _(
+        "This is a file of type %(type)s, which we cannot read. "
         "Open it in an image program, save it as a JPEG or PNG, and send that.",
-        kind=kind,
+        type=type_name,
     ),
-    Advice.RAW: lambda kind: _(
-        "This is a file of type %(kind)s, which we cannot read. "
+    Advice.RAW: lambda type_name: _(
+        "This is a file of type %(type)s, which we cannot read. "
         "Send the JPEG that the camera saved too, or export one.",
-        kind=kind,
+        type=type_name,
     ),
-    Advice.DOCUMENT: lambda kind: _(
-        "This is a file of type %(kind)s, not a photo. "
+    Advice.DOCUMENT: lambda type_name: _(
+        "This is a file of type %(type)s, not a photo. "
         "Send the photo itself, as a JPEG, PNG, WebP, AVIF or HEIC.",
-        kind=kind,
+        type=type_name,
     ),
-    Advice.VIDEO: lambda kind: _(
-        "This is a video (%(kind)s), not a photo. Send a photo instead.", kind=kind
+    Advice.VIDEO: lambda type_name: _(
+        "This is a video (%(type)s), not a photo. Send a photo instead.", type=type_name
     ),
 }
 """Messages for people about unsupported files of known types."""

@@ -59,7 +59,7 @@ def start(settings: Settings) -> Service:
     return Service(settings, engine, card, sha256, store, admission, readiness)
 
 
-def current() -> Service:
+def current_service() -> Service:
     """The service of the app that handles this request."""
     service: Service = current_app.extensions["molelens"]
     return service

@@ -191,8 +191,9 @@ class Settings:
         "30/minute",
         "photos per client",
         "Photos accepted from one client; further ones are answered 429. "
-        "The value off removes the limit. A client is an IPv4 address or an IPv6 /64, the prefix that a household or "
-        "a server gets. Each worker process counts separately unless MOLELENS_RESULTS is Redis.",
+        "The value off removes the limit. A client is an IPv4 address or an IPv6 /64, the prefix "
+        "that a household or a server gets. Each worker process counts separately unless "
+        "MOLELENS_RESULTS is Redis.",
         _rate,
     )
     at_once: int = _setting(

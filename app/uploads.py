@@ -13,7 +13,7 @@ from app import metrics, refusals
 from app.admission import Busy
 from app.clients import client
 from app.refusals import Refused
-from app.service import Service, current
+from app.service import Service, current_service
 from lens import images
 from lens.arrays import Pixels
 from lens.verdict import Verdict, judge
@@ -37,7 +37,7 @@ def install(app: Flask) -> None:
 def _reserve_place() -> None:
     if request.endpoint in ROUTES:
         try:
-            g.place = current().admission.reserve()
+            g.place = current_service().admission.reserve()
         except Busy as busy:
             raise _refused(busy) from busy
 
@@ -72,7 +72,7 @@ def _count_photos() -> int:
 
 def _release_place(_error: BaseException | None) -> None:
     if "place" in g:
-        current().admission.release(g.place)
+        current_service().admission.release(g.place)
 
 
 def _refused(busy: Busy) -> Refused:
@@ -107,7 +107,7 @@ def sent_photos(field: str = "photo") -> list[bytes]:
     return [_contents(cast(BytesIO, file.stream)) for file in sent]
 
 
-def sent_photo(field: str = "photo") -> bytes:
+def single_photo(field: str = "photo") -> bytes:
     """The bytes of the one photo in form field ``field``.
 
     Raises:
@@ -133,7 +133,7 @@ def judge_photo(service: Service, data: bytes) -> tuple[Pixels, Verdict]:
     """
     start = time.perf_counter()
 
-    def work() -> tuple[Pixels, Verdict]:
+    def decode_and_judge() -> tuple[Pixels, Verdict]:
         metrics.STAGE_SECONDS.labels("wait").observe(time.perf_counter() - start)
         with stage("decode"):
             pixels = images.decode(data)
@@ -141,21 +141,21 @@ def judge_photo(service: Service, data: bytes) -> tuple[Pixels, Verdict]:
             return pixels, judge(pixels, service.engine, service.card)
 
     try:
-        pixels, verdict = service.admission.run(work, g.get("place"))
+        pixels, verdict = service.admission.run(decode_and_judge, g.get("place"))
     except images.InvalidImage as error:
         raise refusals.for_image(error) from error
     except Busy as busy:
         raise _refused(busy) from busy
-    _count(pixels, verdict)
+    _record(pixels, verdict)
     return pixels, verdict
 
 
-def _count(pixels: Pixels, verdict: Verdict) -> None:
+def _record(pixels: Pixels, verdict: Verdict) -> None:
     g.verdict = verdict.verdict or verdict.status
     metrics.VERDICTS.labels(g.verdict).inc()
     for reason in verdict.reasons:
         metrics.CANNOT_JUDGE.labels(str(reason)).inc()
-    # The mean of all pixels would take 0.4 ms, so every fifth row has to do.
+    # Only every fifth row, because the mean of all pixels would take 0.4 ms.
     metrics.BRIGHTNESS.observe(float(pixels[::5].mean()))
     if verdict.probability is not None:
         metrics.PROBABILITY.observe(verdict.probability)

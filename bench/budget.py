@@ -1,4 +1,4 @@
-"""Where the CPU time of a request goes, how busy the cores were, and what the goal would leave."""
+"""How the CPU time of a request is spent, how busy the cores were, and how much the goal allows."""
 
 from bench import goals
 from bench.report import ServeReport
@@ -15,17 +15,17 @@ def _profile(report: ServeReport, photo: str) -> list[str]:
     stages = {
         "decode": parts["decode_ms"],
         f"network, {parts['views']} x {parts['view_ms']:.1f}": parts["views"] * parts["view_ms"],
-        "all the rest": parts["rest_ms"],
+        "everything else": parts["rest_ms"],
         "client": case["client_cpu_ms"],
     }
     total = sum(stages.values())
     return [
-        f"  {photo:>6}: {total:.1f} ms, each part measured alone; "
+        f"  {photo:>6}: {total:.1f} ms, each part measured separately; "
         f"{case['cpu_ms'] + case['client_cpu_ms']:.1f} ms together",
         *(f"    {name:20} {ms:6.1f} ms {ms / total:4.0%}" for name, ms in stages.items()),
         f"    4 clients kept the cores {_busy(report, photo):.0%} busy; "
-        f"{goals.gains(report)[photo]:g} times the peers' requests/s would leave "
-        f"{_budget_ms(report, photo):.1f} ms for each",
+        f"{goals.min_speedups(report)[photo]:g} times the peers' requests/s allows "
+        f"{_budget_ms(report, photo):.1f} ms per request",
     ]
 
 
@@ -39,4 +39,4 @@ def _busy(report: ServeReport, photo: str) -> float:
 def _budget_ms(report: ServeReport, photo: str) -> float:
     """The CPU time per request, of server and client, with which all cores just reach the goal."""
     peers = goals.case(report, "peers' way", photo, 4)["answered_per_s"]
-    return 1000 * report["cores"] / (goals.gains(report)[photo] * peers)
+    return 1000 * report["cores"] / (goals.min_speedups(report)[photo] * peers)

@@ -1,7 +1,7 @@
 """The speed goals for a served request, compared with the results of ``bench.serve``.
 
-The peers' servers compute in float32. Ours uses bfloat16 if the processor supports it, which halves
-the time of a view; then the goals are higher.
+The peers' servers compute in float32. MoleLens uses bfloat16 if the processor supports it, which
+halves the time of a view; then the goals are higher.
 """
 
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.settings import Settings
 from bench.report import Case, ServeReport
 
-_GAINS = {
+_MIN_SPEEDUPS = {
     "f32": {"0.8 MP": 4.0, "12 MP": 6.0},
     "bf16": {"0.8 MP": 8.0, "12 MP": 6.0},
 }
@@ -28,9 +28,9 @@ class Goal(NamedTuple):
     reached: bool
 
 
-def gains(report: ServeReport) -> dict[str, float]:
-    """The gains to reach with the precision of a report, by photo."""
-    return _GAINS[report["precision"]]
+def min_speedups(report: ServeReport) -> dict[str, float]:
+    """The speedups over the peers that are required with the precision of a report, by photo."""
+    return _MIN_SPEEDUPS[report["precision"]]
 
 
 def case(report: ServeReport, server: str, photo: str, clients: int) -> Case:
@@ -46,15 +46,17 @@ def table(report: ServeReport) -> list[Goal]:
     """All goals, in the order in which they are printed."""
     goals = [
         _at_least(
-            f"requests/s over the peers', {photo}, 4 clients, at least",
-            gain,
+            f"requests/s relative to the peers', {photo}, 4 clients, at least",
+            speedup,
             report["ratios"][f"{photo}, 4 clients"]["peers' way"],
         )
-        for photo, gain in gains(report).items()
+        for photo, speedup in min_speedups(report).items()
     ]
     goals += [
         _at_most(
-            f"CPU over decode and views, {photo}", MAX_CPU_OVER_PARTS, _over_parts(report, photo)
+            f"CPU relative to decoding and views, {photo}",
+            MAX_CPU_OVER_PARTS,
+            _cpu_over_parts(report, photo),
         )
         for photo in report["request"]
     ]
@@ -71,7 +73,9 @@ def table(report: ServeReport) -> list[Goal]:
     busy = [c for c in ours["cases"] if c["clients"] == 32]
     for c in busy:
         limit = 4 * alone[c["photo"]] * min(admitted, 32)
-        goals.append(_at_most(f"p99 of answered, {c['photo']}, 32 clients, ms", limit, c["p99_ms"]))
+        goals.append(
+            _at_most(f"p99 of judged photos, {c['photo']}, 32 clients, ms", limit, c["p99_ms"])
+        )
     return goals + [
         _at_most(f"p99 of 503, {c['photo']}, 32 clients, ms", 100.0, c["refused_p99_ms"])
         for c in busy
@@ -87,7 +91,7 @@ def _at_most(name: str, limit: float, figure: float) -> Goal:
     return Goal(name, limit, figure, figure <= limit)
 
 
-def _over_parts(report: ServeReport, photo: str) -> float:
+def _cpu_over_parts(report: ServeReport, photo: str) -> float:
     parts = report["request"][photo]
     alone = parts["decode_ms"] + parts["views"] * parts["view_ms"]
     return case(report, "MoleLens", photo, 1)["cpu_ms"] / alone

@@ -35,7 +35,7 @@ def watch(server: Any) -> None:
             if _is_running(server):
                 raise
         ended.extend(before - set(server.WORKERS))
-        started_once = metrics_dir.SERVED.exists()
+        started_once = metrics_dir.WORKER_STARTED.exists()
         if len(ended) >= MAX_FAILED_STARTS and _is_running(server) and not started_once:
             cause = "a signal; see the lines above"
             if signals:

@@ -10,8 +10,8 @@ from typing import Any
 from app.server import failed_starts, metrics_dir
 from app.server.worker import limit_heaps, trim_heap
 
-RELOAD_TRIAL_SECONDS = 660
-"""Limit for a trial before a reload, in which converting the model may take 600 s."""
+RELOAD_CHECK_SECONDS = 660
+"""Time limit for the check before a reload, in which converting the model may take 600 s."""
 
 WORKER_RETRY_SECONDS = 2
 
@@ -24,14 +24,14 @@ def on_starting(_server: Any) -> None:
 def when_ready(server: Any) -> None:
     """Install our checks in gunicorn's parent process."""
     failed_starts.watch(server)
-    _try_before_reload(server)
+    _check_before_reload(server)
 
 
-def _try_before_reload(server: Any) -> None:
+def _check_before_reload(server: Any) -> None:
     """Let SIGHUP replace the workers only if new ones can start.
 
     gunicorn stops the old workers immediately, and stops itself if a new one cannot start. So a
-    reload with a damaged model would end the service.
+    reload with a damaged model would stop the service.
     """
     reload = server.handle_hup
 
@@ -46,11 +46,12 @@ def _would_start(server: Any) -> bool:
     """Load the app in a child process, which also converts a new model and reports errors."""
     command = [sys.executable, "-m", "gunicorn", "--check-config", *sys.argv[1:]]
     # The metrics of the child process must not be counted.
-    environment = {n: text for n, text in os.environ.items() if n != "PROMETHEUS_MULTIPROC_DIR"}
-    server.log.info("Reload: trying the new configuration and model first")
+    environment = dict(os.environ)
+    environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    server.log.info("Reload: checking the new configuration and model first")
     try:
         subprocess.run(  # noqa: S603 - our own command, no shell
-            command, env=environment, timeout=RELOAD_TRIAL_SECONDS, check=True
+            command, env=environment, timeout=RELOAD_CHECK_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
         server.log.error("Reload refused, the old workers continue to serve: %s", error)
@@ -67,7 +68,7 @@ def post_worker_init(_worker: Any) -> None:
     """Free the 20 MB that were needed only to load the app."""
     gc.collect()
     trim_heap()
-    metrics_dir.SERVED.touch()
+    metrics_dir.WORKER_STARTED.touch()
 
 
 def post_request(worker: Any, _request: Any, _environ: Any, _response: Any) -> None:
@@ -82,7 +83,7 @@ def worker_exit(_server: Any, worker: Any) -> None:
     workers. If Redis or the model is unavailable while one worker is replaced, the others must
     continue. The pause keeps retries cheap.
     """
-    if not worker.booted and metrics_dir.SERVED.exists():
+    if not worker.booted and metrics_dir.WORKER_STARTED.exists():
         time.sleep(WORKER_RETRY_SECONDS)
         raise SystemExit(1)
 

@@ -14,8 +14,8 @@ PARENT_FOLDER = "/dev/shm" if os.path.isdir("/dev/shm") else tempfile.gettempdir
 FOLDER = Path(f"{PARENT_FOLDER}/molelens-metrics-{os.getpid()}")
 """Named after gunicorn's parent process, which imports this module before it forks."""
 
-SERVED = FOLDER / "served"
-"""The first worker that can serve creates this file."""
+WORKER_STARTED = FOLDER / "worker-started"
+"""An empty file, created by the first worker that could start."""
 
 
 def create() -> None:

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from visitor import result_address
 
 SIX_MONTHS_SECONDS = 15_768_000
+MAX_SCORE = 135
 PAGES = ["/", "/about", "/privacy", "/api/docs", "/nothing", "/api/nothing", "result"]
 
 
@@ -25,11 +26,11 @@ def score(response: Response) -> int:
     csp = policy(response)
     scripts = csp.get("script-src", csp.get("default-src", ["*"]))
     styles = csp.get("style-src", csp.get("default-src", ["*"]))
-    loose = {"'unsafe-inline'", "'unsafe-eval'", "data:", "https:", "http:", "*"}
-    strict = csp.get("default-src") == ["'none'"] and not loose & {*scripts, *styles}
+    unsafe_sources = {"'unsafe-inline'", "'unsafe-eval'", "data:", "https:", "http:", "*"}
+    strict = csp.get("default-src") == ["'none'"] and not unsafe_sources & {*scripts, *styles}
     age = re.search(r"max-age=(\d+)", headers.get("Strict-Transport-Security", ""))
     cookies = headers.getlist("Set-Cookie")
-    foreign = re.findall(r"<script[^>]+src=[\"'](?:https?:)?//", page)
+    third_party_scripts = re.findall(r"<script[^>]+src=[\"'](?:https?:)?//", page)
     points = {
         "strict policy, default-src 'none'": 10 if strict else -25,
         "cookies are Secure, HttpOnly and SameSite": 5
@@ -40,7 +41,7 @@ def score(response: Response) -> int:
         "not readable by other origins": 0 if "Access-Control-Allow-Origin" not in headers else -50,
         "HSTS for six months": 0 if age and int(age[1]) >= SIX_MONTHS_SECONDS else -20,
         "no referrer": 5 if headers.get("Referrer-Policy") == "no-referrer" else 0,
-        "scripts only from this origin": 0 if not foreign else -50,
+        "scripts only from this origin": 0 if not third_party_scripts else -50,
         "nosniff": 0 if headers.get("X-Content-Type-Options") == "nosniff" else -5,
         "cannot be framed": 5 if csp.get("frame-ancestors") == ["'none'"] else -20,
         "resources only for this origin": 10
@@ -55,10 +56,11 @@ def test_every_page_over_https_gets_the_full_observatory_score(
     client: FlaskClient, page: str
 ) -> None:
     address = result_address(client) if page == "result" else page
-    assert score(client.get(address, base_url="https://localhost")) == 135
+    assert score(client.get(address, base_url="https://localhost")) == MAX_SCORE
 
 
-# What default-src does not cover: the base of relative URLs, targets of forms, and framing.
+# Directives that do not fall back to default-src: the base of relative URLs, the targets of forms,
+# and framing.
 OTHER_DIRECTIVES = {
     "base-uri": ["'none'"],
     "form-action": ["'self'"],

@@ -7,7 +7,7 @@ import pytest
 from app import settings
 from app.settings import RESOURCES, Settings, StartError
 
-BAD = [
+INVALID = [
     ("MOLELENS_ENGINE", "torch", "openvino"),
     ("MOLELENS_OUTPUT", "logits", "probability, logit"),
     ("MOLELENS_RATE_LIMIT", "30", "30/minute"),
@@ -23,8 +23,10 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "expected"), BAD)
-def test_the_error_for_a_bad_value_names_the_variable_and_what_was_expected(name, value, expected):
+@pytest.mark.parametrize(("name", "value", "expected"), INVALID)
+def test_the_error_for_an_invalid_value_names_the_variable_and_what_was_expected(
+    name, value, expected
+):
     with pytest.raises(StartError, match=name) as caught:
         settings.read({name: value})
     assert expected in str(caught.value)

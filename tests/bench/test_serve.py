@@ -29,18 +29,18 @@ REPORT = {
 }
 
 
-def test_the_profile_shows_cpu_by_part_busy_cores_and_what_the_goal_leaves() -> None:
+def test_the_profile_shows_cpu_by_part_busy_cores_and_the_cpu_that_the_goal_allows() -> None:
     whole, decode, network, rest, client, limit = budget.lines(REPORT)
     assert whole.split()[:4] == ["0.8", "MP:", "100.0", "ms,"]
     shares = [line.split()[-1] for line in (decode, network, rest, client)]
     assert shares == ["10%", "80%", "9%", "1%"]
     assert "8 x 10.0" in network
     assert "the cores 90% busy" in limit  # 18 requests a second of 100 ms each, on two cores.
-    assert "would leave 50.0 ms" in limit  # The goal is 8 x 5 requests a second on two cores.
+    assert "allows 50.0 ms" in limit  # The goal is 8 x 5 requests a second on two cores.
 
 
 @pytest.mark.parametrize(("precision", "reached"), [("f32", True), ("bf16", False)])
-def test_the_goal_is_higher_on_a_processor_that_computes_in_bfloat16(
+def test_the_goal_is_higher_on_a_processor_that_supports_bfloat16(
     precision: str, reached: bool
 ) -> None:
     assert goal("0.8 MP, 4 clients, at least", precision=precision)[3] is reached
@@ -48,7 +48,7 @@ def test_the_goal_is_higher_on_a_processor_that_computes_in_bfloat16(
 
 @pytest.mark.parametrize(("cpu_ms", "reached"), [(112.0, True), (113.0, False)])
 def test_a_request_may_take_a_quarter_more_cpu_than_its_parts(cpu_ms: float, reached: bool) -> None:
-    assert goal("CPU over decode and views, 0.8 MP", cpu_ms=cpu_ms)[3] is reached
+    assert goal("CPU relative to decoding and views, 0.8 MP", cpu_ms=cpu_ms)[3] is reached
 
 
 def goal(name: str, precision: str = "f32", cpu_ms: float = 99.0) -> tuple[str, float, float, bool]:

@@ -69,8 +69,8 @@ def test_the_documented_check_of_a_new_model_ignores_the_configured_model(settin
     (command,) = re.findall(r"/usr/bin/env .*?-c \"import wsgi\"", section, re.DOTALL)
     command = command.replace("/srv/molelens/models/DATE.h5", settings["MOLELENS_MODEL"])
     command = command.replace("/srv/molelens/current/.venv/bin/python", sys.executable)
-    old = {"MOLELENS_MODEL": "/nowhere/old.h5", "MOLELENS_MODEL_SHA256": "0" * 64}
-    environment = {**os.environ, **settings, **old}
+    configured = {"MOLELENS_MODEL": "/nowhere/old.h5", "MOLELENS_MODEL_SHA256": "0" * 64}
+    environment = {**os.environ, **settings, **configured}
     check = subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True)
     assert (check.returncode, check.stderr) == (0, b"")
 
@@ -111,10 +111,10 @@ def test_no_pod_gets_service_variables_or_a_service_account_token(name):
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_container_is_locked_down_and_has_resource_limits(name):
     container = CONTAINERS[name]
-    allowed = container["securityContext"]
-    assert allowed["readOnlyRootFilesystem"] is True
-    assert allowed["allowPrivilegeEscalation"] is False
-    assert allowed["capabilities"]["drop"] == ["ALL"]
+    security = container["securityContext"]
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"]["drop"] == ["ALL"]
     assert set(container["resources"]["limits"]) == {"cpu", "memory"}
     assert re.search(r":\d+\.\d+\.\d+", container["image"])
 
@@ -125,7 +125,7 @@ def test_every_container_that_serves_has_probes(name):
 
 
 @pytest.mark.parametrize("name", [name for name in PODS if "apache" not in name])
-def test_no_pod_runs_as_root_except_apaches_which_opens_the_ports(name):
+def test_only_the_apache_pod_which_opens_low_ports_may_run_as_root(name):
     assert PODS[name]["securityContext"]["runAsNonRoot"] is True
 
 

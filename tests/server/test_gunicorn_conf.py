@@ -157,8 +157,8 @@ def test_a_client_cannot_save_up_time_by_sending_fast(
         assert time.monotonic() - start < 2
 
 
-def test_the_trial_before_a_reload_leaves_enough_time_for_a_conversion() -> None:
-    assert hooks.RELOAD_TRIAL_SECONDS > model_cache.CONVERSION_TIMEOUT_SECONDS
+def test_the_check_before_a_reload_leaves_enough_time_for_a_conversion() -> None:
+    assert hooks.RELOAD_CHECK_SECONDS > model_cache.CONVERSION_TIMEOUT_SECONDS
 
 
 def test_gunicorn_needs_no_options_and_its_parent_process_loads_no_large_library() -> None:

@@ -23,13 +23,13 @@ from serving import (
 
 from bench.visits import PREDICTIONS, Visitor, form
 
-# Larger than what Werkzeug and gunicorn keep in memory by themselves.
-LARGE = painter.encoded(painter.lesion(size=2200), "PNG")
+# Larger than what Werkzeug and gunicorn keep in memory by default.
+LARGE_PNG = painter.encoded(painter.lesion(size=2200), "PNG")
 
 
 @pytest.fixture(scope="module")
-def private(tiny_model: Path, engine_cache: Path) -> Iterator[Gunicorn]:
-    """A server whose log is in memory, too."""
+def in_memory_server(tiny_model: Path, engine_cache: Path) -> Iterator[Gunicorn]:
+    """A server whose log is also in memory, so that it writes nothing to a disk."""
     with folder_in_memory() as folder:
         settings = {
             **settings_for(tiny_model, engine_cache, folder / "store"),
@@ -42,9 +42,10 @@ def private(tiny_model: Path, engine_cache: Path) -> Iterator[Gunicorn]:
 
 @dataclass
 class DefaultFolder:
-    """Settings without a folder for results, and code that makes ``folder`` the default.
+    """Settings without MOLELENS_RESULTS, and code with which ``folder`` is the default for it.
 
-    The default is named after the user, who may also run a real server.
+    The default folder is named after the user's id, so a real server of this user would share it.
+    The code therefore makes the server believe that it has another id.
     """
 
     settings: dict[str, str]
@@ -52,13 +53,13 @@ class DefaultFolder:
 
     @property
     def code(self) -> str:
-        return OTHER_USER.format(self.folder.name.removeprefix("molelens-"))
+        return PRETEND_USER_ID.format(self.folder.name.removeprefix("molelens-"))
 
     def results(self) -> list[str]:
         return os.listdir(self.folder / "results")
 
 
-OTHER_USER = """
+PRETEND_USER_ID = """
 import os
 
 class Uid(int):
@@ -82,22 +83,26 @@ def test_the_kernel_counts_what_is_written_to_a_disk() -> None:
     on_disk = Path(__file__).with_name("written-to-disk")
     before = bytes_written_to_disk(os.getpid())
     try:
-        on_disk.write_bytes(LARGE)
-        assert bytes_written_to_disk(os.getpid()) - before >= len(LARGE)
+        on_disk.write_bytes(LARGE_PNG)
+        assert bytes_written_to_disk(os.getpid()) - before >= len(LARGE_PNG)
     finally:
         on_disk.unlink()
 
 
-def test_no_byte_of_a_photo_is_written_to_a_disk(private: Gunicorn) -> None:
-    assert len(LARGE) > 5_000_000
-    assert send(private, LARGE) == 200  # Loads modules that are imported at the first photo.
-    before = bytes_written_to_disk(private.process.pid)
-    assert send(private, LARGE) == 200
-    assert send(private, LARGE, path="/upload") == 400  # Read, but refused without a token.
-    assert send(private, LARGE * 4) == 413
-    assert send(private, LARGE[: len(LARGE) // 2]) == 422
-    assert send(private, b"no photo" * 500_000) == 415
-    assert bytes_written_to_disk(private.process.pid) - before < 100_000
+def test_no_byte_of_a_photo_is_written_to_a_disk(in_memory_server: Gunicorn) -> None:
+    assert len(LARGE_PNG) > 5_000_000
+    assert (
+        send(in_memory_server, LARGE_PNG) == 200
+    )  # Loads modules that are imported at the first photo.
+    before = bytes_written_to_disk(in_memory_server.process.pid)
+    assert send(in_memory_server, LARGE_PNG) == 200
+    assert (
+        send(in_memory_server, LARGE_PNG, path="/upload") == 400
+    )  # Read, but refused without a token.
+    assert send(in_memory_server, LARGE_PNG * 4) == 413
+    assert send(in_memory_server, LARGE_PNG[: len(LARGE_PNG) // 2]) == 422
+    assert send(in_memory_server, b"no photo" * 500_000) == 415
+    assert bytes_written_to_disk(in_memory_server.process.pid) - before < 100_000
 
 
 def test_a_stop_removes_every_photo_but_a_reload_or_a_crash_removes_none(
@@ -106,9 +111,9 @@ def test_a_stop_removes_every_photo_but_a_reload_or_a_crash_removes_none(
     with one_worker(default_folder.settings, tmp_path, default_folder.code) as server:
         with Crowd(server.url) as crowd:
             pass
-        for number, pid in ((signal.SIGHUP, server.process.pid), (signal.SIGKILL, None)):
+        for signal_number, pid in ((signal.SIGHUP, server.process.pid), (signal.SIGKILL, None)):
             workers = server.workers()
-            os.kill(pid or min(workers), number)
+            os.kill(pid or min(workers), signal_number)
             wait_until(lambda before=workers: not server.workers() & before and server.ready())
             assert crowd.photo_statuses() == {200}
         assert default_folder.results()
@@ -140,10 +145,10 @@ def test_a_stop_keeps_results_that_another_gunicorn_of_the_same_user_still_serve
     assert default_folder.results() == []
 
 
-def test_the_log_does_not_tell_who_sent_which_photo(private: Gunicorn) -> None:
+def test_the_log_does_not_tell_who_sent_which_photo(in_memory_server: Gunicorn) -> None:
     photo = painter.encoded(painter.lesion())
-    assert send(private, photo) == 200
-    lines = [line for line in private.log.splitlines() if line.startswith("{")]
+    assert send(in_memory_server, photo) == 200
+    lines = [line for line in in_memory_server.log.splitlines() if line.startswith("{")]
     assert json.loads(lines[-1])["verdict"] == "malignant"
     hashes = [hashlib.new(name, photo).hexdigest() for name in ("md5", "sha1", "sha256")]
     for secret in ("127.0.0.1", "photo.jpg", "image/jpeg", *hashes):
