@@ -14,12 +14,12 @@ _BRACKETED = re.compile(r"\[([^\]]*)\](?::.*)?")
 _WITH_PORT = re.compile(r"(\d+\.[\d.]+):.*")
 
 
-def client() -> str:
+def client_of_request() -> str:
     """The client of this request; clients with unreadable addresses count as one client."""
-    return client_of(request.remote_addr or "")
+    return client_of_address(request.remote_addr or "")
 
 
-def client_of(address: str) -> str:
+def client_of_address(address: str) -> str:
     """The client at an address as proxies write it: in quotes or brackets, with a port or zone."""
     text = address.strip().strip('"')
     if match := _BRACKETED.fullmatch(text) or _WITH_PORT.fullmatch(text):

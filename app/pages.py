@@ -77,13 +77,13 @@ def make_result(pixels: Pixels, verdict: Verdict) -> Result:
         model=service.card.name,
         sha256=service.sha256,
         calibrated=service.card.calibrated,
-        sensitivity=_measured("sensitivity", verdict.kind),
-        specificity=_measured("specificity", verdict.kind),
+        sensitivity=_card_figure("sensitivity", verdict.kind),
+        specificity=_card_figure("specificity", verdict.kind),
         melanomas_found=card_display.melanomas_found(service.card.metrics, verdict.kind),
     )
 
 
-def _measured(name: str, kind: str | None) -> float | None:
+def _card_figure(name: str, kind: str | None) -> float | None:
     figure = card_display.card_figure(current_service().card.metrics, name, kind)
     return figure.value if figure else None
 

@@ -42,7 +42,7 @@ REASONS = {
     ),
 }
 
-_OTHER = Advice(
+_DEFAULT_ADVICE = Advice(
     _("The model is not sure enough about this photo."),
     _("Take a new photo in daylight, sharp, with the spot in the middle."),
 )
@@ -78,7 +78,7 @@ def benign_lead(melanomas_found: float | None) -> str:
 
 
 def advice(reason: str) -> Advice:
-    return REASONS.get(reason, _OTHER)
+    return REASONS.get(reason, _DEFAULT_ADVICE)
 
 
 def kind_line(kind: str | None) -> str:

@@ -11,7 +11,7 @@ from flask_limiter import Limiter
 
 from app import metrics, refusals
 from app.admission import Busy
-from app.clients import client
+from app.clients import client_of_request
 from app.refusals import Refused
 from app.service import Service, current_service
 from lens import images
@@ -47,7 +47,7 @@ def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
     if rate == "off":
         return
     limiter = Limiter(
-        client,
+        client_of_request,
         app=app,
         storage_uri=storage_url,
         # While Redis cannot be reached, each process counts separately.

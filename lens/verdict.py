@@ -189,15 +189,15 @@ def _run(image: Pixels, engine: Engine, turns: tuple[tuple[int, bool], ...]) -> 
 
 
 def _join(one: Measurement, other: Measurement) -> Measurement:
-    def both(a: Floats | None, b: Floats | None) -> Floats | None:
+    def concatenated(a: Floats | None, b: Floats | None) -> Floats | None:
         return None if a is None or b is None else np.concatenate([a, b])
 
     logits = np.concatenate([one.logits, other.logits])
     return Measurement(
         logits,
-        both(one.lesions, other.lesions),
-        both(one.heat_maps, other.heat_maps),
-        both(one.clinical, other.clinical),
+        concatenated(one.lesions, other.lesions),
+        concatenated(one.heat_maps, other.heat_maps),
+        concatenated(one.clinical, other.clinical),
     )
 
 

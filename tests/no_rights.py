@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-NOBODY = 65534
+NOBODY_UID = 65534
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def unreadable(folder: Path) -> Iterator[None]:
         parent.chmod(parent.stat().st_mode | 0o755)
     folder.chmod(0)
     if is_root:
-        os.seteuid(NOBODY)
+        os.seteuid(NOBODY_UID)
     try:
         yield
     finally:

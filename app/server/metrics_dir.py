@@ -35,7 +35,7 @@ def remove() -> None:
 
 
 def remove_gauges(pid: int) -> None:
-    """Remove an ended worker's gauges (photos in work, the model), but not its counters."""
+    """Remove an ended worker's gauges (photos being judged, the model), but not its counters."""
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(pid, str(FOLDER))  # type: ignore[no-untyped-call]

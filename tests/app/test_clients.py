@@ -6,10 +6,10 @@ import painter
 import pytest
 
 from app.addresses import is_known, normalized
-from app.clients import client_of
+from app.clients import client_of_address
 
 PHOTO = painter.encoded(painter.lesion())
-HOME = [
+IPV6_HOUSEHOLD = [
     "2001:db8:7:1::1",
     "2001:db8:7:1:ffff:ffff:ffff:ffff",
     "2001:DB8:7:1::2",
@@ -36,14 +36,19 @@ IPV4 = [
 UNREADABLE = ["", "unknown", "_hidden", "198.51.100", "2001:db8::1::2", "evil", "198.51.100.4, x"]
 
 
-@pytest.mark.parametrize("addresses", [HOME, IPV4, UNREADABLE], ids=["IPv6", "IPv4", "unreadable"])
+@pytest.mark.parametrize(
+    "addresses", [IPV6_HOUSEHOLD, IPV4, UNREADABLE], ids=["IPv6", "IPv4", "unreadable"]
+)
 def test_all_spellings_of_an_address_are_one_client(addresses):
-    assert len({client_of(address) for address in addresses}) == 1
+    assert len({client_of_address(address) for address in addresses}) == 1
 
 
 def test_different_addresses_are_different_clients():
     others = ["2001:db8:7:2::1", "198.51.100.5", "fe80::1%eth0", "2001:db8:7::1", "::1"]
-    clients = {client_of(address) for address in [HOME[0], IPV4[0], UNREADABLE[0], *others]}
+    clients = {
+        client_of_address(address)
+        for address in [IPV6_HOUSEHOLD[0], IPV4[0], UNREADABLE[0], *others]
+    }
     assert len(clients) == 3 + len(others)
 
 

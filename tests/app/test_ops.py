@@ -189,7 +189,7 @@ def test_an_unknown_http_method_creates_no_metric(client):
     assert 'method="other"' in text
 
 
-def test_metrics_show_photos_in_work_and_waiting(app):
+def test_metrics_show_photos_being_judged_and_waiting(app):
     client, admission = app.test_client(), app.extensions["molelens"].admission
     assert admission.run(lambda: value(client, "molelens_in_work")) == 1
     assert (value(client, "molelens_in_work"), value(client, "molelens_waiting")) == (0, 0)

@@ -67,7 +67,7 @@ class Backend:
         (worker,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         os.kill(int(worker), signal.SIGKILL)
 
-    def accepted(self) -> int:
+    def accepted_uploads(self) -> int:
         lines = [json.loads(x) for x in self.log.read_text().splitlines() if x.startswith("{")]
         return sum(x.get("route") == "/upload" and x.get("status") == 303 for x in lines)
 
@@ -306,10 +306,10 @@ EARLY_ANSWERS = {
     "a method a page lacks": (405, "/healthz", []),
     "another host": (400, "/api/v1/predictions", ["-H", "Host: elsewhere.example"]),
 }
-SLOWLY = ["--limit-rate", "5M"]
+THROTTLED = ["--limit-rate", "5M"]
 
 
-@pytest.mark.parametrize("how", [[], ["-H", "Transfer-Encoding: chunked"], SLOWLY], ids=str)
+@pytest.mark.parametrize("how", [[], ["-H", "Transfer-Encoding: chunked"], THROTTLED], ids=str)
 @pytest.mark.parametrize("version", ["1.1", "2"])
 @pytest.mark.parametrize(("status", "path", "options"), EARLY_ANSWERS.values(), ids=EARLY_ANSWERS)
 def test_an_answer_given_before_the_body_is_read_arrives(
@@ -359,7 +359,7 @@ def test_apache_logs_no_address_and_no_result(site):
     assert all(re.fullmatch(r"[\d:+T-]+ [A-Z]+ \d{3} \d+ \d+", line) for line in lines)
 
 
-SLOW = [
+SLOW_REQUESTS = [
     b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
     b"POST /api/v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n",
 ]
@@ -377,7 +377,7 @@ def is_cut_off(client: ssl.SSLSocket) -> bool:
 def test_slow_clients_are_cut_off_and_others_are_served_meanwhile(site):
     with ExitStack() as stack:
         slow = []
-        for begin in SLOW * 10:
+        for begin in SLOW_REQUESTS * 10:
             slow.append(stack.enter_context(tls(site)))
             slow[-1].sendall(begin)
         assert site.visitor().upload(photo_of_a_lesion()).status == 303
@@ -402,10 +402,10 @@ def test_no_accepted_result_is_lost_when_something_is_killed_under_load(site, ki
         kill(site.backends[0])
         crowd.wait_for_uploads(12)
 
-    assert site.backends[0].accepted() > 0
+    assert site.backends[0].accepted_uploads() > 0
     assert crowd.errors == []
-    # Each visitor had at most one request in work at that moment, and may reach the dead backend
-    # once more before Apache notices that it refuses connections (seen on a busy machine).
+    # Each visitor had at most one request in progress at that moment, and may reach the dead
+    # backend once more before Apache notices that it refuses connections (seen on a busy machine).
     assert len(crowd.refused) <= 2 * len(COLOURS)
     assert all(answer.status in (502, 503, 504) for answer in crowd.refused)
     assert all("Your photo was not judged" in answer.text for answer in crowd.refused)

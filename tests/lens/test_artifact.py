@@ -219,6 +219,6 @@ def test_operating_points_by_kind_need_a_network_with_an_output_for_the_kind(
 
 
 def test_the_pinned_keras_does_not_run_code_in_an_h5() -> None:
-    """CVE-2025-9905: safe_mode did not hold for ``.h5`` before 3.11.3."""
+    """CVE-2025-9905: safe_mode was ignored for ``.h5`` before 3.11.3."""
     pinned = re.search(r"^keras==(\d+)\.(\d+)\.(\d+) ", REQUIREMENTS.read_text(), re.M)
     assert tuple(map(int, pinned.groups())) >= (3, 11, 3)

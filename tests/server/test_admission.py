@@ -51,7 +51,7 @@ def one_place(
             yield server
 
 
-def begin(server: Gunicorn, path: str) -> http.client.HTTPConnection:
+def begin_upload(server: Gunicorn, path: str) -> http.client.HTTPConnection:
     """A connection on which the headers of an upload are sent, but not its body."""
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
     connection.putrequest("POST", path)
@@ -66,7 +66,10 @@ def test_one_photo_too_many_is_refused_before_it_is_sent_and_its_connection_is_k
     one_place: Gunicorn, path: str, status_of_admitted: int
 ) -> None:
     """Two uploads begin at the same time. The form has no token, so its answer is 400."""
-    with closing(begin(one_place, path)) as one, closing(begin(one_place, path)) as other:
+    with (
+        closing(begin_upload(one_place, path)) as one,
+        closing(begin_upload(one_place, path)) as other,
+    ):
         (answered,), _, _ = select.select([one.sock, other.sock], [], [], 60)
         refused, admitted = (one, other) if answered is one.sock else (other, one)
         answer = refused.getresponse()
@@ -90,11 +93,11 @@ def test_a_photo_that_arrives_slowly_loses_its_place(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(admission, "RESERVATION_SECONDS", 0.0)
     slow = queue.reserve()
 
-    def meanwhile() -> None:
+    def while_busy() -> None:
         with pytest.raises(Busy):
             queue.run(do_nothing, slow)
 
-    queue.run(meanwhile)
+    queue.run(while_busy)
     queue.run(do_nothing, slow)
 
 
@@ -102,27 +105,27 @@ def test_a_reserved_place_is_used_once_and_returned() -> None:
     queue = Admission(at_once=1, waiting=1)
     place = queue.reserve()
 
-    def meanwhile() -> None:
+    def while_busy() -> None:
         other = queue.reserve()
         with pytest.raises(Busy):
             queue.reserve()
         queue.release(other)
         queue.reserve()
 
-    queue.run(meanwhile, place)
+    queue.run(while_busy, place)
 
 
 def test_nobody_waits_when_the_queue_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Admission(at_once=1, waiting=0)
     monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 30.0)
 
-    def meanwhile() -> float:
+    def while_busy() -> float:
         start = time.monotonic()
         with pytest.raises(Busy):
             queue.run(do_nothing)
         return time.monotonic() - start
 
-    assert queue.run(meanwhile) < 10
+    assert queue.run(while_busy) < 10
 
 
 def test_after_too_long_a_wait_a_photo_is_refused_and_its_work_is_not_done(
@@ -130,12 +133,12 @@ def test_after_too_long_a_wait_a_photo_is_refused_and_its_work_is_not_done(
 ) -> None:
     queue, done = Admission(at_once=1, waiting=1), []
 
-    def meanwhile() -> None:
+    def while_busy() -> None:
         monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 0.0)
         with pytest.raises(Busy):
             queue.run(lambda: done.append("too late"))
 
-    queue.run(meanwhile)
+    queue.run(while_busy)
     monkeypatch.undo()
     queue.run(lambda: done.append("in time"))
     assert done == ["in time"]
@@ -169,7 +172,7 @@ def test_nothing_of_failed_work_is_kept_and_the_next_is_admitted() -> None:
 def test_nothing_is_kept_after_too_long_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Admission(at_once=1, waiting=1)
 
-    def meanwhile() -> weakref.ref[Photo]:
+    def while_busy() -> weakref.ref[Photo]:
         photo = Photo()
         monkeypatch.setattr(admission, "MAX_QUEUE_SECONDS", 0.0)
         with pytest.raises(Busy):
@@ -177,7 +180,7 @@ def test_nothing_is_kept_after_too_long_a_wait(monkeypatch: pytest.MonkeyPatch) 
         return weakref.ref(photo)
 
     def is_photo_kept() -> bool:
-        photo = meanwhile()
+        photo = while_busy()
         gc.collect()
         return photo() is not None
 

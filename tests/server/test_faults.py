@@ -136,7 +136,7 @@ def test_a_killed_worker_loses_only_the_requests_it_was_handling(site):
         wait_until_recovered(site.server)
         crowd.wait_for_uploads()
     wait(lambda: len(site.server.workers() - before) == 1)
-    # The requests it was handling are no longer counted as in work.
+    # The requests it was handling are no longer counted as being judged.
     wait(lambda: "molelens_in_work 0.0" in site.server.get("/metrics"))
     assert len(crowd.errors) <= len(COLOURS)
     assert crowd.refused == []
@@ -250,7 +250,7 @@ def test_a_damaged_converted_model_is_converted_again_while_the_other_worker_ser
     assert_results_kept(crowd)
 
 
-def test_sigterm_lets_a_photo_in_work_finish(settings, tmp_path):
+def test_sigterm_lets_a_photo_in_progress_finish(settings, tmp_path):
     with gunicorn(settings, tmp_path / "log") as server:
         slow = SlowUpload(server)
         server.process.send_signal(signal.SIGTERM)

@@ -14,18 +14,18 @@ from serving import Gunicorn, folder_in_memory, one_worker, settings_for
 from bench.visits import HEADERS, PREDICTIONS, form
 
 THREADS = 12
-HEAD_START = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: localhost\r\n".encode()
+FIRST_LINES = f"POST {PREDICTIONS} HTTP/1.1\r\nHost: localhost\r\n".encode()
 
 
 def head(body: bytes) -> bytes:
     lines = f"Content-Length: {len(body)}\r\nContent-Type: {HEADERS['Content-Type']}\r\n\r\n"
-    return HEAD_START + lines.encode()
+    return FIRST_LINES + lines.encode()
 
 
 BODY = form(painter.encoded(painter.lesion()))
 # What is sent immediately, and what is then sent slowly.
-SLOW = {
-    "slow headers": (HEAD_START, b"X-Any: x\r\n" * 1000),
+SLOW_CLIENTS = {
+    "slow headers": (FIRST_LINES, b"X-Any: x\r\n" * 1000),
     "slow body": (head(BODY), BODY),
     "silence": (b"G", b""),
 }
@@ -65,11 +65,11 @@ def trickle(slow: socket.socket, rest: bytes) -> bytes:
     return slow.recv(65536)
 
 
-@pytest.mark.parametrize("kind", SLOW)
+@pytest.mark.parametrize("kind", SLOW_CLIENTS)
 def test_others_are_served_meanwhile_and_slow_clients_are_cut_off(
     server: Gunicorn, kind: str
 ) -> None:
-    begin, rest = SLOW[kind]
+    begin, rest = SLOW_CLIENTS[kind]
     host, port = server.url.removeprefix("http://").split(":")
     with ExitStack() as stack:
         clients = []
