@@ -84,7 +84,7 @@ def refuse_code(config: Config) -> None:
     for part in _all_dicts(config):
         class_name, module = part.get("class_name"), part.get("module")
         if class_name in CODE_LAYERS:
-            raise UnsupportedNetwork(f"refused, its layer {describe(part)} carries code of its own")
+            raise UnsupportedNetwork(f"refused, its layer {describe(part)} contains custom code")
         if isinstance(module, str) and module.split(".")[0] not in _ALLOWED_MODULES:
             raise UnsupportedNetwork(
                 f"refused, its part {describe(part)} asks for code outside Keras ({module})"

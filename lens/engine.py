@@ -84,7 +84,7 @@ def open_engine(
         cannot convert the file: the Keras engine, with a warning in the log.
 
     Raises:
-        artifact.InvalidModel: the file is missing, corrupt, carries code, or gives no probability.
+        artifact.InvalidModel: the file is missing, corrupt, contains code, or gives no probability.
         EngineError: ``kind`` is unknown, "openvino" was requested and cannot run, or a signal
             killed the process that converts the file.
     """

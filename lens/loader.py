@@ -45,7 +45,7 @@ def load(path: str | Path) -> tuple["keras.Model", Card]:
         (n, 1), ``kind`` (n, 1) and ``heat_map`` (n, h, w, 1).
 
     Raises:
-        InvalidModel: missing, corrupt, carrying code, or not made by this project.
+        InvalidModel: missing, corrupt, containing code, or not made by this project.
     """
     path = Path(path)
     card = artifact.read_card(path)
@@ -115,8 +115,8 @@ def load_network(path: str | Path, output: str = "probability") -> Network:
             does not end in a sigmoid or softmax.
 
     Raises:
-        InvalidModel: missing, corrupt, carrying code, no binary classifier of photos, or giving no
-            probability.
+        InvalidModel: missing, corrupt, containing code, no binary classifier of photos, or not
+            giving a probability.
     """
     path = Path(path)
     card, own = artifact.read_card(path), artifact.has_card(path)

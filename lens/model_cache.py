@@ -82,7 +82,7 @@ def converted(
     TensorFlow nothing is converted, but a float32 copy from another machine is accepted, too.
 
     Raises:
-        artifact.InvalidModel: the file is missing, corrupt, carries code, or gives no probability.
+        artifact.InvalidModel: the file is missing, corrupt, contains code, or gives no probability.
         NotConvertedError: conversion failed or is impossible here, or the copy's results differ
             from Keras's.
     """

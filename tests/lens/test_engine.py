@@ -393,7 +393,7 @@ def test_keras_is_not_tried_with_a_file_that_the_converter_refuses(
 
     path = tmp_path / "code.h5"
     keras.Sequential([keras.Input(SHAPE), layers.Lambda(lambda x: x[:, 0, 0, :1])]).save(path)
-    with pytest.raises(artifact.InvalidModel, match="carries code"):
+    with pytest.raises(artifact.InvalidModel, match="contains custom code"):
         open_engine(path, "auto", tmp_path / "cache")
 
 

@@ -487,7 +487,7 @@ def with_a_lambda_layer(k: ModuleType) -> Any:
         (with_input(12288), "expected one input, a colour photo"),
         (with_a_custom_layer, r"the layer look_here \(LookHere\) cannot be built"),
         (with_a_custom_activation, r"the layer waved \(Conv2D\) cannot be built"),
-        (with_a_lambda_layer, r"its layer crafty \(Lambda\) carries code"),
+        (with_a_lambda_layer, r"its layer crafty \(Lambda\) contains custom code"),
     ],
 )
 def test_an_unusable_network_is_refused_in_one_short_line(
