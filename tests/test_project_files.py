@@ -42,3 +42,10 @@ def test_no_link_between_documents_is_broken() -> None:
         targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
         missing = [target for target in targets if not (document.parent / target).exists()]
         assert not missing, f"{document.name}: {missing}"
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    for document in (ROOT / "docs").glob("*.md"):
+        for file, test in re.findall(r"`(test_\w+\.py)::(test_\w+)`", document.read_text()):
+            texts = [path.read_text() for path in (ROOT / "tests").rglob(file)]
+            assert any(f"def {test}(" in text for text in texts), f"{document.name}: {file}::{test}"

@@ -101,9 +101,9 @@ def command_line(name: str, arguments: list[str] | None, *, without: str = "") -
 
 
 def without_folders(command: str) -> str:
-    """A command whose absolute paths are cut to file names.
+    """Shorten the absolute paths in a command to file names.
 
-    Model cards are published, and the folders of the machine that trained are nobody's concern.
+    Model cards are published, and must not reveal the folders of the machine that trained.
     """
     arguments = [
         Path(part).name if Path(part).is_absolute() else part for part in shlex.split(command)
