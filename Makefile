@@ -19,7 +19,7 @@ run: $(VENV)/.serve
 	$(BIN)/gunicorn wsgi:app
 
 test: $(VENV)/.develop
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile $(TEST_COVERAGE)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder $(TEST_COVERAGE)
 
 # No server, no browser, no TensorFlow: tests/conftest.py says which tests these are.
 quick: $(VENV)/.develop

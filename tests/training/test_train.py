@@ -10,7 +10,7 @@ import painter
 import pytest
 from serving import small_disk
 
-from lens import artifact, images, loader
+from lens import artifact, engine, images, loader
 from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
 from training import networks, recalibrate, train
@@ -58,6 +58,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(last_layers, "SKIN_CROPS", 8)
 
 
+@pytest.fixture
+def keras_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibrate without OpenVINO: converting each model for it takes ten seconds."""
+    monkeypatch.setattr(calibration, "open_engine", lambda model, **_: engine.KerasEngine(model))
+
+
 @pytest.mark.usefixtures("quick")
 def test_training_writes_a_calibrated_model_with_its_card_and_curves(
     manifest: Path, tmp_path: Path
@@ -86,6 +92,7 @@ def test_the_recorded_command_does_not_contain_resume() -> None:
     assert options.command == "python -m training.train --seed 3"
 
 
+@pytest.mark.usefixtures("keras_engine")
 def test_a_network_of_the_paper_can_be_trained_with_its_recipe(
     manifest: Path, tmp_path: Path
 ) -> None:
@@ -234,7 +241,7 @@ def test_bare_skin_is_cropped_only_from_a_corner_that_shows_nothing_else() -> No
         assert not any(crop_skin(other, rng) is not None for _ in range(20))
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "keras_engine")
 def test_cnn7_can_be_distilled_from_a_fine_tuned_teacher(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,15 +276,13 @@ def test_cnn7_can_be_distilled_from_a_fine_tuned_teacher(
 @pytest.mark.usefixtures("quick")
 def test_training_can_start_from_a_model(manifest: Path, tmp_path: Path) -> None:
     first = tmp_path / "first.h5"
-    artifact.save(networks.cnn7(), first, Card("cnn7"))
-    network = networks.cnn7(None)
-    run._start_from(first, network)
-    for actual, expected in zip(
-        network.get_weights(), loader.load(first)[0].get_weights(), strict=True
-    ):
-        assert np.array_equal(actual, expected)
-    arguments = ["--manifest", str(manifest), "--start", str(first), "--epochs", "1"]
-    assert train.main([*arguments, "--out", str(tmp_path / "second.h5")]) == 0
+    given = networks.cnn7()
+    artifact.save(given, first, Card("cnn7"))
+    files = ["--manifest", str(manifest), "--out", str(tmp_path / "second.h5")]
+    options = ["--start", str(first), "--epochs", "1", "--set", "rates.adam=0"]
+    trained = run.train_network(train.parse([*files, *options])).network
+    for actual, expected in zip(trained.trainable_weights, given.trainable_weights, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
 def test_training_cannot_start_from_a_model_of_another_network(
@@ -294,7 +299,7 @@ def test_an_augmentation_without_changes_returns_the_same_image() -> None:
     assert np.array_equal(Augmentation()(image, np.random.default_rng(0), 500), image)
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "keras_engine")
 def test_recalibration_changes_only_the_refusal_layer_and_the_card(
     manifest: Path, tmp_path: Path
 ) -> None:
@@ -320,6 +325,7 @@ def test_recalibration_changes_only_the_refusal_layer_and_the_card(
     assert "training.recalibrate" in card.command.splitlines()[1]
 
 
+@pytest.mark.usefixtures("keras_engine")
 def test_recalibration_without_other_photographs_keeps_the_refusal_layer(
     manifest: Path, tmp_path: Path
 ) -> None:
