@@ -24,6 +24,9 @@ melanomas of 2 patients, its 95 % interval of the AUC contained the true value i
 
 REFUSED, BENIGN, MALIGNANT = -1, 0, 1
 
+DIGITS = 6
+"""Decimals kept of each metric: with four, 346 of 358 became 0.9665 and was shown as 96.7 %."""
+
 _BLOCK = 100  # Resamples computed together: 100 x 50,000 images take 40 MB.
 
 Interval = list[float]
@@ -116,7 +119,7 @@ def figures(predictions: Predictions, seed: int = 0) -> Figures:
             specificity_at_sensitivity, predictions, seed
         ),
         "brier": interval(partial(brier, predictions), predictions.groups, seed, trials=groups),
-        "ece": round(float(ece), 4),
+        "ece": round(float(ece), DIGITS),
     }
 
 
@@ -165,7 +168,7 @@ def interval(
     low, high = np.nanquantile(drawn, [0.025, 0.975])
     if trials < MIN_GROUPS or (low == high and value in (0, 1)):
         low, high = _exact(value, trials)
-    return [round(float(number), 4) for number in (value, low, high)]
+    return [round(float(number), DIGITS) for number in (value, low, high)]
 
 
 def _exact(share: float, trials: int) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from training.evaluation.metrics import (
     proportion,
     specificity_at_sensitivity,
 )
+from training.evaluation.tables import percent
 
 
 def predictions(
@@ -109,6 +110,11 @@ def test_nine_photos_of_each_lesion_do_not_narrow_the_interval():
 def test_four_of_four_found_has_the_exact_binomial_interval():
     found = proportion(np.ones(4, bool), np.arange(4), seed=0)
     assert found == [1.0, pytest.approx(0.3976, abs=1e-3), 1.0]  # 0.025 ** (1 / 4)
+
+
+def test_a_share_is_rounded_once_where_it_is_shown():
+    found = proportion(np.arange(358) < 346, np.arange(358), seed=0)
+    assert percent(found).startswith(f"{100 * 346 / 358:.1f} %")
 
 
 def test_none_of_four_found_has_the_exact_binomial_interval():
