@@ -176,9 +176,10 @@ def test_the_crop_moves_by_mouse_and_keys_and_only_its_content_is_judged(open_pa
     expect(page).to_have_url(RESULT)
     pixel = page.evaluate(
         """async () => {
-            const canvas = document.createElement("canvas");
-            const pen = canvas.getContext("2d");
-            pen.drawImage(document.querySelector(".layers img"), 0, 0, 1, 1);
+            const image = document.querySelector(".layers img");
+            await image.decode();
+            const pen = document.createElement("canvas").getContext("2d");
+            pen.drawImage(image, 0, 0, 1, 1);
             return [...pen.getImageData(0, 0, 1, 1).data];
         }"""
     )
