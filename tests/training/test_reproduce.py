@@ -122,6 +122,8 @@ def test_a_stopped_experiment_is_continued(
         first_run_only.setattr(experiment, "RUNS", experiment.RUNS[:1])
         assert reproduce.main(command(manifest, tmp_path)) == 0
     first = (tmp_path / "runs" / "cnn_v2.json").stat().st_mtime_ns
+    other_model = {"name": "an older model", "sha256": "0" * 64}
+    (tmp_path / "runs" / f"served-{tiny_model.stem}.json").write_text(json.dumps(other_model))
     assert reproduce.main(command(manifest, tmp_path, str(tiny_model))) == 0
     assert "[1/2] cnn_v2: already done" in capsys.readouterr().out
     assert (tmp_path / "runs" / "cnn_v2.json").stat().st_mtime_ns == first

@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from lens.artifact import sha256
 from lens.files import replacing
 from training import cli
 from training.datasets.manifest import read_manifest, split_hash
@@ -76,11 +77,14 @@ def _perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
 
 
 def _served_results(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
-    """The model file's results on the held-out images; it is tested only once."""
+    """The results of a model file on the held-out images; it is tested again if it has changed."""
     path = options.out / f"served-{model.stem}.json"
-    if not path.exists():
-        _write_json(path, _in_child_process(_test_served, model, chosen, options))
-    served: Served = json.loads(path.read_text(encoding="utf-8"))
+    if path.exists():
+        earlier: Served = json.loads(path.read_text(encoding="utf-8"))
+        if earlier.get("sha256") == sha256(model):
+            return earlier
+    served: Served = _in_child_process(_test_served, model, chosen, options)
+    _write_json(path, served)
     return served
 
 

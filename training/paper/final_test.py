@@ -32,5 +32,6 @@ def test_served(path: Path, rows: list[Row], seed: int) -> Served:
     card = artifact.read_card(path)
     return {
         "name": card.name,
+        "sha256": artifact.sha256(path),
         "held_out": test_held_out(rows, Judge(open_engine(path), card), seed),
     }

@@ -73,4 +73,5 @@ class Served(TypedDict):
     """The results of a model file made elsewhere, on the same held-out images."""
 
     name: str
+    sha256: str
     held_out: Tested
