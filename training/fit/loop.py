@@ -72,7 +72,7 @@ def fit(
     progress = Progress(recipe.epochs, _pixels_left(plan, len(history)))
     for stage, first, end, steps in plan:
         start = max(first, len(history))
-        if start >= end:
+        if start >= end or _stopped_early(model, recipe, history):
             continue
         validation.size = stage.size
         batches = open_batches(
@@ -121,9 +121,29 @@ def _plateau_callbacks(recipe: Recipe, history: list[Logs]) -> list[keras.callba
         return []
     chosen = [
         keras.callbacks.ReduceLROnPlateau(monitor="accuracy", factor=0.5, patience=3, mode="max"),
-        keras.callbacks.EarlyStopping(monitor="val_loss", patience=10, verbose=1),
+        _early_stopping(),
     ]
     return [*chosen, Replay(chosen, history)]
+
+
+def _early_stopping() -> keras.callbacks.EarlyStopping:
+    return keras.callbacks.EarlyStopping(monitor="val_loss", patience=10, verbose=1)
+
+
+def _stopped_early(model: keras.Model, recipe: Recipe, history: list[Logs]) -> bool:
+    """Whether early stopping has ended the run, so that nothing is left to train.
+
+    If ``Replay`` stopped the training instead, Keras would first train one more batch, and count it
+    as an epoch.
+    """
+    if not recipe.plateau:
+        return False
+    stopping = _early_stopping()
+    stopping.set_model(model)
+    stopping.on_train_begin()
+    for row in history:
+        stopping.on_epoch_end(row["epoch"] - 1, row)
+    return stopping.stopped_epoch > 0
 
 
 def open_batches(

@@ -124,7 +124,11 @@ def _layers() -> str:
             ]
         )
     header = ["network", "parameters in the paper", "ours", "layers that differ"]
-    return tables.markdown(header, rows)
+    return (
+        f"{tables.markdown(header, rows)}\n\nOurs have the layers of the paper's tables. Its text "
+        "counts seven convolutions in version 2.0, where the table has six, and its listings of "
+        "versions 2.0 and 3.0 are swapped."
+    )
 
 
 def layers_of(network: keras.Model) -> list[published.Layer]:
@@ -150,7 +154,7 @@ def _accuracy(results: Results) -> str:
                 title,
                 printed,
                 _epochs(result),
-                f"{result['cpu_hours']:.1f}",
+                "-" if (hours := result["cpu_hours"]) is None else f"{hours:.1f}",
                 _share(training_accuracy(result["history"][-1])),
                 _share(max(validation)),
                 tables.number(held_out["auc"]),

@@ -52,7 +52,8 @@ class RunResult(TypedDict):
 
     Attributes:
         epochs: maximum number of epochs; the history is shorter if the run stopped early.
-        cpu_hours: for all epochs, extrapolated from those of the last process that trained it.
+        cpu_hours: for all epochs, extrapolated from those of the last process; None if that process
+            did not train any, because the run was stopped before its final test.
         precision: Keras's dtype policy.
         history: the metrics of each epoch.
         held_out: results on the held-out images.
@@ -62,7 +63,7 @@ class RunResult(TypedDict):
     name: str
     network: str
     epochs: int
-    cpu_hours: float
+    cpu_hours: float | None
     precision: str
     history: list[Logs]
     held_out: Tested

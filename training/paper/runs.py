@@ -54,13 +54,13 @@ def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
         folder=folder,
         resume=epochs_before > 0,
     )
-    seconds = (time.process_time() - began) / max(1, len(history) - epochs_before)
+    seconds, epochs = time.process_time() - began, len(history) - epochs_before
     judge = _save_model(run, last_weights(folder), options.out)
     result: RunResult = {
         "name": run.name,
         "network": run.network,
         "epochs": recipe.epochs,
-        "cpu_hours": round(seconds * len(history) / 3600, 3),
+        "cpu_hours": round(seconds / epochs * len(history) / 3600, 3) if epochs else None,
         "precision": precision,
         "history": history,
         "held_out": final_test.test_held_out(chosen.held_out, judge, options.seed),

@@ -40,9 +40,9 @@ class InterruptTraining(keras.callbacks.Callback):
 
 
 def fit_small_network(
-    folder: Path, weight: float = 1.0, **options: object
+    folder: Path, weight: float = 1.0, recipe: dict[str, object] | None = None, **options: object
 ) -> tuple[keras.Model, list[dict]]:
-    """Train on eight plain grey photos for eight epochs."""
+    """Train on eight plain grey photos for eight epochs, with changes of the recipe."""
     keras.utils.set_random_seed(0)
     pixels = keras.Input((None, None, 3))
     dropped = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(pixels))
@@ -52,7 +52,7 @@ def fit_small_network(
     images = np.stack([np.full((500, 500, 3), 9 * i + 90 * (i % 2), np.uint8) for i in range(8)])
     history = fit(
         network,
-        dataclasses.replace(RECIPE, loss_weights={"malignant": weight}),
+        dataclasses.replace(RECIPE, loss_weights={"malignant": weight}, **(recipe or {})),
         Examples(images, rows, images[:0], None),
         Validation(images, rows, batch=8),
         **{"seed": 0, "folder": folder, "resume": False, **options},
@@ -82,6 +82,17 @@ def test_a_run_interrupted_in_any_stage_resumes_to_the_weights_of_an_uninterrupt
     with (folder / "log.csv").open(newline="") as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == [str(epoch) for epoch in range(8)]
     assert not list(folder.glob("*-[1-7].*"))
+
+
+def test_resuming_a_run_that_early_stopping_has_ended_trains_no_further_epoch(
+    tmp_path: Path,
+) -> None:
+    # Without learning, the validation loss never improves on the first epoch.
+    still = {"rates": {"sgd": 0.0}, "epochs": 30, "average": 0.0}
+    _, history = fit_small_network(tmp_path, recipe=still)
+    assert len(history) == 11
+    _, resumed = fit_small_network(tmp_path, recipe=still, resume=True)
+    assert resumed == history
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_images(tmp_path: Path) -> None:
