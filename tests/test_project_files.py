@@ -37,6 +37,14 @@ def test_the_readme_quotes_the_figures_of_the_model_card(kind: str) -> None:
     assert " | ".join(row) in README
 
 
+@pytest.mark.parametrize("network", ["the paper's final network, with both rules", "cnn7"])
+def test_the_readme_quotes_the_reproduction_of_the_paper(network: str) -> None:
+    report = (ROOT / "docs" / "reproduction.md").read_text()
+    found = re.search(rf"^\| {re.escape(network)} +\| ([\d.]+ \([\d.-]+\)) ", report, re.MULTILINE)
+    assert found is not None
+    assert f"has an AUC of {found[1]}" in README or f"has {found[1]}" in README
+
+
 def test_no_link_between_documents_is_broken() -> None:
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "models/README.md"]:
         targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
