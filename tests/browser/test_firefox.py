@@ -54,7 +54,12 @@ class Firefox:
     def send(self, page: str) -> None:
         self.element("#send").click()
         self.wait_for(lambda firefox: re.search(page, firefox.driver.get_url()))
-        self.wait_for(lambda firefox: firefox.shows("h1"))
+        # The address changes before the page is parsed.
+        self.wait_for(
+            lambda firefox: (
+                firefox.driver.execute_script("return document.readyState") == "complete"
+            )
+        )
 
     def drag(self, selector: str, start: float, end: float, by: str = "mouse") -> None:
         """Drag across an element, from one share of its width to another."""
