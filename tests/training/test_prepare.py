@@ -425,7 +425,7 @@ WRONG_INPUT = [
         "a lesion missing from the table",
         "milk10k",
         lambda d: replace(d / MILK_METADATA, "IL_13", "IL_99"),
-        "'IL_99'; expected one of MILK10k_Training_GroundTruth.csv",
+        "'IL_99'; expected one listed in MILK10k_Training_GroundTruth.csv",
     ),
     (
         "an unknown kind of photo",

@@ -59,7 +59,7 @@ def prepare(
     Args:
         sources: the data sets.
         seed: seed of the random split.
-        shares: percent of each source and diagnosis that goes to a split.
+        shares: percentage of each source, kind and diagnosis that goes to each split.
         earlier: the splits of an earlier manifest, which are kept.
 
     Raises:

@@ -14,7 +14,7 @@ from training.datasets.records import PrepareError
 
 @dataclass(frozen=True)
 class _Table:
-    """The names of a set's tables, without suffix, and of their columns. Few record skin tone."""
+    """The possible names of a set's table, without suffix, and its columns. Few have skin tone."""
 
     names: tuple[str, ...]
     image: str
@@ -70,21 +70,21 @@ _REGIONS = {
 }
 """Region of the body, with a pattern of the words that the sets use for its sites. The first match
 counts."""
-_MAX_DEPTH = 3  # In the published layouts, images are at most this many folders below the table.
+_FOLDERS_SEARCHED = 3  # In published layouts, the table is in the image's folder or up to 2 above.
 
 
 def describe_patients(rows: Iterable[Row]) -> list[dict[str, str]]:
     """Look up each image's patient in the tables that the data sets publish.
 
     Returns:
-        A dict for each row, with those of these traits that are recorded: ``age`` ("under 40",
+        A dict for each row, with the traits that its table records: ``age`` ("under 40",
         "40 to 59", "60 and over"), ``sex`` ("female", "male"), ``site`` (in the set's own words),
         ``region`` (of the body, from ``_REGIONS``) and ``skin tone`` ("Fitzpatrick I-II",
-        "Fitzpatrick III-IV", "Fitzpatrick V-VI", or MILK10k's own scale). The dict is empty if
-        there is no table in the folders above the image.
+        "Fitzpatrick III-IV", "Fitzpatrick V-VI", or MILK10k's own scale). The dict is empty if no
+        table is found, or if the table does not list the image.
 
     Raises:
-        ManifestError: a table above the images cannot be read.
+        ManifestError: a table cannot be read.
     """
     tables: dict[Path, dict[str, dict[str, str]]] = {}
     described = []
@@ -101,7 +101,7 @@ def _find(image: Path, source: str) -> Path | None:
     names = _TABLES[source].names if source in _TABLES else ()
     tables = (
         folder / f"{name}{suffix}"
-        for folder in image.parents[:_MAX_DEPTH]
+        for folder in image.parents[:_FOLDERS_SEARCHED]
         for name in names
         for suffix in SUFFIXES
     )

@@ -52,7 +52,7 @@ MILK10K_DIAGNOSES = {
 MILK10K_MALIGNANT = frozenset({"AKIEC", "BCC", "MAL_OTH", "MEL", "SCCKA"})
 MILK10K_KINDS = {"clinical: close-up": CLINICAL, "dermoscopic": DERMOSCOPIC}
 
-# Lentigines and keratoses become ISIC 2019's BKL, as the winners of the SIIM challenge did
+# Lentigines and keratoses are mapped to ISIC 2019's BKL, as by the winners of the SIIM challenge
 # (arXiv:2010.05351). The last two diagnoses, of one lesion each, fit no class.
 SIIM2020_DIAGNOSES = {
     "nevus": "nevus",
@@ -67,7 +67,8 @@ SIIM2020_DIAGNOSES = {
 }
 
 # Prefixes of the second or third level of diagnosis in the ISIC Archive (package isic-metadata
-# 4.12). A diagnosis that is not listed becomes "unknown" and keeps its label.
+# 4.12); the first match counts. A diagnosis that is not listed becomes "unknown", with the label of
+# its first level.
 ARCHIVE_DIAGNOSES = {
     "Malignant melanocytic proliferations": "melanoma",
     "Basal cell carcinoma": "bcc",

@@ -23,7 +23,7 @@ def convert_dicom(sources: list[Source], folder: Path) -> list[Source]:
     the DICOM header, hashed so that the manifest identifies nobody.
 
     Raises:
-        PrepareError: pydicom is missing, or a file is not a DICOM colour photograph.
+        PrepareError: pydicom is missing, or a file is damaged or not a DICOM colour photograph.
     """
     count = sum(_is_dicom(record) for source in sources for record in source.records)
     if not count:
@@ -45,7 +45,7 @@ def _is_dicom(record: Record) -> bool:
     if record.path is None:
         return False
     content = content_of(record.path)
-    # A file that only its name says is DICOM counts too, so that _read reports it as damaged.
+    # A .dcm file whose content is no image counts too, so that _read reports it as damaged.
     return content == DICOM or (content == NO_IMAGE and record.path.suffix.lower() == ".dcm")
 
 

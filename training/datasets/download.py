@@ -59,10 +59,10 @@ class Download:
 
 
 def plan(names: list[str], out: Path) -> list[Download]:
-    """Plan the calls that download the sets, each into its own folder under ``out``.
+    """Plan the calls that download the sets; each call has its own folder under ``out``.
 
-    All sets of the ISIC Archive are fetched in one call: they overlap, and the client downloads
-    each image only once.
+    One call fetches all sets of the ISIC Archive, because they overlap, and the client downloads
+    each image of a call only once.
     """
     chosen = {name: SETS[name] for name in names}
     archive = {name: each.collection for name, each in chosen.items() if each.collection}
@@ -101,7 +101,7 @@ def fetch(download: Download, accepted: bool) -> None:
     if not accepted:
         terms = "; ".join(SETS[name].terms for name in download.names)
         raise PrepareError(
-            f"{names}: its terms are not accepted yet: read them ({terms}), then add --accept-terms"
+            f"{names}: terms not accepted yet: read them ({terms}), then add --accept-terms"
         )
     if shutil.which(client) is None:
         raise PrepareError(

@@ -71,9 +71,10 @@ def _is_mask(pixels: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """The images that can be used, in the order given.
+    """The images that can be used, in the given order, and those that cannot.
 
     Attributes:
+        records: the images that can be used.
         fingerprints: the fingerprint of each record.
         unfit: images left out because of their size or because they are masks, as "path (reason)".
     """
@@ -87,7 +88,7 @@ def fingerprint_all(records: list[Record]) -> Fingerprints:
     """Fingerprint every record's file, with a progress bar.
 
     Raises:
-        PrepareError: a file cannot be read, or no image is left.
+        PrepareError: a file cannot be read or decoded, or no image is left.
     """
     usable = Fingerprints([], [], [])
     unreadable: list[str] = []

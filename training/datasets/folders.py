@@ -1,4 +1,4 @@
-"""Read photos in folders without a table: benign and malignant ones, or ones without a lesion."""
+"""Read folders without a table: benign and malignant photos, or photos without a lesion."""
 
 import re
 import unicodedata
@@ -45,7 +45,7 @@ def read_folders(path: Path, kind: str) -> Source:
 
 
 def _class_of(folder: Path) -> int | None:
-    """The label of the innermost folder named after a class, in any case and letter width."""
+    """The label of the innermost folder named after a class, in any case and character width."""
     for part in reversed(folder.parts):
         name = unicodedata.normalize("NFKC", part).strip().casefold()
         if name in CLASSES:
@@ -70,7 +70,11 @@ def _ignored_files(folder: Folder) -> dict[str, list[str]]:
 
 
 def read_melanoma10k(path: Path) -> Source:
-    """Read the set of 10,000 melanoma images: every lesion in its ``malignant/`` is a melanoma."""
+    """Read the set of 10,000 melanoma images: every lesion in its ``malignant/`` is a melanoma.
+
+    Raises:
+        PrepareError: the folder or a class is missing, or cannot be read.
+    """
     source = read_folders(path, DERMOSCOPIC)
     records = [
         replace(
@@ -85,9 +89,12 @@ def read_melanoma10k(path: Path) -> Source:
 
 
 def read_not_lesion(path: Path) -> Source:
-    """Read photos without a lesion, grouped by patient if the file names contain one.
+    """Read photos without a lesion, grouped by patient if the file names contain a patient number.
 
     The source is named after the folder.
+
+    Raises:
+        PrepareError: the folder is missing, cannot be read, or has no photos.
     """
     folder = open_folder(path)
     source = path.resolve().name
@@ -97,5 +104,5 @@ def read_not_lesion(path: Path) -> Source:
         group = f"{source}:" + _PATIENT_AND_NUMBER.sub(r"\1", name)
         records.append(Record(source, name, "not_lesion", 0, group, CLINICAL, file))
     if not records:
-        raise PrepareError(f"{path}: expected {source} images in it or its subfolders, found none")
+        raise PrepareError(f"{path}: expected images in it or its subfolders, found none")
     return Source(source, records, ignored=_ignored_files(folder))

@@ -13,8 +13,8 @@ FOLDER = "earlier_splits"
 """Folder beside a manifest with copies of the earlier manifests whose splits it keeps."""
 
 STRICTEST_FIRST = ("test", "val", "train")
-"""A group joined from several earlier splits gets the first of these. So no image on which a model
-was tested, or its threshold chosen, ever moves to the train split."""
+"""A group joined from several earlier splits gets the first of these. So an image that was used to
+test a model, or to choose its threshold, never moves to the train split."""
 
 
 class EarlierSplits:
@@ -68,7 +68,7 @@ def strictest(splits: Iterable[str]) -> str:
 
 
 def keep_copies(manifest: Path, out: Path) -> None:
-    """Copy an earlier manifest, and the manifests it was built on, next to the new manifest."""
+    """Copy an earlier manifest, and those whose splits it keeps, to ``FOLDER`` in ``out``."""
     for path in [manifest, *sorted((manifest.parent / FOLDER).glob("*.csv"))]:
         copy = out / FOLDER / f"{split_hashes(read_manifest(path))['train'][:12]}.csv"
         if not copy.exists():
@@ -79,7 +79,7 @@ def keep_copies(manifest: Path, out: Path) -> None:
 def images_learned(
     hashes: Mapping[str, str], manifest: Path, rows: Iterable[Row]
 ) -> list[str] | None:
-    """Find the images that were in the train or validation split of a model.
+    """Find the images that were in the train or validation split when a model was trained.
 
     Args:
         hashes: the split hashes in the model's card.
@@ -87,7 +87,7 @@ def images_learned(
         rows: the images to check, such as the current test split.
 
     Returns:
-        Paths of the images found; None if the model was trained on none of these manifests.
+        Paths of the images found; None if the model was trained on none of the earlier manifests.
     """
     for path in sorted((manifest.parent / FOLDER).glob("*.csv")):
         earlier_rows = read_manifest(path)

@@ -35,7 +35,7 @@ class Folder:
 
 
 def open_folder(path: Path) -> Folder:
-    """Classify the files under a folder by their content.
+    """Sort the files under a folder into photos, other files and ignored ones.
 
     Raises:
         PrepareError: a folder or file is missing or cannot be read, or a name is not UTF-8.

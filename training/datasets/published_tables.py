@@ -66,7 +66,7 @@ def read_rows(table: Path, *columns: str) -> Iterator[dict[str, str]]:
         columns: required columns.
 
     Raises:
-        PrepareError: columns or values are missing, or the file is not a UTF-8 table.
+        PrepareError: the file cannot be read, is not a UTF-8 table, or lacks columns or values.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:

@@ -1,4 +1,4 @@
-"""What a reader returns for a data set: the listed images, and what was left out and why."""
+"""The result of reading a data set: its images, and what was left out, with the reasons."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ class Record:
     """One listed image.
 
     Attributes:
-        image: the image's name in the data set, without suffix; unique within its source.
+        image: its name in the set's table, or its path in a folder without a table.
         malignant: 0 or 1.
         group: lesion or patient, prefixed with the source; all images of a group share a split.
         kind: clinical or dermoscopic.

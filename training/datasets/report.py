@@ -26,9 +26,9 @@ from training.datasets.records import Record, Source
 from training.datasets.splits import SHARES
 
 EXAMPLES = 6
-"""Number of pictures shown for each class of a source."""
+"""Maximum number of pictures shown for each class of a source."""
 CLOSEST_PAIRS = 12
-"""Number of pairs shown of similar pictures in different splits."""
+"""Maximum number of pairs of similar pictures in different splits to show."""
 THUMBNAIL_PIXELS = 112
 MARKED_AUC_DISTANCE = 0.1
 """A difference between the classes is marked if its AUC is at least this far from 0.5."""
@@ -57,7 +57,7 @@ class Section:
     """The section on one source and one kind of photo.
 
     Attributes:
-        left_out: reasons why images or files were left out, each with the names of these.
+        left_out: reasons for leaving out images or files, each with their names.
         not_recorded: traits of the patients that the set does not record.
         examples: some records of each class; empty if no image was kept.
     """

@@ -1,4 +1,8 @@
-"""Read the published data sets: their images, with labels and groups."""
+"""Read the published data sets: their images, with labels and groups.
+
+Each reader takes the folder of a set. It raises ``PrepareError`` if a table is missing or contains
+an unexpected value, or if the folder has none of the listed images.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -128,7 +132,7 @@ def read_pad_ufes(path: Path) -> Source:
 
 
 def read_milk10k(path: Path) -> Source:
-    """Read MILK10k (ISIC 2025), a clinical and a dermoscopic photo of each lesion, by lesion."""
+    """Read MILK10k (ISIC 2025), grouped by lesion; each has a clinical and a dermoscopic photo."""
     folder = open_folder(path)
     table = find_table(folder, "MILK10k_Training_GroundTruth")
     classes = {
@@ -141,7 +145,7 @@ def read_milk10k(path: Path) -> Source:
         name, lesion = row["isic_id"], row["lesion_id"]
         if lesion not in classes:
             raise PrepareError(
-                f"{metadata}: {name}: lesion {lesion!r}; expected one of {table.name}"
+                f"{metadata}: {name}: lesion {lesion!r}; expected one listed in {table.name}"
             )
         kind = translate(metadata, name, "image_type", row["image_type"], MILK10K_KINDS)
         diagnosis = MILK10K_DIAGNOSES[classes[lesion]]
@@ -170,7 +174,7 @@ def read_isic_archive(path: Path) -> Source:
             left_out["no definite diagnosis"].append(row["isic_id"])
         else:
             group = _archive_group(row)
-            # Before the archive recorded the type, it contained only dermoscopy.
+            # Images without a type are from the time when the archive contained only dermoscopy.
             kind = DERMOSCOPIC if row.get("image_type") in (None, "", "dermoscopic") else CLINICAL
             records.append(Record("isic_archive", row["isic_id"], *label, group, kind, None))
     return _build_source("isic_archive", folder, records, [table], left_out=left_out)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 SHARES = {"train": 70, "val": 15, "test": 15}
-"""Percent of each stratum's images that go to a split."""
+"""Percentage of each stratum's images that goes to each split."""
 
 HALVES = {"train": 50, "test": 50}
 """The same for photos without a lesion: half to fit the refusal on, and half to test it."""
@@ -24,13 +24,14 @@ def assign(
     Groups are assigned from the largest to the smallest; groups of equal size in random order. Each
     goes to the split in which its strata are furthest below their share (the greedy algorithm
     of Sechidis et al. 2011, "On the stratification of multi-label data", applied to groups). The
-    result depends only on names, sizes and SHA-256, so it is the same on every machine.
+    random order comes from SHA-256 of the seed and the name of each group, so the result is the
+    same on every machine.
 
     Args:
         groups: the group of each image.
         strata: the stratum of each image, here its source, kind and diagnosis.
         seed: seed of the random order.
-        shares: percent of each stratum that goes to a split.
+        shares: percentage of each stratum that goes to each split.
         kept: splits of groups that are already fixed; the other groups balance the shares.
 
     Returns:

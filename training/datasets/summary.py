@@ -1,4 +1,4 @@
-"""Summarise in text what ``training.prepare`` used, what it left out and why, and the splits."""
+"""Summarise in text the images that ``training.prepare`` used and left out, and the splits."""
 
 from collections import Counter
 

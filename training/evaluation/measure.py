@@ -39,7 +39,12 @@ from training.evaluation.results import ModelSummary, Report
 
 
 def measure(options: EvaluateOptions) -> Report:
-    """Evaluate the model, and draw the pictures."""
+    """Evaluate the model, and draw the pictures.
+
+    Raises:
+        ManifestError: there is no test image, or an image is missing or cannot be decoded.
+        InvalidModel, EngineError: the model cannot be run.
+    """
     card = artifact.read_card(options.model)
     rows, others = _test_rows(options.manifest)
     judge = Judge(open_engine(options.model), card)
@@ -53,8 +58,8 @@ def measure(options: EvaluateOptions) -> Report:
     views = float(np.mean([verdict.views for verdict in verdicts]))
     print(f"a verdict used {views:.2f} of {card.views} views on average", flush=True)
     parts = _parts(rows)
-    shown = {name: predictions.subset(chosen) for name, chosen in parts.items()}
-    refused = {name: _share_refused(part, options.seed) for name, part in shown.items()}
+    by_part = {name: predictions.subset(chosen) for name, chosen in parts.items()}
+    refused = {name: _share_refused(part, options.seed) for name, part in by_part.items()}
     if others:
         other_predictions, _ = judge_all(others, judge, "other photographs")
         for source in sorted({row.source for row in others}):
@@ -67,7 +72,7 @@ def measure(options: EvaluateOptions) -> Report:
         "split_as_trained": _split_as_trained(rows, card),
         "resamples": RESAMPLES,
         "seed": options.seed,
-        "test": {name: figures(part, options.seed) for name, part in shown.items()},
+        "test": {name: figures(part, options.seed) for name, part in by_part.items()},
         "melanomas": _melanomas(rows, parts, predictions, options.seed),
         "diagnoses": _diagnoses(rows, predictions),
         "patients": _patients(rows, predictions, options.seed),
@@ -77,19 +82,19 @@ def measure(options: EvaluateOptions) -> Report:
         "verdict_changes": robustness.verdict_changes(subset, before, judge, options.seed),
         "heat_map": robustness.heat_map_check(subset, judge, options.seed),
     }
-    _draw(shown, rows, predictions, card, options.out)
+    _draw(by_part, rows, predictions, card, options.out)
     return report
 
 
 def _draw(
-    shown: dict[str, Predictions],
+    by_part: dict[str, Predictions],
     rows: list[Row],
     predictions: Predictions,
     card: Card,
     folder: Path,
 ) -> None:
-    plots.plot_roc(shown, folder / "roc.png")
-    plots.plot_confusion(shown, folder / "confusion.png")
+    plots.plot_roc(by_part, folder / "roc.png")
+    plots.plot_confusion(by_part, folder / "confusion.png")
     plots.plot_reliability(predictions, card, folder / "reliability.png")
     draw_mistakes(rows, predictions, folder / "mistakes")
 
@@ -197,10 +202,10 @@ def _subset(count: int, size: int, seed: int) -> list[int]:
 
 
 def write(report: Report, options: EvaluateOptions) -> Path:
-    """Store the report in figures.json, in the model file's card, and as a README.
+    """Store the report in figures.json and in the model file, and write its README.
 
     Returns:
-        The path of the README.
+        The path of the file that ``write_model_card`` wrote.
     """
     with replacing(options.out / "figures.json") as partial:
         text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)

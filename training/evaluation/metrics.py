@@ -42,9 +42,10 @@ class Figures(TypedDict):
         groups: number of groups.
         refused: number of photos without a verdict.
         right: correct verdicts and total, for "benign" and for "malignant".
-        auc, sensitivity, specificity, accuracy, specificity_at_95_sensitivity, brier: None if a
-            class is missing.
-        ece: expected calibration error. It has no interval, because resampling increases it.
+        auc, specificity_at_95_sensitivity: None if a class is missing.
+        sensitivity, specificity: None if there is no malignant or no benign photo, respectively.
+        accuracy, brier: defined even if a class is missing.
+        ece: expected calibration error. It has no interval, because resampling biases it upwards.
     """
 
     n: int
@@ -157,9 +158,10 @@ def interval(
         trials: number of groups that the metric depends on.
 
     Returns:
-        None if the metric has no value because a class is missing.
+        Value, lower limit and upper limit, rounded to four decimals; None if the metric has no
+        value because a class is missing.
     """
-    # A resample may lack a class; its value is NaN then, and is ignored.
+    # The value of a resample that lacks a class is NaN, and is ignored.
     with np.errstate(invalid="ignore"):
         value = float(figure(np.ones((1, len(groups))))[0])
         if not np.isfinite(value):
@@ -184,7 +186,7 @@ def _exact(share: float, trials: int) -> tuple[float, float]:
 
 
 def area_under_curve(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve, with ties counted as half, for each row of the weights (b, n)."""
+    """Area under the ROC curve with ties counted as half, float (b,), for weights (b, n)."""
     malignant, benign = _by_probability(predictions, weights)
     below = benign.cumsum(axis=1) - benign
     pairs = (malignant * (below + benign / 2)).sum(axis=1)
@@ -209,10 +211,10 @@ def sensitivity_at_specificity(predictions: Predictions, at: float, seed: int) -
 def specificity_at_sensitivity(
     predictions: Predictions, weights: np.ndarray, at: float = REPORTED_SENSITIVITY
 ) -> np.ndarray:
-    """Specificity at the highest threshold whose sensitivity is at least ``at``, for each row.
+    """Specificity where sensitivity is at least ``at``, float (b,), for weights (b, n).
 
-    The threshold is chosen on the same photos, so this is a point of the ROC curve, not the
-    specificity that users get.
+    The threshold is the highest one with this sensitivity. It is chosen on the same photos, so this
+    is a point of the ROC curve, not the specificity that users get.
     """
     malignant, benign = _by_probability(predictions, weights)
     missed = malignant.cumsum(axis=1) - malignant
@@ -225,14 +227,14 @@ def specificity_at_sensitivity(
 
 
 def calibration_error(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Expected calibration error of p(malignant) in 15 bins, for each row of the weights."""
+    """Expected calibration error in 15 bins, float (b,), for weights (b, n)."""
     bins = bin_of(predictions.probabilities)[:, None] == np.arange(BINS)
     excess = (predictions.probabilities - predictions.labels)[:, None] * bins
     return np.abs(weights @ excess).sum(axis=1) / weights.sum(axis=1)
 
 
 def brier(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    """Mean squared error of p(malignant), for each row of the weights (Brier 1950)."""
+    """Mean squared error of p(malignant) (Brier 1950), float (b,), for weights (b, n)."""
     return weights @ (predictions.probabilities - predictions.labels) ** 2 / weights.sum(axis=1)
 
 

@@ -20,7 +20,7 @@ THUMBNAIL_STEP = 4
 
 
 def draw_mistakes(rows: list[Row], predictions: Predictions, folder: Path) -> None:
-    """Draw the 24 worst malignant lesions called benign, and benign lesions called malignant.
+    """Draw the worst mistakes: at most 24 missed lesions, and at most 24 false alarms.
 
     Args:
         rows: the photos.

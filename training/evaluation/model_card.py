@@ -40,7 +40,7 @@ def write_model_card(model: Path, card: Card, report: Report, pictures: Path) ->
         pictures: the folder of roc.png, confusion.png and reliability.png.
 
     Returns:
-        The file written: README.md, or MODEL.md if README.md is about something else.
+        The file written: README.md, or a file named after the model if README.md is not its card.
     """
     path = _place(model)
     folder = Path(os.path.relpath(pictures, path.parent)).as_posix()
@@ -59,7 +59,7 @@ def write_model_card(model: Path, card: Card, report: Report, pictures: Path) ->
 
 
 def _place(model: Path) -> Path:
-    """README.md if there is none yet or it is this model's card; otherwise MODEL.md."""
+    """README.md if it is this model's card or missing; otherwise a file named after the model."""
     readme = model.with_name("README.md")
     try:
         with readme.open(encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Change photos: as another camera would, by masking the lesion, or by covering a tenth of them."""
+"""Change photos as another camera would, mask the lesion, or cover a tenth of the photo."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -21,8 +21,8 @@ _MAX_SIDE = 1000  # Twice the network's input; changing 12 megapixels eight time
 def changes(data: bytes) -> Iterator[tuple[str, np.ndarray | None]]:
     """Change a photo as cameras and people do; each change is applied to the original.
 
-    The changed photo is saved, without loss unless the change is JPEG compression, and decoded like
-    an upload. Photos with a side over 1000 px are first reduced to that size.
+    The changed photo is saved, losslessly unless the change is JPEG compression, and decoded like
+    an upload. Photos with a side over 1000 px are first reduced to a longer side of 1000 px.
 
     Args:
         data: the content of a file that ``lens.images.decode`` accepts.
@@ -52,13 +52,13 @@ def mask_lesion(image: np.ndarray) -> np.ndarray:
 
 
 def hottest_tenth(heat_map: np.ndarray) -> np.ndarray:
-    """Mask of the positions of a heat map (h, w) with the highest values: bool (h, w)."""
+    """Mask, bool (h, w), of the tenth of a heat map's positions with the highest values."""
     order = np.argsort(heat_map, axis=None, kind="stable")
     return _mask(order[::-1][: _tenth(heat_map)], heat_map.shape)
 
 
 def random_tenth(heat_map: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mask of as many random positions of a heat map (h, w): bool (h, w)."""
+    """Mask, bool (h, w), of a random tenth of a heat map's positions."""
     chosen = rng.choice(heat_map.size, _tenth(heat_map), replace=False)
     return _mask(chosen, heat_map.shape)
 

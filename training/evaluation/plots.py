@@ -28,7 +28,7 @@ _SOURCES = ("#6b7fb3", "#c98a2b", "#8a94a0", "#7a5a9a", "#7a9a5a", "#4f9dc4", "#
 def plot_roc(parts: dict[str, Predictions], path: Path) -> None:
     """Plot the ROC curve of each part that has both classes.
 
-    Curves over several sources are drawn on top, with a dot at the stored threshold.
+    The curves of all photos and of each kind are drawn on top, with a dot at the stored threshold.
     """
     figure, axis = plt.subplots(figsize=(6.4, 6.2), layout="constrained")
     axis.plot([0, 1], [0, 1], color=GRID, linewidth=1)

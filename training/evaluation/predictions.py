@@ -1,4 +1,4 @@
-"""Predict the images of a manifest as serving would, with verdicts and probabilities."""
+"""Judge the images of a manifest as the web app does; a refused one also gets a probability."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Judge:
     card: Card
 
     def verdict(self, image: np.ndarray) -> Verdict:
-        """The verdict that serving would give for an image, uint8 (500, 500, 3)."""
+        """The verdict that the web app gives on an image, uint8 (500, 500, 3)."""
         return judge(image, self.engine, self.card)
 
     def probability(self, image: np.ndarray) -> float:
-        """Calibrated p(malignant), even if serving would refuse a verdict."""
+        """Calibrated p(malignant) of an image, even if the web app refuses a verdict."""
         return self.calibrated_probability(measure(image, self.engine, self.card))
 
     def calibrated_probability(self, measured: Measurement) -> float:
@@ -75,6 +75,9 @@ def judge_all(rows: list[Row], model: Judge, description: str) -> tuple[Predicti
 
     The verdict on a refused photo has no probability, so the photo is measured again without the
     refusal. Otherwise AUC and calibration would benefit from leaving out hard photos.
+
+    Raises:
+        ManifestError: a file is missing or cannot be decoded.
     """
     verdicts, probabilities = [], []
     for image in photos(rows, description):

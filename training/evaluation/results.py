@@ -7,7 +7,13 @@ from training.evaluation.metrics import Figures, Interval
 
 
 class VerdictChange(TypedDict):
-    """How often the verdict changes with the photo; "cannot judge" counts as a verdict."""
+    """How often the verdict changes with the photo; "cannot judge" counts as a verdict.
+
+    Attributes:
+        photos: number of photos tested.
+        changed: share of photos whose verdict changes.
+        malignant_to_benign, to_cannot_judge: number of photos with this change.
+    """
 
     photos: int
     changed: Interval | None
@@ -20,9 +26,9 @@ class HeatMapCheck(TypedDict):
 
     Attributes:
         photos: number of photos tested.
-        hottest: mean change of p(malignant) when the heat map's hottest tenth is covered.
+        hottest: mean absolute change of p(malignant) when the heat map's hottest tenth is covered.
         random: the same for random tenths.
-        hottest_larger: share of photos where covering the hottest tenth changes it more.
+        hottest_larger: share of photos where the hottest tenth causes a larger change.
     """
 
     photos: int
@@ -56,15 +62,15 @@ class Report(TypedDict):
         split_as_trained: whether the test split is the one set aside in training; None if the card
             does not say.
         resamples: number of resamples for each interval.
-        seed: seed of the subset and the intervals.
+        seed: seed of the subset, the random tenths and the intervals.
         test: metrics by part.
         melanomas: melanomas found by part.
         diagnoses: correct verdicts and total by diagnosis.
         patients: metrics by trait and value, such as "sex" and "female".
         refused: share without a verdict, by part and by source of photos without a lesion.
         reasons: how often each reason was given for refusing a lesion.
-        lesion_masked: AUC with the lesion hidden, by kind of photo and by source.
-        verdict_changes: by change of the photo.
+        lesion_masked: AUC with the lesion hidden, by part.
+        verdict_changes: how often the verdict changes, by change of the photo.
         heat_map: None if the network has no heat map.
     """
 

@@ -25,7 +25,7 @@ RANDOM_TENTHS = 3
 def verdict_changes(
     rows: list[Row], verdicts: list[Verdict], judge: Judge, seed: int
 ) -> dict[str, VerdictChange]:
-    """How often the verdict changes with the photo, for each change of ``perturbations``.
+    """How often the verdict changes, for each change of the photo by ``perturbations.changes``.
 
     Args:
         rows: the photos to test.

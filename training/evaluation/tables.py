@@ -60,7 +60,7 @@ def parts(report: Report) -> str:
 
 
 def melanomas(report: Report) -> str:
-    """Share of the melanomas called malignant, for the same parts."""
+    """Share of the melanomas called malignant, for all photos, by kind of photo, and by source."""
     rows = [
         [NAMES.get(name, name), str(part["n"]), percent(part["found"])]
         for name, part in report["melanomas"].items()

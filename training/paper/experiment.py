@@ -29,7 +29,12 @@ class ReproduceError(cli.UsageError):
 
 
 def reproduce(options: ReproduceOptions) -> None:
-    """Do the runs that have no result yet, and write the report after each and at the end."""
+    """Perform the runs that have no result yet, and write the report after each and at the end.
+
+    Raises:
+        ReproduceError: ``options.out`` contains another experiment.
+        ManifestError: the manifest cannot be used, or lists too few images.
+    """
     chosen = choose(read_manifest(options.manifest), options.images, options.seed)
     experiment = _describe(options, chosen)
     _claim_folder(options.out, experiment)
@@ -77,7 +82,7 @@ def _perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
 
 
 def _served_results(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
-    """The results of a model file on the held-out images; it is tested again if it has changed."""
+    """The results of a model file on the held-out images; a changed file is tested again."""
     path = options.out / f"served-{model.stem}.json"
     if path.exists():
         earlier: Served = json.loads(path.read_text(encoding="utf-8"))
@@ -143,7 +148,7 @@ def _claim_folder(out: Path, experiment: Experiment) -> None:
     """Record which experiment the folder belongs to.
 
     Raises:
-        ReproduceError: it contains results of another experiment.
+        ReproduceError: the folder contains results of another experiment.
     """
     out.mkdir(parents=True, exist_ok=True)
     path = out / "experiment.json"
@@ -155,7 +160,7 @@ def _claim_folder(out: Path, experiment: Experiment) -> None:
         if found.get(name) != value:
             raise ReproduceError(
                 f"{out}: contains runs of another experiment ({name}: {found.get(name)} there, "
-                f"{value} here); choose another --out, or delete it"
+                f"{value} here); choose another --out, or delete this folder"
             )
 
 

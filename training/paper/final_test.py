@@ -12,7 +12,7 @@ from training.paper.results import Served, Tested
 
 
 def test_held_out(rows: list[Row], judge: Judge, seed: int) -> Tested:
-    """Test on the held-out images."""
+    """Test a network on the held-out images; ``seed`` is that of the intervals."""
     predictions, _ = judge_all(rows, judge, "held-out images")
     return {
         "figures": figures(predictions, seed),
@@ -23,12 +23,16 @@ def test_held_out(rows: list[Row], judge: Judge, seed: int) -> Tested:
 
 
 def test_everything(rows: list[Row], judge: Judge, seed: int) -> Figures:
-    """Test as in the paper, on all images including the training images."""
+    """Test a network as the paper does, on all images including the training images."""
     return figures(judge_all(rows, judge, "all images")[0], seed)
 
 
 def test_served(path: Path, rows: list[Row], seed: int) -> Served:
-    """Test a model file on the held-out images."""
+    """Test a model file on the held-out images.
+
+    Raises:
+        InvalidModel, EngineError: the model cannot be run.
+    """
     card = artifact.read_card(path)
     return {
         "name": card.name,

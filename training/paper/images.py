@@ -12,7 +12,7 @@ SOURCES = ("isic2019", "siim2020")
 """The paper used SIIM-ISIC 2020, with additional melanomas from the ISIC Archive."""
 
 VALIDATION_SHARE = 0.2
-"""Share of the training images that is used for validation (section III)."""
+"""Share of the training images that is used for validation (section III of the paper)."""
 
 BENIGN_PER_MALIGNANT = 12
 """Benign images per malignant one in the paper's imbalanced run (section II A)."""
@@ -20,13 +20,15 @@ BENIGN_PER_MALIGNANT = 12
 
 @dataclass(frozen=True)
 class Chosen:
-    """The images of the experiment. The rows' ``split`` is that of the experiment.
+    """The melanomas and benign images of the experiment.
 
     Attributes:
-        balanced: the melanomas, and a benign image of the same source for each; train and val.
-        imbalanced: the same number of images, with 12 benign ones per melanoma; train and val.
-        held_out: the test split of the manifest, which shares no lesion or patient with the others.
-        everything: all images of the sources, including the training images, as the paper tested.
+        balanced: melanomas, and a benign image of the same source for each. ``split`` is train or
+            val, assigned for this experiment, not the manifest's.
+        imbalanced: as many images, with 12 benign ones per melanoma; split like ``balanced``.
+        held_out: images of the manifest's test split, which share no lesion or patient with the
+            training images.
+        everything: images of all splits, including training images, as the paper tested.
         available: maximum size of ``balanced``.
     """
 
@@ -42,7 +44,7 @@ def choose(rows: list[Row], images: int | None, seed: int) -> Chosen:
 
     Args:
         rows: the rows of the manifest.
-        images: size of the balanced set, and maximum size of a test set; None for all images.
+        images: maximum size of the balanced set and of each test set; None for all images.
         seed: seed of the choice.
 
     Raises:
@@ -97,6 +99,6 @@ def _assign_splits(rows: list[Row]) -> list[Row]:
 
 
 def count_leaked(rows: list[Row]) -> int:
-    """Count the validation images that show a lesion or patient of the training images."""
+    """Count the validation images whose lesion or patient is also in the training images."""
     trained = {row.group for row in rows if row.split == "train"}
     return sum(row.split == "val" and row.group in trained for row in rows)

@@ -14,7 +14,8 @@ class ReproduceOptions:
         report: the file to write the report to.
         compare: model files to test on the same images.
         epochs: total number of epochs of the three stages.
-        images: number of training images, and maximum number of test images; None for all.
+        images: maximum number of images in a training set (with validation) and in a test set;
+            None for all.
         seed: seed of the choice of images and of the training.
     """
 

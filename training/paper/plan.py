@@ -10,7 +10,7 @@ class Run:
     Attributes:
         rules: whether to apply the paper's two rules: halve the learning rate when training
             accuracy stops improving, and stop when validation loss does.
-        balanced: whether to train on the images with classes 1:1, or on those with classes 12:1.
+        balanced: True to train on one benign image per melanoma, False for 12.
         starts_from: name of the run whose last weights this one starts from, with a new optimizer,
             as in the paper; None for random weights.
         epoch_share: share of the epochs given by ``--epochs``.
@@ -30,7 +30,7 @@ RUNS = (
     Run("cnn_v2", "cnn_v2", rules=True),
     Run("stage_2", "cnn_v2", rules=True, starts_from="cnn_v2"),
     Run("stage_3", "cnn_v2", rules=True, starts_from="stage_2"),
-    # Without the rules, so that all runs have the same number of epochs.
+    # Without the rules, so that no run stops early. All but cnn_v3 have the same number of epochs.
     Run("adam", "cnn_v2", optimizer="adam"),
     Run("rmsprop", "cnn_v2", optimizer="rmsprop"),
     Run("sgd", "cnn_v2"),
@@ -41,4 +41,4 @@ RUNS = (
     Run("sgd_3", "cnn_v2", starts_from="sgd_2"),
 )
 FINAL = ("stage_3", "sgd_3")
-"""The last stages, which are also tested as in the paper: on all images, training images too."""
+"""The last stages, also tested as in the paper: on all images, including the training images."""

@@ -36,7 +36,7 @@ def plot_runs(results: dict[str, RunResult], path: Path) -> None:
 
 
 def training_accuracy(row: Logs) -> float:
-    """The training accuracy of an epoch. With several outputs, Keras prefixes the output's name."""
+    """The training accuracy of an epoch, 0-1. With several outputs, its key has a prefix."""
     return row["malignant_accuracy"] if "malignant_accuracy" in row else row["accuracy"]
 
 
@@ -45,7 +45,7 @@ def _accuracy(axis: Axes, title: str, stages: list[list[Logs]]) -> None:
     epochs = range(1, len(rows) + 1)
     training = [training_accuracy(row) for row in rows]
     validation = [row["val_accuracy"] for row in rows]
-    marker = "." if len(rows) < 20 else ""  # A line needs two epochs.
+    marker = "." if len(rows) < 20 else ""  # A single epoch has no line, only a marker.
     axis.plot(epochs, training, color=TRAIN, label="training (augmented)", marker=marker)
     axis.plot(epochs, validation, color=VALIDATION, label="validation", marker=marker)
     _stage_starts(axis, stages)

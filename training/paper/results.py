@@ -19,9 +19,10 @@ class Experiment(TypedDict):
         available: maximum size of the balanced set.
         parts: number of benign and of malignant images, by set and split.
         hashes: ``split_hash`` of each set.
-        shared_groups: number of validation images of a lesion or patient that is trained on.
-        trained_among_everything: number of benign and of malignant images in the paper's kind of
-            test that are training images.
+        shared_groups: number of validation images in the balanced set whose lesion or patient is
+            also in its training images.
+        trained_among_everything: number of benign and of malignant training images among the images
+            of the paper's kind of test.
     """
 
     epochs: int
@@ -52,8 +53,8 @@ class RunResult(TypedDict):
 
     Attributes:
         epochs: maximum number of epochs; the history is shorter if the run stopped early.
-        cpu_hours: for all epochs, extrapolated from those of the last process; None if that process
-            did not train any, because the run was stopped before its final test.
+        cpu_hours: CPU hours of all epochs. For a resumed run, extrapolated from the epochs since it
+            was last resumed; None if there are none, because only its final test was left.
         precision: Keras's dtype policy.
         history: the metrics of each epoch.
         held_out: results on the held-out images.

@@ -1,4 +1,4 @@
-"""Do one run of the paper's experiment: train, save and test a network."""
+"""Perform one run of the paper's experiment: train, save and test a network."""
 
 import dataclasses
 import datetime
@@ -30,7 +30,13 @@ from training.paper.results import RunResult
 
 
 def perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
-    """Train, save and test one network; a stopped run continues after its last complete epoch."""
+    """Train, save and test one network; a stopped run continues after its last complete epoch.
+
+    Raises:
+        ResumeError: the checkpoints in the run's folder belong to another run.
+        ManifestError: an image is missing or cannot be decoded.
+        TrainingError: the loss is not finite.
+    """
     images = chosen.balanced if run.balanced else chosen.imbalanced
     rows = {split: [row for row in images if row.split == split] for split in ("train", "val")}
     folder = options.out / f"{run.name}.run"
@@ -76,7 +82,7 @@ def _begin_or_resume(
     """Record what a new run depends on, or check the record of an earlier one.
 
     Returns:
-        The number of epochs done before.
+        The number of epochs that are already done.
 
     Raises:
         ResumeError: the folder's checkpoints belong to another run.
@@ -112,7 +118,7 @@ def _stage_number(run: Run) -> int:
 
 
 def _save_model(run: Run, weights: list[np.ndarray], out: Path) -> Judge:
-    """Save the network as a model file, and open it with the paper's threshold of 0.5."""
+    """Save the network as a model file with the paper's threshold of 0.5, and open it."""
     # Build the network again in float32, so that the file does not contain bfloat16 layers.
     keras.config.set_dtype_policy("float32")
     network = networks.build(run.network)
@@ -124,5 +130,5 @@ def _save_model(run: Run, weights: list[np.ndarray], out: Path) -> Judge:
         operating_points=for_all_kinds(OperatingPoint(threshold_rule="the paper's")),
     )
     artifact.save(network, path, card)
-    # Keras is already loaded, and can test on the GPU that it was trained on.
+    # Keras is already loaded, and can use the GPU on which the network was trained.
     return Judge(open_engine(path, "keras"), card)

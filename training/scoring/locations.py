@@ -20,7 +20,7 @@ HIDDEN = "hidden or system file, or broken link"
 
 
 class ArchiveError(CommandError):
-    """A folder, table or object store cannot be read; the message says what to do."""
+    """A folder, table or object store cannot be read; the message says why."""
 
 
 def find_photos(
@@ -30,12 +30,13 @@ def find_photos(
 
     Args:
         locations: files, folders, and URLs of both, such as s3://bucket/folder. All files in a
-            folder count as photos except hidden files, system files, masks and thumbnails. A
-            missing location is kept, so that it is reported later.
+            folder count as photos except hidden files, system files, masks and thumbnails; in an
+            object store, only hidden files are left out. A missing location is kept, so that it is
+            reported later.
         excluded: files to leave out of folders.
 
     Returns:
-        The photos, and the files in folders that were left out, by reason.
+        The photos; and the files left out of folders, by reason, without the ``excluded`` ones.
 
     Raises:
         ArchiveError: a folder cannot be read, an object store cannot be listed, or a package for it
@@ -85,7 +86,7 @@ def paths_in_table(table: Path) -> list[str]:
             columns = rows.fieldnames or ()
             if "path" not in columns:
                 raise ArchiveError(
-                    f"{table}: expected a column path, got {', '.join(columns) or 'no columns'}"
+                    f"{table}: expected a column named path, got {', '.join(columns) or 'none'}"
                 )
             paths = [row["path"] for row in rows if row["path"]]
     except OSError as error:

@@ -18,11 +18,21 @@ from training.scoring.options import ScoreOptions
 from training.scoring.workers import COLUMNS, score_each
 
 Outcome = tuple[str, str]
-"""The verdict and the reasons in a row."""
+"""The verdict and the reasons of a row."""
 
 
 def score_all(options: ScoreOptions) -> int:
-    """Judge all photos that have no row yet, and write their rows; return the exit status."""
+    """Judge all photos that have no row yet, and write their rows.
+
+    Returns:
+        The exit status: 0 if at least one file could be read as a photo, otherwise 1.
+
+    Raises:
+        UsageError: ``options.out`` is a folder.
+        ArchiveError: a folder, table or object store cannot be read.
+        ScoringError: the processes or the cluster failed.
+        InvalidModel, EngineError: the model cannot be run.
+    """
     card = artifact.read_card(options.model)
     if not card.calibrated:
         print(f"{options.model} is not calibrated: its probabilities are scores", file=sys.stderr)

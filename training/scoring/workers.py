@@ -27,7 +27,12 @@ class ScoringError(CommandError):
 
 
 class Scored(NamedTuple):
-    """A photo's row of the table, and why the file could not be read as a photo, otherwise ""."""
+    """The result for one photo.
+
+    Attributes:
+        row: its row of the table, by column.
+        error: why the file could not be read as a photo; "" if it could.
+    """
 
     row: dict[str, str]
     error: str
@@ -39,8 +44,8 @@ def score_each(
     """Judge photos and yield their rows in the same order.
 
     joblib distributes the photos to this process, to several processes that share the cores, or to
-    the workers of a Dask cluster, and keeps only a few waiting. If a worker dies, Dask gives its
-    photo to another one.
+    the workers of a Dask cluster; only a few photos are queued at a time. If a worker dies, Dask
+    gives its photo to another one.
 
     Args:
         locations: the photos, as returned by ``find_photos``.
@@ -107,5 +112,7 @@ def _connect(scheduler: str) -> Any:
         raise ScoringError(f"{scheduler}: no Dask scheduler answers: {error}") from error
     if not client.ncores():
         client.close()
-        raise ScoringError(f"{scheduler}: no worker yet; python -m dask worker {scheduler}")
+        raise ScoringError(
+            f"{scheduler}: no worker yet; start one: python -m dask worker {scheduler}"
+        )
     return client

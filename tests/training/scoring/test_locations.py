@@ -173,7 +173,7 @@ def test_a_cluster_without_workers_is_reported(
 ) -> None:
     arguments = ["--model", str(tiny_model), "--out", str(tmp_path / "scores.csv")]
     assert main([*arguments, "--dask", scheduler, str(photos)]) == 1
-    assert f"no worker yet; python -m dask worker {scheduler}" in capsys.readouterr().err
+    assert f"no worker yet; start one: python -m dask worker {scheduler}" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -218,7 +218,11 @@ FAILURES = [
     ("an unknown protocol", ["nothing://photos"], "Protocol not known: nothing"),
     ("a store that does not answer", ["ftp://127.0.0.1:1/"], "cannot be opened"),
     ("a missing table", ["--table", "nowhere.csv"], "the table cannot be read"),
-    ("a table without a column path", ["--table", "pyproject.toml"], "expected a column path, got"),
+    (
+        "a table without a column path",
+        ["--table", "pyproject.toml"],
+        "expected a column named path",
+    ),
     (
         "a missing scheduler",
         ["--dask", "tcp://127.0.0.1:1", "x.jpg"],
