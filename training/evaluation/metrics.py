@@ -158,8 +158,8 @@ def interval(
         trials: number of groups that the metric depends on.
 
     Returns:
-        Value, lower limit and upper limit, rounded to four decimals; None if the metric has no
-        value because a class is missing.
+        Value, lower limit and upper limit, rounded to ``DIGITS`` decimals; None if the metric has
+        no value because a class is missing.
     """
     # The value of a resample that lacks a class is NaN, and is ignored.
     with np.errstate(invalid="ignore"):
