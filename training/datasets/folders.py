@@ -104,5 +104,5 @@ def read_not_lesion(path: Path) -> Source:
         group = f"{source}:" + _PATIENT_AND_NUMBER.sub(r"\1", name)
         records.append(Record(source, name, "not_lesion", 0, group, CLINICAL, file))
     if not records:
-        raise PrepareError(f"{path}: expected images in it or its subfolders, found none")
+        raise PrepareError(f"{path}: expected {source} images in it or its subfolders, found none")
     return Source(source, records, ignored=_ignored_files(folder))
