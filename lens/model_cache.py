@@ -36,9 +36,9 @@ both are up to 0.0006 from the exact value."""
 MAX_ROUNDING = 0.05
 """Largest allowed difference of a probability in bf16 from Keras's, on the artificial images.
 
-With cnn7 it is 0.03. bf16 then changed 6 of 1,579 verdicts on validation photos, five of them close
-to the threshold and one close to the limit of refusal, and a view took 8.4 instead of 15.0 ms of
-CPU (AMD EPYC with AVX512_BF16)."""
+With cnn7 it is 0.03. With its predecessor, which had the same difference, bf16 changed 6 of 1,579
+verdicts on validation photos, five of them close to the threshold and one close to the limit of
+refusal, and a view took 8.4 instead of 15.0 ms of CPU (AMD EPYC with AVX512_BF16)."""
 
 EXIT_INVALID_MODEL = 65
 """Exit status of the child process for an unusable model, explained on stdout (EX_DATAERR)."""
