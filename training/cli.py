@@ -48,7 +48,7 @@ def run(name: str, action: Callable[[], int | None], *, stopped: str) -> int:
 
 
 def _expected() -> tuple[type[Exception], ...]:
-    """The errors that a user can fix. At the top, these imports would slow down ``--help``."""
+    """The errors that a user can fix. Imports at the top of the file would slow down ``--help``."""
     from lens.artifact import InvalidModel
     from lens.engine import EngineError
 

@@ -12,7 +12,7 @@ from training import cli
 from training.evaluation.options import EvaluateOptions
 
 SUBSET = 200
-"""Default number of lesions for the tests with changed photos, which take several minutes."""
+"""Default number of lesions for the tests of changed photos, which take several minutes."""
 
 
 def parse(arguments: list[str] | None) -> EvaluateOptions:
@@ -33,7 +33,7 @@ def parse(arguments: list[str] | None) -> EvaluateOptions:
         type=cli.positive_int,
         default=SUBSET,
         metavar="N",
-        help="number of random test lesions for the tests with changed photos and of the heat map; "
+        help="number of random test lesions for the tests of changed photos and of the heat map; "
         f"each lesion is judged 13 times (default {SUBSET})",
     )
     cli.add_seed(parser, "the subset and the intervals")

@@ -6,7 +6,7 @@ probability are empty. A file that cannot be read as a photo also has the status
 reason is the same as on the website (empty, damaged, unsupported_format ...), or missing,
 unreadable or too_large.
 
-Each row is written at once to FILE.csv.MODEL.partial, where MODEL is the start of the model's
+Each row is immediately written to FILE.csv.MODEL.partial, where MODEL is the start of the model's
 checksum. FILE.csv is replaced when the new table is complete. After an interruption the same
 command continues, and retries files that were missing or unreadable. The exit status is 0 if any
 file could be read as a photo; 1 if none could, or the model cannot be run; 2 for a wrong argument;

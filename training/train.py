@@ -51,13 +51,16 @@ def _parser() -> argparse.ArgumentParser:
         "--optimizer", choices=("sgd", "adam", "rmsprop"), help="(default: the recipe's)"
     )
     parser.add_argument(
-        "--epochs", type=cli.positive_int, metavar="N", help="in all (default: the recipe's)"
+        "--epochs",
+        type=cli.positive_int,
+        metavar="N",
+        help="total number of epochs (default: the recipe's)",
     )
     parser.add_argument(
         "--teacher",
         metavar="FILE.h5",
-        help="an efficientnet_lite0 whose probability and embedding of each image are learned too; "
-        f"or {IMAGENET}, to learn the embedding of ImageNet weights",
+        help="an efficientnet_lite0 whose probability and embedding of each image become further "
+        f"targets; or {IMAGENET}, to learn only the embedding of a network with ImageNet weights",
     )
     parser.add_argument(
         "--start",

@@ -22,9 +22,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "python -m training.train_gpu", description=__doc__, allow_abbrev=False
     )
     cli.add_manifest(parser)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--out", type=Path, metavar="DIR", help="for the finished phases and models")
-    what.add_argument(
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--out", type=Path, metavar="DIR", help="for the finished phases and models")
+    mode.add_argument(
         "--pack",
         type=Path,
         metavar="DIR",
@@ -99,7 +99,7 @@ def _minutes(text: str) -> float:
     except ValueError:
         minutes = 0.0
     if not 0 < minutes < 24 * 60:
-        raise argparse.ArgumentTypeError(f"expected minutes above 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected minutes above 0 and below 1440, got {text!r}")
     return minutes
 
 

@@ -1,8 +1,8 @@
 """Search for better hyperparameters with Optuna: ``python -m training.tune --trials 20``.
 
-Each trial trains with another learning rate and other values of some settings, between a third of
-and three times the recipe's values; the first trial uses the recipe's. Trials that are worse than
-the median are pruned. The arguments of the best trial are written beside the study;
+Each trial trains with a different learning rate and different values of some settings, from a third
+of to three times the recipe's values; the first trial uses the recipe's. Trials worse than the
+median are pruned. The arguments of the best trial are written beside the study;
 training.train reads them as @FILE. All other arguments are those of training.train (--manifest,
 --epochs ...).
 """

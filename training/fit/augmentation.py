@@ -24,15 +24,16 @@ _LUMA = np.tile([0.299, 0.587, 0.114], (3, 1))  # ITU-R BT.601
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges of the random changes, each drawn uniformly between minus and plus the value.
+    """Ranges of the random changes; each change is drawn uniformly from minus to plus its range.
 
     Attributes:
         rotation: degrees.
         zoom, shear, shift: as a share of the image's side.
-        stretch: of the width relative to the height, as a share.
+        stretch: change of the width, as a share; the height changes by the inverse factor.
         flips: mirror horizontally and vertically, each with probability one half.
-        gain: of the brightness, as a share; also a third of this per channel (white balance).
-        saturation: as a share.
+        gain: change of the brightness, as a share; each channel also changes separately, by up to a
+            third of this (white balance).
+        saturation: change of the saturation, as a share.
         fault: probability of each of blur, JPEG compression and a grey square (cutout).
     """
 
@@ -47,7 +48,7 @@ class Augmentation:
     fault: float = 0.0
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
-        """Change one image.
+        """Augment one image.
 
         Args:
             image: uint8 (500, 500, 3).

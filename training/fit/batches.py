@@ -45,7 +45,7 @@ def open_images(rows: list[Row], folder: str | Path) -> np.ndarray:
     """Open the decoded images of the rows, memory-mapped from a cache that the first call fills.
 
     The cache is filled again when a file or the decoder has changed. Otherwise a network could be
-    trained on other pixels than serving produces, and silently lose accuracy.
+    trained on pixels that differ from those in serving, and silently lose accuracy.
 
     Returns:
         uint8 memory map (len(rows), 500, 500, 3), exactly ``lens.images.decode`` of each file.
@@ -157,7 +157,7 @@ class Examples:
 
 
 class Batches(keras.utils.PyDataset):
-    """One epoch of augmented training batches.
+    """Augmented training batches, one epoch at a time.
 
     The content of batch ``i`` of epoch ``e`` depends only on the seed, ``e`` and ``i``: not on the
     number of threads, nor on whether the run was interrupted. If there are several hosts, each
@@ -180,6 +180,23 @@ class Batches(keras.utils.PyDataset):
         epoch: int,
         host: tuple[int, int] = (0, 1),
     ) -> None:
+        """Prepare the batches, starting with those of ``epoch``.
+
+        Args:
+            examples: the training images.
+            weights: probability of drawing each lesion, float64 (n,), summing to 1.
+            outputs: names of the outputs that get targets.
+            augmentation: random changes of the images.
+            size: side of the images in pixels.
+            batch: number of images per batch, on all hosts together.
+            steps: number of batches per epoch.
+            other_share: share of images without a lesion, 0-1; unused without the output
+                ``lesion``.
+            graft_share: share of lesions pasted into the surroundings of another photo, 0-1.
+            seed: seed of sampling and augmentation.
+            epoch: number of the first epoch, from 0.
+            host: number of this host, from 0, and number of hosts.
+        """
         # Pillow and OpenCV release Python's global lock, so one thread per core is enough.
         super().__init__(workers=max(2, os.cpu_count() or 2), max_queue_size=8)
         self.examples = examples
@@ -204,7 +221,12 @@ class Batches(keras.utils.PyDataset):
         self.epoch += 1
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, Targets, Targets]:
-        """Batch ``index``: pixels uint8 (batch, size, size, 3), targets, sample weights."""
+        """Make this host's part of batch ``index``.
+
+        Returns:
+            Pixels, uint8 (batch / hosts, size, size, 3); and the targets and the sample weights of
+            each output.
+        """
         generators, rows, flags = self._draw(index)
         draws = list(zip(rows, *flags, generators, strict=True))
         views, targets, weights = [], [], []

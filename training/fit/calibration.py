@@ -17,9 +17,9 @@ from training.datasets.manifest import Row
 from training.fit.operating_points import ValidationMeasurements, fit_operating_points
 
 MARGIN_QUANTILE = 0.99
-"""The mean logit over the first views differs from the mean over all views by less than the margin,
-for this share of the validation photos. The remaining photos could get another verdict; of 1,947
-validation photos none did."""
+"""Share of the validation photos whose mean logit over the first views is within the margin of the
+mean over all views. The remaining photos could get a different verdict; none of 1,947 validation
+photos did."""
 
 
 def calibrate(
@@ -28,12 +28,12 @@ def calibrate(
     """Calibrate a model on validation images and write it with its card.
 
     Only the card changes, not the network. The file at ``path`` is replaced when the new one is
-    complete, so a run that is stopped leaves the old file.
+    complete, so an interrupted run leaves the old file intact.
 
     Args:
         model: the trained network.
         card: the card without the fitted values.
-        path: where the ``.h5`` goes.
+        path: the ``.h5`` file to write.
         images: uint8 (n, 500, 500, 3).
         rows: the images' rows.
 
@@ -64,13 +64,15 @@ def _measure_as_served(model: keras.Model, card: Card, images: np.ndarray) -> li
 
 
 def margins(logits: np.ndarray) -> tuple[float, ...]:
-    """How far the mean over the first two, and the first four, views is from the mean over all.
+    """Fit the margins: how far a mean logit must be from the threshold to skip the remaining views.
 
     Args:
         logits: float64 (n, views).
 
     Returns:
-        The MARGIN_QUANTILE of both distances, in logits; empty if there is only one view.
+        The quantile ``MARGIN_QUANTILE`` of the distance between the mean over the first two views
+        and the mean over all, and the same for the first four; in logits. Empty if there is only
+        one view.
     """
     if logits.shape[1] == 1:
         return ()

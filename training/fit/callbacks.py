@@ -60,9 +60,10 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 class Replay(keras.callbacks.Callback):
-    """Restores callbacks that count epochs to their state in an interrupted run.
+    """Restores callbacks that count epochs to their state before an interruption.
 
-    It must come after them in the list. The learning rate is restored from the checkpoint instead.
+    In the list of callbacks it must come after those that it restores. The learning rate comes from
+    the checkpoint instead.
     """
 
     def __init__(self, others: Sequence[keras.callbacks.Callback], history: list[Logs]) -> None:
@@ -142,7 +143,9 @@ class Progress(keras.callbacks.Callback):
 
 
 def loggers(folder: Path, history: list[Logs]) -> list[keras.callbacks.Callback]:
-    """Log the metrics of each epoch to ``log.csv``, and to ``tensorboard/`` if it is installed.
+    """Callbacks that log the metrics of each epoch to ``log.csv`` and ``tensorboard/``.
+
+    TensorBoard is used only if it is installed and Keras runs on TensorFlow.
 
     Args:
         folder: the folder of the run.

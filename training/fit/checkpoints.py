@@ -18,7 +18,15 @@ Weights = list[np.ndarray]
 
 
 class Validation:
-    """Loss, accuracy and AUC of a model on the validation images, without augmentation."""
+    """Computes the loss, accuracy and AUC of a model on the validation images, not augmented.
+
+    Attributes:
+        images: uint8 (n, 500, 500, 3).
+        rows: their rows.
+        batch: number of images per batch.
+        size: side of the training images in pixels. The images are shrunk by the integer part of
+            500 / ``size``, so they keep their size if ``size`` is above 250.
+    """
 
     def __init__(self, images: np.ndarray, rows: list[Row], batch: int) -> None:
         self.images = images
@@ -53,8 +61,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     Files in ``folder``, where N is the number of epochs done: ``last-N.weights.h5`` (raw weights
     and optimizer), ``average-N.npz``, ``best.npz`` and ``state.json`` (the history). ``state.json``
-    is written last and determines N. A run killed while writing thus continues from the epoch
-    before.
+    is written last and determines N. So a run killed while writing continues from the
+    previous epoch.
     """
 
     def __init__(
@@ -64,6 +72,14 @@ class Checkpoints(keras.callbacks.Callback):
         validation: Callable[[keras.Model], Logs],
         history: list[Logs],
     ) -> None:
+        """Create the callback.
+
+        Args:
+            folder: an existing folder for the files.
+            average: momentum of the moving average of the weights, 0-1; 0 for no averaging.
+            validation: computes the metrics of a model, ``val_auc`` among them.
+            history: metrics of the epochs before a resume; each new epoch is appended.
+        """
         super().__init__()
         self.folder = folder
         self.momentum = average
@@ -138,13 +154,21 @@ def last_weights(folder: Path) -> Weights:
 
 
 def last_weights_file(folder: Path) -> Path:
-    """The file of ``last_weights``."""
+    """Path of the file that ``last_weights`` reads."""
     history = json.loads((folder / "state.json").read_text())
     return folder / f"average-{len(history)}.npz"
 
 
 def shrink(images: np.ndarray, factor: int) -> np.ndarray:
-    """Average boxes of ``factor`` x ``factor`` pixels, as ``Augmentation`` does."""
+    """Average boxes of ``factor`` x ``factor`` pixels, as ``Augmentation`` does.
+
+    Args:
+        images: uint8 (n, side, side, 3).
+        factor: side of a box in pixels.
+
+    Returns:
+        float32 (n, side // factor, side // factor, 3); the images themselves if ``factor`` is 1.
+    """
     if factor == 1:
         return images
     count, side = len(images), images.shape[1] // factor

@@ -28,11 +28,12 @@ def choose_precision() -> str:
 
 
 class KeepMemory(keras.callbacks.Callback):
-    """Keeps freed memory in the process, which TensorFlow's data pipeline prevents.
+    """Keeps freed memory in the process instead of returning it to the system.
 
     When batches come from Python, TensorFlow sets M_TRIM_THRESHOLD to 128 kB
     (``generator_dataset_op.cc``), so the C library returns freed memory to the system at once. A
-    training step allocates and frees gigabytes; half of its time went into page faults.
+    training step allocates and frees gigabytes; without this callback, half of its time went into
+    page faults.
     """
 
     _M_TRIM_THRESHOLD = -1  # From glibc's malloc.h.
@@ -48,12 +49,16 @@ class KeepMemory(keras.callbacks.Callback):
 def distribute(stages: Iterable[Stage]) -> None:
     """Divide each batch among all devices, and among all hosts if a run has several.
 
-    Keras does both on JAX (keras.io/guides/distribution). For several hosts, the same command runs
-    on each with these environment variables: KERAS_DISTRIBUTION_JOB_ADDRESSES, the address and port
-    of host 0; KERAS_DISTRIBUTION_NUM_PROCESSES; and KERAS_DISTRIBUTION_PROCESS_ID, from 0.
+    Keras does both on JAX (keras.io/guides/distribution); other backends use one device. For
+    several hosts, the same command runs on each with these environment variables:
+    KERAS_DISTRIBUTION_JOB_ADDRESSES, the address and port of host 0;
+    KERAS_DISTRIBUTION_NUM_PROCESSES; and KERAS_DISTRIBUTION_PROCESS_ID, from 0.
+
+    Args:
+        stages: the stages of the recipe, whose batch sizes are checked.
 
     Raises:
-        TrainingError: several hosts need JAX, or a batch cannot be divided evenly.
+        TrainingError: the run has several hosts without JAX, or a batch cannot be divided evenly.
     """
     several = int(os.environ.get("KERAS_DISTRIBUTION_NUM_PROCESSES", "1")) > 1
     if keras.backend.backend() != "jax":
@@ -94,7 +99,7 @@ def _has_bfloat16() -> bool:
 
 
 def _has_gpu() -> bool:
-    if keras.backend.backend() == "torch":  # keras.distribution does not support it.
+    if keras.backend.backend() == "torch":  # keras.distribution does not support PyTorch.
         import torch
 
         return torch.cuda.is_available()

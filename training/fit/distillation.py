@@ -1,7 +1,7 @@
-"""Knowledge distillation: a teacher predicts every augmented image, and cnn7 learns its outputs.
+"""Knowledge distillation: cnn7 learns the teacher's outputs for every augmented image.
 
-Predicting every augmented image follows Beyer et al. 2022 (arXiv:2106.05237). With one prediction
-for each photo, cnn7 memorised the teacher's outputs.
+The teacher predicts every augmented image, as in Beyer et al. 2022 (arXiv:2106.05237). With only
+one prediction per photo, cnn7 memorised the teacher's outputs.
 """
 
 import tempfile
@@ -38,8 +38,8 @@ class Teacher:
     reaches a third of OpenVINO's speed (26 against 86 images/s at 224 px, two AVX2 cores).
 
     Attributes:
-        components: number of components of its embedding that the student learns.
-        knows_lesions: whether it was trained on lesions, so that it predicts p(malignant).
+        components: number of components of the teacher's embedding that the student learns.
+        knows_lesions: whether the teacher was trained on lesions and so predicts p(malignant).
     """
 
     def __init__(self, name: str, images: np.ndarray) -> None:
@@ -50,8 +50,8 @@ class Teacher:
             images: the training photos, uint8 (n, height, width, 3).
 
         Raises:
-            NotATeacher: the file is another network's, or Keras's backend cannot convert it.
-            InvalidModel: the file is no model.
+            NotATeacher: the file contains another network, or Keras's backend cannot convert it.
+            InvalidModel: the file is not a valid model.
             MissingWeights: the ImageNet weights are not installed.
         """
         if keras.backend.backend() not in ("tensorflow", "jax"):
@@ -62,7 +62,8 @@ class Teacher:
         self.knows_lesions = name != IMAGENET
         self._network = _imagenet() if name == IMAGENET else _fine_tuned(Path(name))
         self._compiled: dict[tuple[int, ...], Any] = {}
-        # Only one of the threads that make batches predicts at a time: it uses every core.
+        # Batches are made by several threads. Only one predicts at a time, because that uses every
+        # core.
         self._lock = threading.Lock()
         chosen = np.linspace(0, len(images) - 1, min(_PCA_PHOTOS, len(images))).astype(int)
         batches = np.array_split(chosen, -(-len(chosen) // _BATCH))

@@ -16,7 +16,7 @@ def add_training_heads(
 
     Args:
         network: a model of ``training.networks``.
-        recipe: names the outputs that have a loss.
+        recipe: names the outputs with a loss, and the layers that are not trained.
         teacher: the teacher, or None.
 
     Returns:

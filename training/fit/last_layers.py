@@ -1,7 +1,8 @@
 """Refit the last linear layers of a trained network by logistic regression on its embedding.
 
-During training these layers follow an embedding that keeps changing, on augmented photos and with
-balanced classes. Last-layer retraining is Kirichenko et al. 2023 (arXiv:2204.02937).
+Training fits these layers to an embedding that keeps changing, on augmented photos with balanced
+classes. The refit uses the final embedding of images that are not augmented (last-layer retraining,
+Kirichenko et al. 2023, arXiv:2204.02937).
 """
 
 from collections.abc import Sequence
@@ -25,18 +26,19 @@ skin, of which about one in four succeeds."""
 
 LESION_C = 0.01
 """Inverse regularisation strength of the output ``lesion`` (scikit-learn's ``C``). Of 0.1, 0.01 and
-0.001 only this value refused every photograph of validation when 1 % of dermoscopic and 3 % of
-smartphone photos may be refused."""
+0.001, only this value refused every photograph without a lesion in validation when 1 % of
+dermoscopic and 3 % of smartphone photos could be refused."""
 
 MALIGNANT_C = 0.001
-"""The same for the outputs ``clinical_map`` and ``dermoscopic_map``. With 0.0003, 0.001 and 0.003
+"""The same for the layers ``clinical_map`` and ``dermoscopic_map``. With 0.0003, 0.001 and 0.003
 the validation AUC of cnn7, one view, is 0.868, 0.868 and 0.864 on clinical photos, and 0.909 to
 0.911 on dermoscopic ones."""
 
 MELANOMA_WEIGHT = 2.0
-"""Weight of a melanoma. It is the deadliest lesion, but in clinical photos only one in eight of the
-malignant lesions. With 1, 2 and 4 the AUC of melanomas against benign lesions in clinical photos is
-0.716, 0.750 and 0.778, and that of all malignant lesions 0.868, 0.863 and 0.855."""
+"""Weight of a melanoma. Melanoma is the deadliest lesion, but makes up only an eighth of the
+malignant lesions in clinical photos. With 1, 2 and 4 the AUC of melanomas against benign lesions in
+clinical photos is 0.716, 0.750 and 0.778, and that of all malignant lesions 0.868, 0.863 and 0.855.
+"""
 
 MIN_IMAGES = 200
 """A kind of photo with fewer training images keeps its trained layer."""
@@ -44,11 +46,11 @@ MIN_IMAGES = 200
 _BATCH = 32
 
 Images = Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
-"""Images of shape (500, 500, 3)."""
+"""Images, uint8 (500, 500, 3) each."""
 
 
 def refit_refusal(model: keras.Model, examples: Examples, seed: int) -> None:
-    """Refit the output ``lesion``, which takes two minutes.
+    """Refit the output ``lesion``, in about two minutes.
 
     Args:
         model: a trained ``cnn7`` or ``efficientnet_lite0``; its layer ``lesion`` is changed.

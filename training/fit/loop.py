@@ -58,7 +58,7 @@ def fit(
         callbacks: further callbacks, called last.
 
     Returns:
-        The figures of each epoch.
+        The metrics of each epoch, including those before a resume.
 
     Raises:
         TrainingError: the loss is no longer finite.
@@ -85,7 +85,7 @@ def fit(
             batches,
             epochs=end,
             initial_epoch=start,
-            shuffle=False,  # The content of batches is random, but a resumed run needs their order.
+            shuffle=False,  # Batches are random already, and a resumed run needs their order.
             verbose=0,
             callbacks=[*own, *_plateau_callbacks(recipe, history[:start]), *more],
         )

@@ -100,11 +100,18 @@ def fit_operating_points(measured: ValidationMeasurements) -> dict[str, Operatin
 
 
 def fit_platt(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
-    """Temperature and offset that minimise the log loss of ``expit((logits + offset) /
-    temperature)``.
+    """Fit the temperature and offset of a calibration by Platt scaling (Platt 1999).
 
-    This is Platt scaling (Platt 1999). It uses Platt's smoothed targets, slightly inside 0 and 1,
-    because for perfectly separated classes the best temperature for plain labels is zero.
+    They minimise the log loss of ``expit((logits + offset) / temperature)``. The targets are
+    Platt's smoothed ones, slightly inside 0 and 1: with plain labels, the best temperature for
+    perfectly separated classes would be zero.
+
+    Args:
+        logits: float64 (n,).
+        labels: True for malignant, bool (n,).
+
+    Returns:
+        The temperature and the offset.
     """
     malignant = int(labels.sum())
     targets = np.where(

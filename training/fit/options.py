@@ -13,10 +13,11 @@ IMAGENET = "imagenet"
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """The options of ``training.train``, which its ``--help`` explains.
+    """The options of ``training.train``; its ``--help`` explains them.
 
-    ``overrides`` are the values of ``--set``. ``command`` is the command line without ``--resume``,
-    for the card.
+    Attributes:
+        overrides: the values of ``--set``.
+        command: the command line without ``--resume``, for the card.
     """
 
     manifest: Path
@@ -69,9 +70,12 @@ class RecalibrateOptions:
 class SearchOptions:
     """The options of ``training.tune``.
 
-    ``FILE.best`` is written beside the study, and the checkpoints of each trial to the folder
-    ``FILE.trials``. ``training`` are the options of each trial without the searched values, and
-    ``arguments`` the same as arguments of ``training.train``.
+    Attributes:
+        study: the study's file. Beside ``FILE.db``, the arguments of the best trial are written to
+            ``FILE.best``, and the checkpoints of all trials to the folder ``FILE.trials``.
+        trials: total number of trials.
+        training: the options of every trial, before the searched settings are changed.
+        arguments: the command-line arguments that ``training`` was parsed from.
     """
 
     study: Path

@@ -18,6 +18,8 @@ def recalibrate(options: RecalibrateOptions) -> Card:
     Raises:
         InvalidModel: the model is not one of ``training.networks``.
         ManifestError: the manifest, or a file that it lists, cannot be used.
+        DiskFull: there is not enough disk space for the decoded images.
+        TrainingError: the model has learned from images of the manifest's test split.
     """
     model, card = loader.load(options.model)
     if card.name not in networks.NAMES:
@@ -38,5 +40,8 @@ def recalibrate(options: RecalibrateOptions) -> Card:
     )
     if splits.others:
         return finish(model, card, options.out, examples, validation, options.seed)
-    print("there is no not_lesion.csv beside the manifest: the refusal is not changed")
+    print(
+        "there is no not_lesion.csv beside the manifest: the output lesion is not refitted, only "
+        "its threshold"
+    )
     return calibrate(model, card, options.out, validation.images, validation.rows)

@@ -35,10 +35,10 @@ class Recipe:
     """One way to train.
 
     Attributes:
-        stages: in order; their shares sum to 1.
+        stages: the stages in order; their shares sum to 1.
         epochs: total number of epochs.
-        images_per_epoch: images drawn per epoch; 0 for the size of the training set (of a balanced
-            part of it, if ``balanced``).
+        images_per_epoch: images drawn per epoch; 0 for the size of the training set, or of its
+            largest balanced subset if ``balanced``.
         balanced: draw both classes equally often in every source; otherwise draw uniformly.
         optimizer: sgd, adam or rmsprop.
         rates: peak learning rate of each optimizer.
@@ -50,7 +50,7 @@ class Recipe:
         weight_decay: decoupled weight decay (AdamW), for adam only.
         average: momentum of the moving average of the weights, which is validated and kept; 0 for
             none.
-        label_smoothing: share of each label given to the other class.
+        label_smoothing: share of each label that is spread evenly over all classes.
         augmentation: random changes of the training images.
         other_share: share of images without a lesion, if the network has the output ``lesion``.
         graft_share: share of lesions pasted into the surroundings of another photo.

@@ -57,7 +57,15 @@ class Splits:
 
 
 def train(options: TrainOptions) -> Card:
-    """Train, calibrate, and write the model file and its training curves; return the card."""
+    """Train, calibrate, and write the model file and its training curves.
+
+    Returns:
+        The card in the model file.
+
+    Raises:
+        CommandError: training cannot start or continue; the message says why.
+        InvalidModel: the file of ``--start`` or ``--teacher`` is not a valid model.
+    """
     card = _card(options, read_manifest(options.manifest))
     distribute(options.full_recipe().stages)
     number, _ = host()
@@ -93,16 +101,24 @@ def finish(
 def train_network(
     options: TrainOptions, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> TrainedNetwork:
-    """Train a network, with further callbacks.
+    """Train a network.
+
+    Args:
+        options: the options of ``training.train``.
+        callbacks: further callbacks, called last.
 
     Raises:
         ResumeError: the checkpoints belong to another run.
+        TrainingError: the model to start from is another network, or the loss is not finite.
+        ManifestError: the manifest, or an image that it lists, cannot be read.
+        DiskFull: there is not enough disk space for the decoded images.
+        NotATeacher: the teacher is not suitable.
     """
     recipe = options.full_recipe()
     splits = read_splits(options.manifest)
     folder = options.out.with_suffix(".run")
     run = _describe(options, splits)
-    if options.resume:  # Check before decoding, which can take long.
+    if options.resume:  # Check before decoding, which can take an hour.
         record.check(folder, run)
     examples, validation = open_splits(splits, options.manifest.parent / "cache", options.teacher)
     keras.utils.set_random_seed(options.seed)
@@ -203,7 +219,11 @@ def _card(options: TrainOptions, rows: list[Row]) -> Card:
 
 
 def count_images(rows: list[Row]) -> dict[str, dict[str, list[int]]]:
-    """Count all images and the malignant ones, by source and split."""
+    """Count the images by source and split.
+
+    Returns:
+        By source and then by split: the number of images, and of the malignant ones among them.
+    """
     counts: dict[str, dict[str, list[int]]] = {}
     for (source, split), total in sorted(Counter((r.source, r.split) for r in rows).items()):
         malignant = sum(r.malignant for r in rows if (r.source, r.split) == (source, split))
@@ -222,11 +242,12 @@ def card_split_hashes(
     """The split hashes for a model's card.
 
     A model that starts from another one, or is distilled from it, has indirectly learned from that
-    model's photos. The hash of the test split is left out unless none of them is a test photo.
+    model's photos. If it is unknown whether these include test photos, the hash of the test split
+    is left out.
 
     Args:
         rows: the rows of the current manifest.
-        learned_from: the files of the other models.
+        learned_from: model files that the new model starts from or learns from.
         manifest: the manifest's file, if there may be copies of earlier manifests beside it.
 
     Raises:
@@ -241,8 +262,8 @@ def card_split_hashes(
         learned = images_learned(parent_hashes, manifest, test) if manifest else None
         if learned:
             raise TrainingError(
-                f"{path}: expected a model that has not seen the test split; it has learned from "
-                f"{len(learned):,} of its {len(test):,} images, such as {learned[0]}"
+                f"{path}: expected a model that has not learned from the test split; this one has "
+                f"learned from {len(learned):,} of {len(test):,} test images, such as {learned[0]}"
             )
         if learned is None:
             print(

@@ -31,7 +31,7 @@ CLINICAL_EMPHASIS = Emphasis(
     clinical=1.6,
     # Missing a melanoma does more harm than missing another malignant lesion.
     melanoma=1.6,
-    # The two classes of this set come from different cameras, which a network can learn instead.
+    # The classes of this set come from different cameras, so a network can learn the camera.
     sources={"melanoma10k": 0.6},
 )
 """For networks that judge the photos of the app's users. Conventional values; not tuned."""
@@ -42,7 +42,7 @@ def sampling_weights(rows: list[Row], emphasis: Emphasis = NO_EMPHASIS) -> np.nd
 
     If a source contributed more to one class than to the other, a network would learn to recognise
     the source. For example, SIIM once was a quarter of the benign images and a twentieth of the
-    malignant ones, and its few melanomas were separated from its moles no better than by chance.
+    malignant ones, and networks separated its few melanomas from its moles no better than chance.
 
     A source, or each kind of photo in it, is drawn in proportion to the square root of its smaller
     class. This is a compromise: in proportion to size the largest source would dominate, and with
@@ -50,8 +50,8 @@ def sampling_weights(rows: list[Row], emphasis: Emphasis = NO_EMPHASIS) -> np.nd
 
     Args:
         rows: the training photos.
-        emphasis: draws some photos more often. With an emphasis on melanoma, malignant photos are
-            drawn more often than benign ones.
+        emphasis: draws some photos more or less often. With an emphasis on melanoma, malignant
+            photos are drawn more often than benign ones.
 
     Returns:
         float64 (len(rows),), summing to 1.

@@ -59,7 +59,7 @@ def search(options: SearchOptions, pruner: optuna.pruners.BasePruner | None = No
             third epoch on.
 
     Raises:
-        TrainingError: every trial was pruned.
+        TrainingError: every trial was pruned, or one cannot start or continue.
     """
     path = options.study
     pruner = pruner or optuna.pruners.MedianPruner(n_warmup_steps=2)

@@ -1,7 +1,8 @@
 """The bank: the teachers' predictions for a set of views.
 
-It contains only the predictions, 280 bytes per view. The views are made again from their numbers.
-This works only on the same kind of device, because a CPU and a GPU draw different random numbers.
+It contains only the predictions, 280 bytes per view. The views themselves are made again from the
+seed and the number of their batch. This works only on the same kind of device, because a CPU and a
+GPU draw different random numbers.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Bank:
 
 
 def bank_views(recipe: GpuRecipe, data: TrainingSet, seed: int) -> ViewMaker:
-    """Make the bank's views, which are the same for the teachers and the student."""
+    """The maker of the bank's views, which are the same for the teachers and the student."""
     # Another seed, so that they differ from the views that the teachers were trained on.
     return ViewMaker(data, recipe, seed + 77, recipe.bank.mix_share)
 

@@ -49,7 +49,16 @@ def _colour_matrix(draws: Draws, ranges: ViewRanges) -> torch.Tensor:
 
 
 def add_faults(pixels: torch.Tensor, draws: Draws, ranges: ViewRanges) -> torch.Tensor:
-    """Blur some views, add noise, compress them as JPEG, cover a square; in place, 0-255."""
+    """Add blur, noise, JPEG compression and a grey square, each to some of the views.
+
+    Args:
+        pixels: 0-255 (n, 3, size, size); changed in place.
+        draws: random numbers for the n views.
+        ranges: the ranges and frequencies of the faults.
+
+    Returns:
+        The same tensor, 0-255.
+    """
     _blur_some(pixels, draws, ranges)
     chosen = true_indices(draws.chance(ranges.noise))
     deviation = draws.uniform(0, ranges.noise_level)[chosen].to(pixels.dtype)

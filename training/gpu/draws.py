@@ -10,11 +10,19 @@ _SEED_FACTOR = 1_000_003  # A prime, so that two runs rarely share a random stre
 class Draws:
     """Random numbers for ``count`` views.
 
-    The number of values that a method draws depends only on ``count``. A view that is made again at
-    another size thus gets the same values and shows the same picture.
+    The number of values that a method draws depends only on ``count``. So a view that is made again
+    at another size gets the same values and shows the same picture.
     """
 
     def __init__(self, seed: int, number: int, count: int, device: torch.device) -> None:
+        """Start the random stream of one batch.
+
+        Args:
+            seed: seed of the run.
+            number: number of the batch.
+            count: number of views in the batch.
+            device: where the numbers are drawn; a CPU and a GPU draw different ones.
+        """
         self.count = count
         self.device = device
         self._generator = torch.Generator(device).manual_seed(seed * _SEED_FACTOR + number)
@@ -48,8 +56,8 @@ class Draws:
     def noise(self, shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
         """Standard normal values of any shape.
 
-        They come from a separate generator. Their number depends on the size of the views, so with
-        the common generator, all later values would depend on that size.
+        They come from a separate generator, because their number depends on the size of the views.
+        With the common generator, all later values would depend on that size too.
         """
         seed = torch.randint(2**31, (1,), generator=self._generator, device=self.device)
         separate = torch.Generator(self.device).manual_seed(int(seed))

@@ -18,16 +18,22 @@ _WARM_UP_SHARE = 0.05  # Share of the time; then the learning rate follows a cos
 _MAX_GRADIENT_NORM = 2.0
 _CHECK_INTERVAL_STEPS = 20  # Not in every step: reading the loss waits for the GPU.
 
-# Weights of these losses in teachers and student; that of malignant is 1.
+# Weights of these two losses, the same for the teachers and the student.
 LESION_LOSS, KIND_LOSS = 0.4, 0.3
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def steps(name: str, seconds: float, batch: int) -> Iterator[tuple[int, float]]:
-    """Yield the number of each step, and the share of the time that has elapsed before it.
+    """Yield the number of each step, from 0, and the share of the time elapsed before it, 0-1.
 
-    This shows a progress bar, and prints the number of views at the end. It yields at least once.
+    There is at least one step. A progress bar is shown, and the number of views is printed at the
+    end.
+
+    Args:
+        name: the name of the phase, for the progress bar.
+        seconds: no step begins after this time.
+        batch: number of views per step.
     """
     began, step, passed = time.perf_counter(), 0, 0.0
     shown = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
@@ -51,6 +57,14 @@ class Fitter(Generic[Network]):
     """
 
     def __init__(self, network: Network, rate: float, weight_decay: float, average: float) -> None:
+        """Create the optimizer, AdamW.
+
+        Args:
+            network: the network to train, on its device.
+            rate: peak learning rate.
+            weight_decay: decoupled weight decay of kernels; none for biases and normalisations.
+            average: momentum of the moving average of the weights, 0-1.
+        """
         self.network = network.train()
         self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self._rate = rate
@@ -66,10 +80,14 @@ class Fitter(Generic[Network]):
         self._optimizer = torch.optim.AdamW(groups, lr=rate, fused=on_gpu)
 
     def step(self, loss: torch.Tensor, elapsed: float) -> None:
-        """Take a training step; ``elapsed`` is the share of the time that has elapsed.
+        """Take a training step.
+
+        Args:
+            loss: the loss of the batch, a scalar.
+            elapsed: share of the time that has elapsed, 0-1; it determines the learning rate.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss is not finite; this is checked every 20 steps.
         """
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate * _schedule(elapsed)

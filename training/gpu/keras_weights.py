@@ -22,12 +22,15 @@ def export_cnn7(network: Cnn7, photos: np.ndarray) -> keras.Model:
 
     Each batch normalisation is folded into its convolution. The Keras network has some batch
     normalisations of its own. They get the statistics of some photos, and a scale and an offset
-    that undo the normalisation. So they have no effect, neither in serving nor when training
-    continues from the file (``--start``).
+    that undo the normalisation. So they have no effect in serving, and do not disturb a training
+    that continues from the file (``--start``).
 
     Args:
         network: the trained network.
         photos: some training photos, uint8 (n, 500, 500, 3).
+
+    Returns:
+        The Keras network.
     """
     weights = _arrays(network)
     model = networks.cnn7()
@@ -43,7 +46,11 @@ def export_cnn7(network: Cnn7, photos: np.ndarray) -> keras.Model:
 
 
 def export_efficientnet(network: EfficientNetLite) -> keras.Model:
-    """Build ``training.networks.efficientnet_lite0`` with the weights of a trained Lite0."""
+    """Build ``training.networks.efficientnet_lite0`` with the weights of a trained Lite0.
+
+    Raises:
+        MissingWeights: the package with the ImageNet weights is not installed, or damaged.
+    """
     weights = _arrays(network)
     model = networks.efficientnet_lite0()
     renamed = {re.sub(r"^blocks\.(\d+)\.", r"blocks_\1_", name): w for name, w in weights.items()}
@@ -69,7 +76,7 @@ def _folded(weights: Weights, name: str) -> list[np.ndarray]:
 
 
 def _neutralise(model: keras.Model, photos: np.ndarray) -> None:
-    """Make every batch normalisation an identity, given the statistics of these photos."""
+    """Give every batch normalisation the statistics of these photos, and make it an identity."""
     norms = _of_type(model, layers.BatchNormalization)
     for norm in norms:
         count = norm.gamma.shape[0]

@@ -1,7 +1,7 @@
-"""Paint things that surround a lesion on a photo: dermatoscope frames, rulers, hairs, ink.
+"""Paint things that often surround a lesion in a photo: dermatoscope frames, rulers, hairs, ink.
 
-In some data sets they are more frequent beside malignant lesions. Painting them on both classes
-with the same probability makes them less informative.
+In some data sets these are more common around malignant lesions. Painting them on both classes with
+the same probability makes them less informative.
 """
 
 import cv2
@@ -102,7 +102,7 @@ def _hairs(rng: np.random.Generator) -> Picture:
 
 
 def _ink(rng: np.random.Generator) -> Picture:
-    """A line of a surgical marker around a part of the lesion."""
+    """A line drawn with a surgical marker around part of the lesion."""
     opacity = _blank()
     angles = np.linspace(0, 2 * np.pi * rng.uniform(0.3, 1), 40)
     radius = rng.uniform(110, 240) * (1 + 0.027 * rng.normal(size=40))

@@ -26,7 +26,13 @@ _HEAD_DROPOUT = 0.3
 
 
 class Outputs(NamedTuple):
-    """Logits of malignant, lesion and clinical (n,), logits of the diagnosis (n, 8), embedding."""
+    """The outputs for n images.
+
+    Attributes:
+        malignant, lesion, clinical: logits (n,).
+        diagnosis: logits of ``DIAGNOSES`` (n, 8).
+        embedding: mean of the last feature map (n, channels).
+    """
 
     malignant: torch.Tensor
     lesion: torch.Tensor
@@ -36,7 +42,7 @@ class Outputs(NamedTuple):
 
 
 class Convolution(nn.Conv2d):
-    """A convolution with Keras's ``same`` padding; without bias where a normalisation follows."""
+    """A convolution with Keras's ``same`` padding; without bias, since a normalisation follows."""
 
     def __init__(
         self,
@@ -127,6 +133,13 @@ class EfficientNetLite(nn.Module):
     """EfficientNet-Lite0 or -Lite2 with the outputs of cnn7; layers are named as in Keras."""
 
     def __init__(self, version: int, drop_path: float = 0.0) -> None:
+        """Build the network with random weights.
+
+        Args:
+            version: 0 for Lite0, 2 for Lite2.
+            drop_path: rate of stochastic depth at the end of the network, 0-1; the rate grows
+                linearly with the depth, from 0.
+        """
         super().__init__()
         self.conv_stem = Convolution(3, 32, 3, 2)
         self.bn0 = norm(32)
@@ -158,10 +171,14 @@ class EfficientNetLite(nn.Module):
 
 
 def with_imagenet_weights(version: int, drop_path: float) -> EfficientNetLite:
-    """A teacher at the start of training.
+    """Build a teacher for training: ImageNet weights, with outputs that have random weights.
+
+    Args:
+        version: 0 for EfficientNet-Lite0, 2 for -Lite2.
+        drop_path: as for ``EfficientNetLite``.
 
     Raises:
-        training.networks.efficientnet.MissingWeights: the package with the weights is missing.
+        MissingWeights: the package with the ImageNet weights is not installed, or damaged.
     """
     network = EfficientNetLite(version, drop_path)
     weights = {
@@ -201,10 +218,10 @@ class Excite(nn.Module):
 
 
 class Cnn7(nn.Module):
-    """cnn7, with a layer for training that predicts the teacher's embedding from its own."""
+    """cnn7, and a layer for training that predicts the teacher's embedding from that of cnn7."""
 
     def __init__(self, components: int) -> None:
-        """Build it with random weights.
+        """Build the network with random weights.
 
         Args:
             components: number of components of the teacher's embedding to predict.

@@ -21,7 +21,7 @@ class Phases:
 
         Args:
             folder: the folder for the finished phases.
-            run: everything that determines the results of the phases.
+            run: the settings that determine the results of the phases, by name, as JSON values.
 
         Raises:
             UsageError: the folder belongs to another run.

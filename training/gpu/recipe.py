@@ -21,7 +21,7 @@ class ViewRanges:
 
     Attributes:
         zoom: side of the visible area, as a share; drawn on a logarithmic scale.
-        stretch: logarithm of the factor between the sides.
+        stretch: logarithm of the factor of the width; the height changes by the inverse factor.
         shear, shift: as a share of half the side.
         saturation, contrast: factors.
         gain: factor of the brightness.
@@ -30,10 +30,11 @@ class ViewRanges:
         gamma_share: share of views with a changed gamma.
         dark_frames, vignettes, overlays: shares of views with a dermatoscope's round frame, with
             dark corners, and with a ruler, hairs or ink.
-        blurs: pairs of a share of views and its sigma, in pixels at 500 px.
+        blurs: pairs of a share of views and the sigma of their blur, in pixels at 500 px.
         noise: share of views with noise.
         noise_level: highest standard deviation of the noise, in grey levels.
         jpeg: share of views with JPEG compression.
+        jpeg_quality: libjpeg's quality, 1-100.
         squares: share of views with a grey square (cutout).
         square_sides: half of the square's side, as a share of the view's side.
     """
@@ -67,6 +68,7 @@ class TeacherRecipe:
     Attributes:
         version: 0 or 2, of EfficientNet-Lite0 or -Lite2.
         time_share: share of the run's time.
+        batch: number of views per step.
         rate: peak learning rate of AdamW; warm-up for a twentieth of the time, then a cosine.
         average: momentum of the moving average of the weights.
         drop_path: rate of stochastic depth in the last block (Huang et al. 2016).
@@ -88,6 +90,7 @@ class BankRecipe:
 
     Attributes:
         time_share: share of the run's time.
+        batch: number of views per batch, for the teachers and the student.
         mix_share: share of lesions mixed with another view (CutMix, Yun et al. 2019).
     """
 
@@ -120,7 +123,8 @@ class GpuRecipe:
         teachers: the first one is also written as a model file.
         other_share: share of views without a lesion.
         graft_share: share of lesions pasted into the surroundings of another photo.
-        copies: how often each photo of a source without lesions is included, if not once.
+        copies: how often each photo of a source without lesions is included, if not once; by name
+            of the source.
         painted: number of painted patterns.
         skin_crops: number of attempts to crop bare skin from a photo.
     """
@@ -132,8 +136,8 @@ class GpuRecipe:
     emphasis: Emphasis = CLINICAL_EMPHASIS
     other_share: float = 0.09
     graft_share: float = 0.3
-    # Other skin diseases are the hardest photos to refuse, but only a tenth of those without a
-    # lesion.
+    # Photos of other skin diseases are the hardest to refuse, but only a tenth of the photos
+    # without a lesion.
     copies: dict[str, int] = field(default_factory=lambda: {"skin_other": 6})
     painted: int = 240
     skin_crops: int = 800

@@ -22,7 +22,7 @@ def mean_logits(network: nn.Module, validation: ValidationSet, views: int = 8) -
     means = []
     for start in tqdm(range(0, len(pixels), batch), "validation", unit="batch"):
         part = pixels[start : start + batch]
-        # Fill up the last batch: a GPU spends seconds on choosing kernels for another batch size.
+        # Fill up the last batch: a GPU spends seconds choosing kernels for each new batch size.
         filled = torch.cat([part, pixels[: batch - len(part)]]).to(precision(pixels.device))
         outputs = [predict(network, _rotated(filled, view)).malignant for view in range(views)]
         means.append(torch.stack([one.float() for one in outputs]).mean(0)[: len(part)])

@@ -1,7 +1,8 @@
 """Make random views of photos on the device: draw, graft, transform, recolour and mix them.
 
-A view depends only on the seed and its number, so it can be made again at another size: the
-teachers predict it at 500 px, and the student learns from it at 256 px.
+On one kind of device, a batch of views depends only on the seed, its number and its length. So it
+can be made again at another size: the teachers predict a view at 500 px, and the student learns
+from it at 256 px.
 """
 
 import math
@@ -37,6 +38,14 @@ class ViewMaker:
     """Makes the views of a training set. The first views of each batch show no lesion."""
 
     def __init__(self, data: TrainingSet, recipe: GpuRecipe, seed: int, mix_share: float) -> None:
+        """Paint the marks that all batches share.
+
+        Args:
+            data: the photos.
+            recipe: the ranges and frequencies of the changes.
+            seed: seed of all views.
+            mix_share: share of lesions mixed with another view, 0-1.
+        """
         self.data = data
         self.recipe = recipe
         self.seed = seed
@@ -54,7 +63,7 @@ class ViewMaker:
             number: number of the batch; another number gives other views.
             count: number of views.
             size: their side in pixels.
-            turn: seed of additional quarter turns and reflections; None for no such turns.
+            turn: seed of additional quarter turns and reflections; None for none.
         """
         draws = Draws(self.seed, number, count, self.data.device)
         chosen = draws.weighted(self.data.weights)

@@ -52,10 +52,10 @@ def cnn7(size: int | None = SIZE) -> keras.Model:
 
     The first layer averages the pixels two by two, so the convolutions get 250 px for a 500 px
     input. This makes training four times as fast on two cores. Batch normalisation is used only
-    where the feature maps have at most an eighth of the input's side; there it costs under 5 % of a
-    training step. After every convolution it would cost 60 % (10 instead of 26 images/s at 500 px,
-    two AVX2 cores, float32). Squeeze-and-excitation (Hu et al. 2018) and the residual connection
-    cost under 1 %.
+    where the feature maps have at most a sixteenth of the input's side; there it costs under 5 % of
+    a training step. After every convolution it would cost 60 % (10 instead of 26 images/s at 500
+    px, two AVX2 cores, float32). Squeeze-and-excitation (Hu et al. 2018) and the residual
+    connection cost under 1 %.
 
     Args:
         size: side of the input in pixels, or None for any size of at least 64.
@@ -87,6 +87,11 @@ def add_outputs(name: str, pixels: keras.KerasTensor, x: keras.KerasTensor) -> k
     probability. They are applied at every position of the feature map, and the logits are averaged.
     Since both steps are linear, the result equals a classifier after global average pooling, and
     the logits before averaging are a class activation map (Zhou et al. 2016) at no extra cost.
+
+    Args:
+        name: the name of the model.
+        pixels: the input, raw pixels 0-255 (n, height, width, 3).
+        x: the last feature map (n, h, w, channels).
 
     Returns:
         A model with the outputs ``malignant`` (n, 1), probability; ``lesion`` (n, 1), probability

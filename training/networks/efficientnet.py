@@ -68,7 +68,7 @@ def efficientnet_lite0(size: int | None = SIZE) -> keras.Model:
         A model with the outputs of ``cnn7``; the heat map is (n, 10, 10, 1).
 
     Raises:
-        MissingWeights: the package with the ImageNet weights is not installed.
+        MissingWeights: the package with the ImageNet weights is not installed, or damaged.
     """
     pixels = keras.Input((size, size, 3), name="pixels")
     resized = layers.Resizing(INPUT_PIXELS, INPUT_PIXELS)(pixels)
@@ -102,7 +102,7 @@ def feature_map(pixels: keras.KerasTensor) -> keras.KerasTensor:
 def stages(version: int) -> list[Stage]:
     """The stages of EfficientNet-Lite0 or -Lite2.
 
-    The Lite versions do not scale the stem, the head, and the depth of the first and last stage.
+    The Lite versions do not scale the stem, the head, or the depth of the first and last stages.
     """
     width, depth = _SCALES[version]
     scaled = []
@@ -129,7 +129,7 @@ def load_imagenet_weights(model: keras.Model) -> None:
 
 
 def set_feature_weights(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
-    """Set the weights of the layers of ``feature_map``, given as by ``imagenet_weights``."""
+    """Set the weights of the layers of ``feature_map``, in the format of ``imagenet_weights``."""
     for layer in model.layers:
         # PyTorch's kernels are (out, in, h, w).
         if isinstance(layer, layers.BatchNormalization):

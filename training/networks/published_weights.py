@@ -74,7 +74,7 @@ def _rebuild(
     """Rebuild a tensor as a strided view of its storage.
 
     Strides are needed because the kernels are stored in TensorFlow's order. Strides outside the
-    storage would read other memory; the check of the file's SHA-256 before rules that out.
+    storage would read other memory; the check of the file's SHA-256 rules that out.
     """
     strides = tuple(storage.itemsize * elements for elements in stride)
     return np.lib.stride_tricks.as_strided(storage[offset:], shape, strides, writeable=False)
@@ -107,9 +107,9 @@ class _Unpickler(pickle.Unpickler):
 def _read_torch(file: BinaryIO) -> dict[str, np.ndarray]:
     """Read a file that ``torch.save`` wrote before PyTorch 1.6.
 
-    Such a file is a sequence of pickles: magic number, version, the writer's sizes, the tensors,
-    the keys of their storages. Then follow, for each key, the element count and the raw
-    little-endian data (``torch/serialization.py``, ``_legacy_load``).
+    Such a file is a sequence of pickles: magic number, version, type sizes of the machine that
+    wrote it, the tensors, and the keys of their storages. They are followed by the element count
+    and the raw little-endian data of each storage (``torch/serialization.py``, ``_legacy_load``).
     """
     for _ in ("magic number", "version", "sizes"):
         _Unpickler(file).load()
