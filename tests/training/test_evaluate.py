@@ -171,7 +171,8 @@ def test_refusals_are_counted_for_lesions_and_for_other_photographs(run):
     refused = run.report["refused"]
     assert refused["dermoscopic"][0] == pytest.approx(1 / 8)
     assert refused["pad_ufes"][0] == 0
-    assert refused["not_lesion"][0] == 1
+    assert "not_lesion" not in refused
+    assert run.report["others_refused"]["not_lesion"][0] == 1
 
 
 def test_each_change_of_the_photo_is_tested_on_the_subset(run):

@@ -60,11 +60,12 @@ def measure(options: EvaluateOptions) -> Report:
     parts = _parts(rows)
     by_part = {name: predictions.subset(chosen) for name, chosen in parts.items()}
     refused = {name: _share_refused(part, options.seed) for name, part in by_part.items()}
+    others_refused: dict[str, Interval | None] = {}
     if others:
         other_predictions, _ = judge_all(others, judge, "other photographs")
         for source in sorted({row.source for row in others}):
             chosen = np.array([row.source == source for row in others])
-            refused[source] = _share_refused(other_predictions.subset(chosen), options.seed)
+            others_refused[source] = _share_refused(other_predictions.subset(chosen), options.seed)
     chosen_lesions = _subset(len(rows), options.subset, options.seed)
     subset, before = [rows[i] for i in chosen_lesions], [verdicts[i] for i in chosen_lesions]
     report: Report = {
@@ -77,6 +78,7 @@ def measure(options: EvaluateOptions) -> Report:
         "diagnoses": _diagnoses(rows, predictions),
         "patients": _patients(rows, predictions, options.seed),
         "refused": refused,
+        "others_refused": others_refused,
         "reasons": dict(Counter(str(r) for verdict in verdicts for r in verdict.reasons)),
         "lesion_masked": robustness.masked_auc(rows, parts, judge, options.seed),
         "verdict_changes": robustness.verdict_changes(subset, before, judge, options.seed),

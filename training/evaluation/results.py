@@ -67,7 +67,8 @@ class Report(TypedDict):
         melanomas: melanomas found by part.
         diagnoses: correct verdicts and total by diagnosis.
         patients: metrics by trait and value, such as "sex" and "female".
-        refused: share without a verdict, by part and by source of photos without a lesion.
+        refused: share without a verdict, by part.
+        others_refused: share of the photos without a lesion that got no verdict, by source.
         reasons: how often each reason was given for refusing a lesion.
         lesion_masked: AUC with the lesion hidden, by part.
         verdict_changes: how often the verdict changes, by change of the photo.
@@ -83,6 +84,7 @@ class Report(TypedDict):
     diagnoses: dict[str, list[int]]
     patients: dict[str, dict[str, Figures]]
     refused: dict[str, Interval | None]
+    others_refused: dict[str, Interval | None]
     reasons: dict[str, int]
     lesion_masked: dict[str, Interval | None]
     verdict_changes: dict[str, VerdictChange]

@@ -105,7 +105,8 @@ def calibration(report: Report) -> str:
 
 def refused(report: Report) -> str:
     """Share of photos that got no verdict."""
-    rows = [[NAMES.get(name, name), percent(share)] for name, share in report["refused"].items()]
+    shares = [*report["refused"].items(), *report["others_refused"].items()]
+    rows = [[NAMES.get(name, name), percent(share)] for name, share in shares]
     return markdown(["photos", "refused"], rows)
 
 

@@ -78,7 +78,7 @@ def paths_in_table(table: Path) -> list[str]:
     """Read the column ``path`` of a CSV table; relative paths are relative to the table's folder.
 
     Raises:
-        ArchiveError: the table cannot be read, or has no such column.
+        ArchiveError: the table cannot be read, is not CSV, or has no such column.
     """
     try:
         with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -91,6 +91,8 @@ def paths_in_table(table: Path) -> list[str]:
             paths = [row["path"] for row in rows if row["path"]]
     except OSError as error:
         raise ArchiveError(f"{table}: the table cannot be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise ArchiveError(f"{table}: expected a CSV table: {error}") from error
     return [path if _is_url(path) else str(table.parent / path) for path in paths]
 
 

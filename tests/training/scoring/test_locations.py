@@ -249,6 +249,16 @@ def test_unusable_tables_and_stores_and_clusters_exit_with_1_and_a_message(
     assert message in capsys.readouterr().err
 
 
+def test_a_table_that_is_not_csv_exits_with_1_and_a_message(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("path\n" + "x" * (csv.field_size_limit() + 1))
+    arguments = ["--model", str(tiny_model), "--out", str(tmp_path / "x.csv")]
+    assert main([*arguments, "--table", str(table)]) == 1
+    assert "table.csv: expected a CSV table" in capsys.readouterr().err
+
+
 def test_an_output_path_that_is_a_folder_is_rejected_before_scoring(
     tiny_model: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
