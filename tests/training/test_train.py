@@ -15,7 +15,16 @@ from lens.card import Card, OperatingPoint, for_all_kinds
 from lens.images import decode
 from training import networks, recalibrate, train
 from training.datasets.manifest import COLUMNS, REQUIRED_COLUMNS, ManifestError, Row, read_manifest
-from training.fit import batches, calibration, last_layers, recipes, run, sampling
+from training.fit import (
+    batches,
+    calibration,
+    image_cache,
+    last_layers,
+    new_card,
+    recipes,
+    run,
+    sampling,
+)
 from training.fit.augmentation import Augmentation, graft
 from training.fit.negatives import crop_skin
 
@@ -107,7 +116,7 @@ def test_training_uses_exactly_the_pixels_that_serving_decodes(
 ) -> None:
     rows = read_manifest(manifest)[:4]
     for _ in ("cache filled", "cache reopened"):
-        images = batches.open_images(rows, tmp_path)
+        images = image_cache.open_images(rows, tmp_path)
         for row, image in zip(rows, images, strict=True):
             assert np.array_equal(image, decode(Path(row.path).read_bytes()))
 
@@ -116,12 +125,12 @@ def test_images_are_decoded_again_after_the_decoder_has_changed(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = read_manifest(manifest)[:2]
-    batches.open_images(rows, tmp_path)
+    image_cache.open_images(rows, tmp_path)
     black = np.zeros((500, 500, 3), np.uint8)
-    monkeypatch.setattr(batches, "decode", lambda encoded: black)
-    assert batches.open_images(rows, tmp_path).any()
+    monkeypatch.setattr(image_cache, "decode", lambda encoded: black)
+    assert image_cache.open_images(rows, tmp_path).any()
     monkeypatch.setattr(images, "version", lambda package: "0.1")
-    assert not batches.open_images(rows, tmp_path).any()
+    assert not image_cache.open_images(rows, tmp_path).any()
 
 
 def test_a_full_disk_is_reported_before_training(
@@ -138,7 +147,7 @@ def test_a_full_disk_is_reported_before_training(
 
 def test_a_batch_depends_only_on_seed_and_epoch_and_index(manifest: Path, tmp_path: Path) -> None:
     rows = read_manifest(manifest)
-    examples = batches.Examples(batches.open_images(rows, tmp_path), rows, np.zeros((0,)), None)
+    examples = batches.Examples(image_cache.open_images(rows, tmp_path), rows, np.zeros((0,)), None)
 
     def batch(seed: int, epoch: int, index: int) -> np.ndarray:
         return batches.Batches(
@@ -346,11 +355,11 @@ def test_the_test_hash_is_left_out_if_a_parent_model_may_have_learned_from_the_t
 ) -> None:
     rows = read_manifest(manifest)
     same, other = tmp_path / "same.h5", tmp_path / "other.h5"
-    for path, hashes in ((same, run.card_split_hashes(rows, [])), (other, {"test": "0" * 64})):
+    for path, hashes in ((same, new_card.card_split_hashes(rows, [])), (other, {"test": "0" * 64})):
         artifact.save(networks.cnn7(), path, Card("cnn7", split_hashes=hashes))
-    assert set(run.card_split_hashes(rows, [same])) == {"train", "val", "test"}
+    assert set(new_card.card_split_hashes(rows, [same])) == {"train", "val", "test"}
     assert not capsys.readouterr().err
-    assert set(run.card_split_hashes(rows, [same, other])) == {"train", "val"}
+    assert set(new_card.card_split_hashes(rows, [same, other])) == {"train", "val"}
     assert f"WARNING: {other} was trained with another test split" in capsys.readouterr().err
 
 

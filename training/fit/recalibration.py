@@ -8,8 +8,10 @@ from lens.card import Card
 from training import networks
 from training.datasets.manifest import read_manifest
 from training.fit.calibration import calibrate
+from training.fit.new_card import card_split_hashes, views_per_photo
 from training.fit.options import RecalibrateOptions
-from training.fit.run import card_split_hashes, finish, open_splits, read_splits, views_per_photo
+from training.fit.run import finish, open_splits
+from training.fit.splits import read_splits
 
 
 def recalibrate(options: RecalibrateOptions) -> Card:

@@ -1,39 +1,30 @@
 """Run a complete training: read the manifest, train, calibrate, and write the model file."""
 
 import dataclasses
-import datetime
-import platform
-import sys
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 
-from lens import artifact, loader
+from lens import loader
 from lens.card import Card
 from lens.files import replacing
 from training import networks
-from training.datasets.keep_splits import images_learned
-from training.datasets.manifest import (
-    ManifestError,
-    Row,
-    read_manifest,
-    read_not_lesion,
-    split_hashes,
-)
+from training.datasets.manifest import Row, read_manifest
 from training.fit import record
-from training.fit.batches import Examples, open_images
+from training.fit.batches import Examples
 from training.fit.calibration import calibrate
 from training.fit.callbacks import Logs, TrainingError
 from training.fit.checkpoints import Validation
 from training.fit.device import choose_precision, distribute, host
 from training.fit.distillation import Teacher
+from training.fit.image_cache import open_images
 from training.fit.last_layers import refit_malignant, refit_refusal
 from training.fit.loop import fit
+from training.fit.new_card import new_card
 from training.fit.options import TrainOptions
+from training.fit.splits import Splits, read_splits
 from training.plotting import plot_curves
 
 
@@ -47,15 +38,6 @@ class TrainedNetwork:
     validation: Validation
 
 
-@dataclass(frozen=True)
-class Splits:
-    """The rows that training uses; ``others`` are photographs without a lesion."""
-
-    train: list[Row]
-    val: list[Row]
-    others: list[Row]
-
-
 def train(options: TrainOptions) -> Card:
     """Train, calibrate, and write the model file and its training curves.
 
@@ -66,7 +48,7 @@ def train(options: TrainOptions) -> Card:
         CommandError: training cannot start or continue; the message says why.
         InvalidModel: the file of ``--start`` or ``--teacher`` is not a valid model.
     """
-    card = _card(options, read_manifest(options.manifest))
+    card = new_card(options, read_manifest(options.manifest))
     distribute(options.full_recipe().stages)
     number, _ = host()
     if number:  # All hosts get the same weights, and may share a disk.
@@ -158,25 +140,6 @@ def _describe(options: TrainOptions, splits: Splits) -> record.Record:
     )
 
 
-def read_splits(manifest: Path) -> Splits:
-    """Read the rows for training from a manifest, and from ``not_lesion.csv`` beside it.
-
-    Raises:
-        ManifestError: a split lacks a class, or a manifest cannot be read.
-    """
-    rows = read_manifest(manifest)
-    chosen = {split: [row for row in rows if row.split == split] for split in ("train", "val")}
-    for split, members in chosen.items():
-        classes = len({row.malignant for row in members})
-        if classes < 2:
-            raise ManifestError(
-                f"{manifest}: expected benign and malignant images in the {split} split, "
-                f"got {len(members)} images of {classes} classes"
-            )
-    others = [row for row in read_not_lesion(manifest) if row.split == "train"]
-    return Splits(chosen["train"], chosen["val"], others)
-
-
 def open_splits(
     splits: Splits, cache: Path, teacher: str | None = None
 ) -> tuple[Examples, Validation]:
@@ -199,81 +162,6 @@ def _start_from(path: Path, network: keras.Model) -> None:
     if card.name != network.name:
         raise TrainingError(f"{path}: expected {network.name} to start from, got {card.name}")
     network.set_weights(model.get_weights())
-
-
-def _card(options: TrainOptions, rows: list[Row]) -> Card:
-    packages = ("keras", "tensorflow", "numpy", "pillow")
-    return Card(
-        name=options.network,
-        views=views_per_photo(options.network),
-        training_data={
-            "images_and_malignant": count_images(rows),
-            "recipe": options.recipe,
-            "changed": dict(setting.split("=", 1) for setting in options.overrides),
-        },
-        split_hashes=card_split_hashes(rows, options.parents(), options.manifest),
-        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
-        command=options.command,
-        created=datetime.date.today().isoformat(),
-    )
-
-
-def count_images(rows: list[Row]) -> dict[str, dict[str, list[int]]]:
-    """Count the images by source and split.
-
-    Returns:
-        By source and then by split: the number of images, and of the malignant ones among them.
-    """
-    counts: dict[str, dict[str, list[int]]] = {}
-    for (source, split), total in sorted(Counter((r.source, r.split) for r in rows).items()):
-        malignant = sum(r.malignant for r in rows if (r.source, r.split) == (source, split))
-        counts.setdefault(source, {})[split] = [total, malignant]
-    return counts
-
-
-def views_per_photo(network: str) -> int:
-    """The maximum number of views per verdict; the paper tested its networks on one view."""
-    return 1 if network in networks.PAPER else 8
-
-
-def card_split_hashes(
-    rows: list[Row], learned_from: Iterable[Path], manifest: Path | None = None
-) -> dict[str, str]:
-    """The split hashes for a model's card.
-
-    A model that starts from another one, or is distilled from it, has indirectly learned from that
-    model's photos. If it is unknown whether these include test photos, the hash of the test split
-    is left out.
-
-    Args:
-        rows: the rows of the current manifest.
-        learned_from: model files that the new model starts from or learns from.
-        manifest: the manifest's file, if there may be copies of earlier manifests beside it.
-
-    Raises:
-        TrainingError: one of the models has learned from images of the test split.
-    """
-    hashes = split_hashes(rows)
-    for path in learned_from:
-        parent_hashes = artifact.read_card(path).split_hashes
-        if parent_hashes.get("test") == hashes["test"]:
-            continue
-        test = [row for row in rows if row.split == "test"]
-        learned = images_learned(parent_hashes, manifest, test) if manifest else None
-        if learned:
-            raise TrainingError(
-                f"{path}: expected a model that has not learned from the test split; this one has "
-                f"learned from {len(learned):,} of {len(test):,} test images, such as {learned[0]}"
-            )
-        if learned is None:
-            print(
-                f"WARNING: {path} was trained with another test split, or does not record one. It "
-                "may have learned from the current test photos, and the new model learns from it.",
-                file=sys.stderr,
-            )
-            hashes.pop("test", None)
-            break
-    return hashes
 
 
 def describe(card: Card, out: Path, manifest: Path) -> str:

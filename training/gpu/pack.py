@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from training.cli import UsageError
 from training.datasets.manifest import COLUMNS, Row, read_manifest
-from training.fit.batches import decode_row
+from training.fit.image_cache import decode_row
 
 COPY_PIXELS = 400
 """Side of the copies: 7 kB per photo, 140 MB for 19,000. The networks in ``models`` were trained on

@@ -8,10 +8,11 @@ import torch
 from tqdm import tqdm
 
 from training.datasets.manifest import CLINICAL, Row
-from training.fit.batches import DIAGNOSES, open_images
+from training.fit.batches import DIAGNOSES
+from training.fit.image_cache import open_images
 from training.fit.negatives import crop_skin, paint_negative
-from training.fit.run import Splits
 from training.fit.sampling import sampling_weights
+from training.fit.splits import Splits
 from training.gpu.recipe import GpuRecipe
 
 _RIM_PIXELS = 12

@@ -12,7 +12,8 @@ import torch
 from lens import artifact
 from lens.card import Card
 from training.datasets.manifest import read_manifest, split_hashes
-from training.fit.run import count_images, read_splits
+from training.fit.new_card import count_images
+from training.fit.splits import read_splits
 from training.gpu.bank import Bank, fill_bank
 from training.gpu.fitter import to_device
 from training.gpu.keras_weights import export_cnn7, export_efficientnet

@@ -17,9 +17,10 @@ from training import networks
 from training.datasets.manifest import Row
 from training.evaluation.predictions import Judge
 from training.fit import record
-from training.fit.batches import Examples, open_images
+from training.fit.batches import Examples
 from training.fit.checkpoints import Validation, last_weights, last_weights_file
 from training.fit.device import choose_precision
+from training.fit.image_cache import open_images
 from training.fit.loop import fit
 from training.fit.recipes import PAPER, Recipe
 from training.paper import final_test

@@ -10,7 +10,7 @@ from published_sets import by_name, manifest, put
 from lens import artifact
 from training import networks
 from training.datasets.manifest import read_manifest
-from training.fit import run
+from training.fit import new_card
 from training.fit.callbacks import TrainingError
 from training.prepare import main
 
@@ -160,7 +160,7 @@ def test_a_missing_earlier_manifest_is_reported(
 
 def write_model(path: Path, manifest_file: Path) -> Path:
     """Write a model whose card says that it was trained on the manifest."""
-    hashes = run.card_split_hashes(read_manifest(manifest_file), [])
+    hashes = new_card.card_split_hashes(read_manifest(manifest_file), [])
     artifact.save(networks.cnn7(), path, artifact.Card("cnn7", split_hashes=hashes))
     return path
 
@@ -173,7 +173,7 @@ def test_a_model_trained_on_the_earlier_manifest_can_be_continued_with_the_large
     prepare(tmp_path / "out", larger, "--keep-splits", str(first))
     grown = tmp_path / "out" / "manifest.csv"
     capsys.readouterr()
-    assert set(run.card_split_hashes(read_manifest(grown), [model], grown)) == {
+    assert set(new_card.card_split_hashes(read_manifest(grown), [model], grown)) == {
         "train",
         "val",
         "test",
@@ -189,7 +189,10 @@ def test_continuing_a_model_of_unknown_training_data_drops_the_test_hash_with_a_
     unknown = tmp_path / "unknown.h5"
     hashes = {"train": "1" * 64, "val": "2" * 64, "test": "3" * 64}
     artifact.save(networks.cnn7(), unknown, artifact.Card("cnn7", split_hashes=hashes))
-    assert set(run.card_split_hashes(read_manifest(grown), [unknown], grown)) == {"train", "val"}
+    assert set(new_card.card_split_hashes(read_manifest(grown), [unknown], grown)) == {
+        "train",
+        "val",
+    }
     assert f"WARNING: {unknown}" in capsys.readouterr().err
 
 
@@ -203,7 +206,7 @@ def test_continuing_a_model_that_has_learned_from_a_current_test_image_is_refuse
     prepare(tmp_path / "out", tmp_path / "ham", "--keep-splits", str(first))
     grown = tmp_path / "out" / "manifest.csv"
     with pytest.raises(TrainingError, match="has learned from 1 of") as error:
-        run.card_split_hashes(read_manifest(grown), [model], grown)
+        new_card.card_split_hashes(read_manifest(grown), [model], grown)
     assert str(model) in str(error.value) and f"ISIC_{100 * lesions[0]:07}" in str(error.value)
 
 
@@ -216,4 +219,4 @@ def test_the_first_manifest_is_still_known_after_adding_data_twice(
         folder = write_ham10000(tmp_path / f"write_ham10000{size}", range(size))
         prepare(tmp_path / out, folder, "--keep-splits", str(previous))
     grown = tmp_path / "out" / "manifest.csv"
-    assert "test" in run.card_split_hashes(read_manifest(grown), [model], grown)
+    assert "test" in new_card.card_split_hashes(read_manifest(grown), [model], grown)

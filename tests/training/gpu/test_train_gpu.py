@@ -107,7 +107,7 @@ def test_packed_photos_are_small_copies_in_the_same_splits(manifest: Path, tmp_p
     packed = read_manifest(tmp_path / "packed" / "manifest.csv")
     original = read_manifest(manifest)
     assert split_hashes(packed) == split_hashes(original)
-    from training.fit.batches import decode_row
+    from training.fit.image_cache import decode_row
 
     copied_bytes = 0
     for before, after in zip(original, packed, strict=True):

@@ -11,7 +11,7 @@ import pytest
 from serving import ROOT, small_disk
 
 from training.datasets.manifest import REQUIRED_COLUMNS, read_manifest
-from training.fit import batches
+from training.fit import image_cache
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def no_fallocate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_fallocate")
 def test_images_are_decoded_on_a_system_without_fallocate(manifest: Path, tmp_path: Path) -> None:
-    images = batches.open_images(read_manifest(manifest), tmp_path)
+    images = image_cache.open_images(read_manifest(manifest), tmp_path)
     assert images.shape == (12, 500, 500, 3)
     assert images.any()
 
@@ -49,8 +49,8 @@ def test_a_full_disk_is_reported_on_a_system_without_fallocate(
     manifest: Path, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "small", 4_000_000) as folder:
-        with pytest.raises(batches.DiskFull, match="expected 9 MB of disk space"):
-            batches.open_images(read_manifest(manifest), folder)
+        with pytest.raises(image_cache.DiskFull, match="expected 9 MB of disk space"):
+            image_cache.open_images(read_manifest(manifest), folder)
         assert not list(folder.glob("*.npy"))
 
 
