@@ -18,13 +18,14 @@ COMMANDS = {
     "train",
     "train_gpu",
     "recalibrate",
+    "ensemble",
     "tune",
     "evaluate",
     "score",
     "reproduce",
 }
 LAYERS = (
-    {"tune", "recalibrate", "reproduce", "train_gpu"},
+    {"tune", "recalibrate", "ensemble", "reproduce", "train_gpu"},
     {"train", "evaluate", "paper", "gpu"},
     {"prepare", "score", "fit", "evaluation"},
     {"datasets", "networks", "scoring"},

@@ -37,6 +37,14 @@ def test_the_readme_quotes_the_figures_of_the_model_card(kind: str) -> None:
     assert " | ".join(row) in README
 
 
+def test_the_readme_quotes_the_figures_of_the_second_model() -> None:
+    folder = ROOT / "models" / "efficientnet_lite0" / "efficientnet_lite0_evaluation"
+    test = json.loads((folder / "figures.json").read_text())["test"]
+    dermoscopic, clinical = (test[kind]["auc"][0] for kind in ("dermoscopic", "clinical"))
+    sentence = f"Its AUC is {dermoscopic:.3f} on dermoscopy and {clinical:.3f} on close-ups"
+    assert sentence in " ".join(README.split())
+
+
 @pytest.mark.parametrize("network", ["the paper's final network, with both rules", "cnn7"])
 def test_the_readme_quotes_the_reproduction_of_the_paper(network: str) -> None:
     report = (ROOT / "docs" / "reproduction.md").read_text()

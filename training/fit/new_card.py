@@ -27,7 +27,6 @@ def new_card(options: TrainOptions, rows: list[Row]) -> Card:
     Raises:
         TrainingError: a model to learn from has learned from images of the test split.
     """
-    packages = ("keras", "tensorflow", "numpy", "pillow")
     return Card(
         name=options.network,
         views=views_per_photo(options.network),
@@ -37,10 +36,16 @@ def new_card(options: TrainOptions, rows: list[Row]) -> Card:
             "changed": dict(setting.split("=", 1) for setting in options.overrides),
         },
         split_hashes=card_split_hashes(rows, options.parents(), options.manifest),
-        versions={"python": platform.python_version()} | {name: version(name) for name in packages},
+        versions=installed_versions(),
         command=options.command,
         created=datetime.date.today().isoformat(),
     )
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that determine a model file."""
+    packages = ("keras", "tensorflow", "numpy", "pillow")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
 def count_images(rows: list[Row]) -> dict[str, dict[str, list[int]]]:

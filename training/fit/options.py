@@ -67,6 +67,16 @@ class RecalibrateOptions:
 
 
 @dataclass(frozen=True)
+class EnsembleOptions:
+    """The options of ``training.ensemble``; ``command`` is its command line, for the card."""
+
+    models: list[Path]
+    out: Path
+    manifest: Path
+    command: str
+
+
+@dataclass(frozen=True)
 class SearchOptions:
     """The options of ``training.tune``.
 
