@@ -70,7 +70,9 @@ def _flask_config(values: Settings, secret_key: str) -> dict[str, Any]:
         "MAX_CONTENT_LENGTH": values.max_upload * 1_000_000,
         "SESSION_COOKIE_NAME": "molelens",
         "SESSION_COOKIE_HTTPONLY": True,
-        "SESSION_COOKIE_SAMESITE": "Strict",
+        # With "Strict", a visit from a link on another site sends no cookie, so the app would set a
+        # new one, and the forms of pages that are already open would become invalid.
+        "SESSION_COOKIE_SAMESITE": "Lax",
         # A form is valid as long as the browser keeps the session cookie.
         "WTF_CSRF_TIME_LIMIT": None,
         # This check needs the Referer header, which our Referrer-Policy turns off. The token and

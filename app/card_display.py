@@ -19,6 +19,7 @@ _DATA_SET_NAMES = {
 }
 
 _SOURCE_FIGURES = ("auc", "sensitivity", "specificity")
+_MAIN_FIGURES = (*_SOURCE_FIGURES, "accuracy")
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,51 @@ class Figure:
 
 def of_100(probability: float) -> str:
     """A probability as a count out of 100, in words; never "0" or "100"."""
-    count = round(100 * probability)
+    return _in_words(round(100 * probability))
+
+
+def _in_words(count: float) -> str:
+    """A number out of 100, in words."""
     if count < 1:
         return _("fewer than 1")
     if count > 99:
         return _("more than 99")
-    return _("about %(count)s", count=format_decimal(count))
+    return _("about %(count)s", count=_decimal(count))
+
+
+def counts_beside(probability: float, threshold: float) -> tuple[str, str]:
+    """A probability out of 100, in words, and the threshold out of 100."""
+    count, limit = _comparable(100 * probability, 100 * threshold, 0, 1)
+    return _in_words(count), _decimal(limit)
+
+
+def scores_beside(score: float, threshold: float) -> tuple[str, str]:
+    """An uncalibrated score, 0-1, and the threshold."""
+    shown, limit = _comparable(score, threshold, 2, 2)
+    return _decimal(shown), _decimal(limit)
+
+
+def _comparable(
+    value: float, threshold: float, digits: int, threshold_digits: int
+) -> tuple[float, float]:
+    """Round both, to more digits if they would otherwise not compare as the exact values do.
+
+    Otherwise 0.2765 and its threshold 0.27702 would be shown as 28 and 27.7 of 100, below the
+    verdict "benign".
+    """
+    shown = value, threshold
+    for more in range(7):
+        last = digits + more
+        shown = round(value, last), round(threshold, max(last, threshold_digits))
+        if (shown[0] >= shown[1]) == (value >= threshold):
+            break
+    return shown
+
+
+def _decimal(number: float) -> str:
+    """Format a number in the notation of the page's language, with all its digits."""
+    text: str = format_decimal(number, "0.######")
+    return text
 
 
 def three_decimals(value: float) -> str:
@@ -62,6 +102,24 @@ def card_figure(metrics: Metrics, name: str, kind: str | None = None) -> Figure 
     test = metrics.get("test")
     parts = (_part(test, kind), _part(test, "pooled"), metrics)
     return next((found for part in parts if (found := _figure(part.get(name)))), None)
+
+
+def main_figures(metrics: Metrics) -> tuple[str | None, dict[str, Figure]]:
+    """The figures to show first: of close-ups, which visitors send, else of all photos.
+
+    Returns:
+        The kind of photo, None for all, and the figures by name.
+    """
+    part = _part(metrics.get("test"), "clinical")
+    if _figure(part.get("auc")):
+        figures = {name: _figure(part.get(name)) for name in _MAIN_FIGURES}
+        found = _part(metrics.get("melanomas"), "clinical").get("found")
+        figures["melanomas_found"] = _figure(found)
+        kind = "clinical"
+    else:
+        kind = None
+        figures = {name: card_figure(metrics, name) for name in (*_MAIN_FIGURES, "ece")}
+    return kind, {name: figure for name, figure in figures.items() if figure}
 
 
 def melanomas_found(metrics: Metrics, kind: str | None) -> float | None:

@@ -4,6 +4,7 @@ Each photo is judged separately. The app does not measure change; that is left t
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from io import BytesIO
 
@@ -49,11 +50,14 @@ def compare(key: str | None = None) -> ResponseReturnValue:
         with tag_refusals(field):
             judged[field] = judge_photo(current_service(), data)
     with stage("store"):  # After both are judged, so that neither is kept if the other is refused.
-        photos = {field: _keep(make_result(*each), days[field]) for field, each in judged.items()}
-        if key and later:
-            photos["later"] = Photo(key, later, days["later"])
-        pair = Pair(*(photos[field] for field in chronological(days)))
-        return redirect(url_for("comparisons.comparison", key=_keep_pair(pair)), 303)
+        results = {field: make_result(*each) for field, each in judged.items()}
+        if later:  # So that both photos are gone when the comparison is.
+            results = {
+                field: replace(result, created=later.created) for field, result in results.items()
+            }
+        kept = {"later": Photo(key, later, days["later"])} if key and later else {}
+        comparison_key = _keep(results, kept, days)
+    return redirect(url_for("comparisons.comparison", key=comparison_key), 303)
 
 
 def _read_form(fields: tuple[str, ...]) -> tuple[dict[str, bytes], dict[str, date | None]]:
@@ -67,8 +71,20 @@ def _read_form(fields: tuple[str, ...]) -> tuple[dict[str, bytes], dict[str, dat
     return photos, days
 
 
-def _keep(result: Result, taken: date | None) -> Photo:
-    return Photo(current_service().results.put(result), result, taken)
+def _keep(results: dict[str, Result], kept: dict[str, Photo], days: dict[str, date | None]) -> str:
+    """Keep the new results and the comparison, or none of them; return the comparison's id."""
+    store = current_service().results
+    new: dict[str, Photo] = {}
+    try:
+        for field, result in results.items():
+            new[field] = Photo(store.put(result), result, days[field])
+        photos = new | kept
+        return _keep_pair(Pair(*(photos[field] for field in chronological(days))))
+    except StoreUnavailable:
+        for photo in new.values():
+            with suppress(StoreUnavailable):
+                store.delete(photo.key)
+        raise
 
 
 def _keep_pair(pair: Pair) -> str:
@@ -85,7 +101,12 @@ def _keep_pair(pair: Pair) -> str:
 
 @comparisons.get("/comparison/<key>")
 def comparison(key: str) -> ResponseReturnValue:
-    stored, pair = _find_pair(key)
+    """Show both photos; or the remaining one, so that it can be deleted, if one was deleted."""
+    stored, earlier, later = _find(key)
+    if earlier is None or later is None:
+        remaining = stored.earlier if earlier else stored.later
+        return redirect(url_for("pages.result", key=remaining))
+    pair = _pair(stored, earlier, later)
     seconds_left = round(current_service().results.seconds_left(stored))
     return render_template("comparison.html", key=key, pair=pair, seconds_left=seconds_left)
 
@@ -94,7 +115,10 @@ def comparison(key: str) -> ResponseReturnValue:
 def report_pdf(key: str) -> ResponseReturnValue:
     from app import comparison_report  # Imported only here, as in app/pages.py.
 
-    pdf = comparison_report.pdf(_find_pair(key)[1], chosen_language())
+    stored, earlier, later = _find(key)
+    if earlier is None or later is None:
+        abort(404)
+    pdf = comparison_report.pdf(_pair(stored, earlier, later), chosen_language())
     return send_file(BytesIO(pdf), "application/pdf", True, "molelens-comparison.pdf")
 
 
@@ -109,16 +133,17 @@ def delete(key: str) -> ResponseReturnValue:
     return redirect(url_for("pages.index"), 303)
 
 
-def _find_pair(key: str) -> tuple[Comparison, Pair]:
-    """The comparison and its photos; 404 if one of them is gone."""
+def _find(key: str) -> tuple[Comparison, Result | None, Result | None]:
+    """The comparison, and the results of both photos, None if deleted; 404 if it is gone."""
     results = current_service().results
     stored = results.get_comparison(key)
     if stored is None:
         abort(404)
-    earlier, later = results.get(stored.earlier), results.get(stored.later)
-    if earlier is None or later is None:
-        abort(404)
-    return stored, Pair(
+    return stored, results.get(stored.earlier), results.get(stored.later)
+
+
+def _pair(stored: Comparison, earlier: Result, later: Result) -> Pair:
+    return Pair(
         Photo(stored.earlier, earlier, stored.earlier_taken),
         Photo(stored.later, later, stored.later_taken),
     )

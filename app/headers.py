@@ -23,7 +23,8 @@ _SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-_HSTS_FOR_TWO_YEARS = "max-age=63072000; includeSubDomains"
+# Not for subdomains: the site may share its host name with other services.
+_HSTS_FOR_TWO_YEARS = "max-age=63072000"
 _CACHE_FOR_A_YEAR = "public, max-age=31536000, immutable"
 
 

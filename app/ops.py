@@ -24,7 +24,6 @@ def ready() -> ResponseReturnValue:
     service = current_service()
     try:
         answer = service.readiness.check()
-        service.results.check()
     except (NotReady, StoreUnavailable) as error:
         logger.error("not ready", extra={"fields": {"why": str(error)}})
         return jsonify(status="not ready", why=str(error)), 503

@@ -198,9 +198,12 @@ def delete(key: str) -> ResponseReturnValue:
 @pages.get("/about")
 def about() -> ResponseReturnValue:
     card = current_service().card
+    kind, figures = card_display.main_figures(card.metrics)
     return render_template(
         "about.html",
         card=card,
+        kind=kind,
+        figures=figures,
         sha256=current_service().sha256,
         sources=card_display.by_source(card.metrics),
         images=card_display.image_counts(card.training_data),
@@ -220,8 +223,9 @@ def _minutes() -> int:
 def _template_helpers() -> dict[str, object]:
     return {
         "of_100": card_display.of_100,
+        "counts_beside": card_display.counts_beside,
+        "scores_beside": card_display.scores_beside,
         "three_decimals": card_display.three_decimals,
-        "card_figure": card_display.card_figure,
         "source_name": card_display.source_name,
         "kind_line": result_text.kind_line,
         "benign_lead": result_text.benign_lead,

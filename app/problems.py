@@ -1,6 +1,7 @@
 """Error responses: a page for people; under /api, RFC 9457 problem+json for programs."""
 
 import json
+import time
 
 from flask import Flask, Response, g, render_template, request, url_for
 from flask_babel import gettext as _
@@ -13,6 +14,7 @@ from app.refusals import Refused
 from app.results import StoreUnavailable
 
 _STORE_RETRY_SECONDS = 30
+_DELETIONS = ("pages.delete", "pages.delete_overview", "comparisons.delete")
 
 
 def problem_response(
@@ -91,7 +93,7 @@ def _too_large(_error: RequestEntityTooLarge) -> Response:
 
 
 def _rate_limit_exceeded(error: RateLimitExceeded) -> Response:
-    retry_after = error.limit.limit.get_expiry() if error.limit else 60
+    retry_after = max(1, int(g.rate_reset - time.time()))
     return refusal_response(
         Refused("rate_limit", f"Expected at most {error.description}.", retry_after)
     )
@@ -109,7 +111,10 @@ def _store_unavailable(_error: StoreUnavailable) -> Response:
 
 
 def _form_expired(error: CSRFError) -> Response:
-    return refusal_response(Refused("form_expired", error.description or ""))
+    message = ""
+    if request.endpoint in _DELETIONS:
+        message = _("Nothing was deleted. Go back, reload the page, and delete it again.")
+    return refusal_response(Refused("form_expired", error.description or "", message=message))
 
 
 def _unknown_host(_error: SecurityError) -> Response:

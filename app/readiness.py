@@ -1,4 +1,4 @@
-"""Check that the model still gives the same answer for the golden image.
+"""Check that the model still gives the same answer for the golden image, and that results are kept.
 
 The answer at startup is the expected one: by then the engine has checked its copy of the network by
 checksum and against Keras. Any later change, NaN, or a heat map that is not finite is an error.
@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from app.results import Results
 from app.settings import StartError
 from lens.arrays import Pixels
 from lens.engine import Engine, EngineError
@@ -27,10 +28,11 @@ class NotReady(Exception):
 
 
 class Readiness:
-    """Compares the engine's answer for the golden image with the expected one."""
+    """Compares the answer for the golden image with the expected one, and tests the store."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, results: Results) -> None:
         self._engine = engine
+        self._results = results
         self._lock = threading.Lock()
         self._checked = -math.inf
         try:
@@ -44,11 +46,13 @@ class Readiness:
 
         Raises:
             NotReady: it is not the expected answer.
+            StoreUnavailable: results cannot be kept.
         """
         with self._lock:
             if time.monotonic() - self._checked > MIN_CHECK_INTERVAL_SECONDS:
                 self._answer = self._run_golden_image()
                 self._compare(self._answer)
+                self._results.check()
                 self._checked = time.monotonic()
             return self._answer
 

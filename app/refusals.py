@@ -89,7 +89,7 @@ REFUSALS = {
     "rate_limit": Refusal(
         429,
         "Too many requests",
-        _("Too many photos were sent in a short time. Please wait a minute and try again."),
+        _("Too many requests came in a short time. Please try again later."),
     ),
     "busy": Refusal(
         503,

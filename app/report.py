@@ -10,7 +10,7 @@ from fpdf import FPDF
 from fpdf.enums import WrapMode, XPos, YPos
 
 from app import overlay
-from app.card_display import of_100, three_decimals
+from app.card_display import counts_beside, three_decimals
 from app.result_text import advice, headline, kind_line
 from app.results import Result
 
@@ -64,7 +64,10 @@ def pdf(result: Result, language: str) -> bytes:
         for line in _lines(result):
             page.write_paragraph(line)
         page.write_paragraph(_("For the doctor"), 13, "B", 1)
-        heat_map = _("Heat map: stronger colour marks what counted more towards malignant.")
+        heat_map = _(
+            "The stronger and lighter the colour, the more that part counted towards malignant. "
+            "It shows where the model looked, not where a disease is."
+        )
         for line in (*details(result), heat_map if result.heat_map else _("No heat map.")):
             page.write_paragraph(line, 9, gap=0.5)
         return bytes(page.output())
@@ -91,7 +94,7 @@ def _lines(result: Result) -> list[str]:
     if result.calibrated:
         certainty = _(
             "Of 100 photos that look like this to the model, %(count)s were malignant.",
-            count=of_100(result.probability),
+            count=counts_beside(result.probability, result.threshold)[0],
         )
     else:
         certainty = _("The model is uncalibrated: its score is not a probability.")

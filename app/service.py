@@ -51,8 +51,8 @@ def start(settings: Settings) -> Service:
         )
     except (artifact.InvalidModel, EngineError, OSError) as error:
         raise StartError(str(error)) from error
-    readiness = Readiness(engine)
     store = open_store(settings)
+    readiness = Readiness(engine, store.results)
     admission = Admission(settings.at_once, settings.waiting)
     # Set last: a worker that cannot open its store does not serve the model.
     metrics.MODEL.labels(card.name, sha256, engine.name).set(1)

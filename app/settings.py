@@ -190,7 +190,7 @@ class Settings:
     rate_limit: str = _setting(
         "30/minute",
         "photos per client",
-        "Photos accepted from one client; further ones are answered 429. "
+        "Photos accepted from one client, and as many PDF reports; further ones are answered 429. "
         "The value off removes the limit. A client is an IPv4 address or an IPv6 /64, the prefix "
         "that a household or a server gets. Each worker process counts separately unless "
         "MOLELENS_RESULTS is Redis.",

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import cast
 
 from flask import Flask, g, request
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RequestLimit
 
 from app import metrics, refusals
 from app.admission import Busy
@@ -20,6 +20,9 @@ from lens.verdict import Verdict, judge
 
 ROUTES = ("pages.upload", "comparisons.compare", "api.predict", "api.compare")
 """Endpoints that accept photos."""
+
+_REPORTS = ("pages.report_pdf", "comparisons.report_pdf")
+"""Endpoints that make a PDF, which takes as much CPU as judging a photo."""
 
 _API_PHOTOS = {"api.predict": 1, "api.compare": 2}
 """Number of photos in a request."""
@@ -43,7 +46,13 @@ def _reserve_place() -> None:
 
 
 def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
-    """Limit the rate at which each client may send photos ("30/minute"; "off": no limit)."""
+    """Limit the rate at which each client may send photos and, counted separately, make reports.
+
+    Args:
+        app: the app, whose endpoints are registered.
+        rate: such as "30/minute"; "off" for no limit.
+        storage_url: where the requests are counted, as Flask-Limiter expects it.
+    """
     if rate == "off":
         return
     limiter = Limiter(
@@ -52,13 +61,19 @@ def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
         storage_uri=storage_url,
         # While Redis cannot be reached, each process counts separately.
         in_memory_fallback_enabled=not storage_url.startswith("memory"),
-        headers_enabled=True,
+        on_breach=_remember_reset,
         key_prefix="molelens",
     )
     # The form and the API share one limit.
-    limit = limiter.shared_limit(rate, scope="photos", cost=_count_photos)
-    for endpoint in ROUTES:
-        app.view_functions[endpoint] = limit(app.view_functions[endpoint])  # type: ignore[assignment]
+    photos = limiter.shared_limit(rate, scope="photos", cost=_count_photos)
+    reports = limiter.shared_limit(rate, scope="reports")
+    for limit, endpoints in ((photos, ROUTES), (reports, _REPORTS)):
+        for endpoint in endpoints:
+            app.view_functions[endpoint] = limit(app.view_functions[endpoint])  # type: ignore[assignment]
+
+
+def _remember_reset(limit: RequestLimit) -> None:
+    g.rate_reset = limit.reset_at
 
 
 def _count_photos() -> int:

@@ -8,7 +8,7 @@ const DECODE_TIMEOUT_MS = 15_000; // enough for 48 megapixels on an old phone
 
 export class PhotoField {
   // element: contains the parts, whose ids start with its data-prefix. changed: called with this
-  // field when photos were chosen or removed.
+  // field when photos are being loaded, and when they were chosen or removed.
   constructor(element, changed) {
     this.element = element;
     this.changed = changed;
@@ -25,6 +25,7 @@ export class PhotoField {
       y: this.at("crop-y"),
     });
     this.files = [];
+    this.loading = false; // while the photo is decoded for the preview
     this.cropped = false; // whether the square is sent instead of the whole file
     this.day = ""; // the day in the photo's EXIF data
     for (const input of this.inputs) {
@@ -39,26 +40,32 @@ export class PhotoField {
   async choose(files) {
     const picked = this.several ? [...files] : [files[0]];
     this.files = picked;
+    this.loading = true;
     this.cropped = false;
     this.at("choose").hidden = true;
     this.at("preview").hidden = false;
+    // Until the new photo is shown, there is nothing to crop.
+    for (const part of ["stage", "controls", "no-preview", "no-crop"]) this.at(part).hidden = true;
+    this.changed(this);
     const single = picked.length === 1;
     const [bitmap, readable, day] = single ? await look(picked[0]) : [];
     // Another photo was picked while this one was decoded, so this one must not be shown.
     if (this.files !== picked) return;
+    this.loading = false;
     if (bitmap && readable) this.crop.show(bitmap);
     this.#show(Boolean(bitmap), Boolean(readable), single);
     this.#date(day ?? "");
     this.changed(this);
   }
 
-  // The photos to send: the square, or all files as they are.
+  // The photos to send: the square, or all files as they are; null if the square cannot be cropped.
+  // In that case the person sees that the whole photo will be sent, and may send it.
   async photos() {
     if (!this.cropped) return this.files;
     const square = await orNull(this.crop.toBlob());
     if (square) return [square];
-    this.#show(true, false, true); // Explains that the whole photo is sent.
-    return this.files;
+    this.#show(true, false, true);
+    return null;
   }
 
   // When the browser restores a page, its input may contain a file.
@@ -83,6 +90,7 @@ export class PhotoField {
 
   #forget() {
     this.files = [];
+    this.loading = false;
     for (const input of this.inputs) input.value = "";
     this.at("choose").hidden = false;
     this.at("preview").hidden = true;

@@ -12,6 +12,8 @@ const percent = new Intl.NumberFormat(document.documentElement.lang, { style: "p
 
 function chosen(field) {
   hideProblem();
+  busy(false);
+  if (field.loading) return say(words.opening);
   const count = field.files.length;
   if (!count) return say("");
   if (count > 1) say(words.several.replace("{count}", count));
@@ -39,7 +41,7 @@ function hideProblem() {
 }
 
 function busy(on) {
-  at("send").disabled = on;
+  at("send").disabled = on || fields.some((field) => field.loading);
   at("progress").hidden = !on;
 }
 
@@ -54,7 +56,9 @@ async function send(event) {
   }
   let size = 0;
   for (const field of fields) {
-    for (const photo of await field.photos()) {
+    const photos = await field.photos();
+    if (!photos) return chosen(field);
+    for (const photo of photos) {
       size += photo.size;
       body.append(field.name, photo, "photo"); // Does not reveal the file's name on the device.
     }

@@ -87,7 +87,9 @@ class Discarder:
                 self._finish(connection, reusable=False)
 
     def _discard(self, connection: TConn, _socket: socket.socket) -> None:
-        rest = self._rests[connection]
+        rest = self._rests.get(connection)
+        if rest is None:  # Closed by an earlier event of the same poll.
+            return
         try:
             data = connection.sock.recv(min(_READ_BYTES, rest.bytes_left))
         except (BlockingIOError, InterruptedError):

@@ -250,11 +250,18 @@ def test_an_internal_error_is_explained_without_a_verdict(app, monkeypatch):
     assert "an error" not in text(response)
 
 
-@pytest.mark.parametrize("address", ["/upload", "/result/any/delete"])
-def test_a_form_without_a_csrf_token_is_refused(client, address):
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("/upload", "Please choose the photo again"),
+        ("/result/any/delete", "Nothing was deleted"),
+        ("/results/any,other/delete", "Nothing was deleted"),
+    ],
+)
+def test_a_form_without_a_csrf_token_is_refused(client, address, words):
     response = client.post(address, data={"photo": (io.BytesIO(PHOTO), "x")})
     assert response.status_code == 400
-    assert "Please choose the photo again" in text(response)
+    assert words in text(response)
 
 
 def test_delete_works_only_by_post_and_immediately(client):
@@ -337,7 +344,7 @@ def test_over_https_the_cookie_is_secure_and_hsts_is_sent(client):
     response = client.get("/", base_url="https://localhost")
     assert "max-age=" in response.headers["Strict-Transport-Security"]
     cookie = response.headers["Set-Cookie"]
-    assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Strict"))
+    assert all(word in cookie for word in ("Secure", "HttpOnly", "SameSite=Lax"))
 
 
 def test_over_https_the_form_works_without_a_referrer(client):
@@ -443,6 +450,54 @@ def test_a_frequency_is_never_shown_as_none_or_all(client, probability, words):
         assert card_display.of_100(probability) == words
 
 
+@pytest.mark.parametrize(
+    ("probability", "threshold", "words"),
+    [
+        (0.276, 0.2, ("about 28", "20")),
+        (0.2765, 0.27702, ("about 27.65", "27.7")),
+        (0.27698, 0.27702, ("about 27.698", "27.702")),
+        (0.277, 0.277, ("about 28", "27.7")),
+        (0.004, 0.0045, ("fewer than 1", "0.4")),
+    ],
+)
+def test_a_probability_is_never_shown_on_the_wrong_side_of_its_threshold(
+    client, probability, threshold, words
+):
+    with client.application.test_request_context():
+        assert card_display.counts_beside(probability, threshold) == words
+
+
+def test_an_uncalibrated_score_is_never_shown_on_the_wrong_side_of_its_threshold(client):
+    with client.application.test_request_context():
+        assert card_display.scores_beside(0.496, 0.5) == ("0.496", "0.5")
+        assert card_display.scores_beside(0.5, 0.5) == ("0.5", "0.5")
+
+
+def test_the_about_page_shows_first_how_often_it_is_right_on_close_ups(app):
+    figures = {"auc": 0.847, "sensitivity": 0.966, "specificity": 0.301}
+    pooled = {"auc": 0.924, "sensitivity": 0.962, "specificity": 0.575}
+    metrics = {
+        "test": {"pooled": pooled, "clinical": figures},
+        "melanomas": {"pooled": {"n": 606, "found": 0.934}, "clinical": {"n": 46, "found": 0.826}},
+        "ece": 0.026,
+    }
+    object.__setattr__(app.extensions["molelens"], "card", Card(name="two", metrics=metrics))
+    page = " ".join(text(app.test_client().get("/about")).split())
+    first, _, sources = page.partition("By source")
+    assert "Close-ups by phone or camera" in first
+    assert all(value in first for value in ("0.847", "0.966", "0.301", "0.826"))
+    # The calibration error is known only for all photos together.
+    assert not any(value in first for value in ("0.924", "0.575", "0.026"))
+    assert "0.301" in sources
+
+
+def test_reports_are_limited_like_photos_but_counted_separately(make_app):
+    client = make_app(RATE_LIMIT="2/minute").test_client()
+    report = f"{result_address(client)}/report.pdf"
+    assert [client.get(report).status_code for _ in range(3)] == [200, 200, 429]
+    assert upload(client, PHOTO).status_code == 303
+
+
 # Several photos in one form.
 
 
@@ -507,7 +562,7 @@ def test_each_photo_of_a_form_counts_towards_the_rate_limit(make_app):
     assert upload_all(client, [PHOTO] * 2).status_code == 303
     response = upload_all(client, [PHOTO] * 2)
     assert response.status_code == 429
-    assert "Too many photos were sent in a short time" in text(response)
+    assert "Too many requests came in a short time" in text(response)
 
 
 # The site installed as an app.

@@ -260,10 +260,13 @@ def test_after_a_refusal_the_form_still_refers_to_its_result(client):
     assert f'action="{address}/compare"' in response.get_data(as_text=True)
 
 
-def test_a_full_store_is_reported(make_app):
-    response = upload_two(make_app(RESULTS_MAX="1").test_client(), PHOTO, PHOTO)
+@pytest.mark.parametrize("room", [1, 2], ids=["for one photo", "for both, but no comparison"])
+def test_a_full_store_is_reported_and_nothing_is_kept(make_app, room):
+    app = make_app(RESULTS_MAX=str(room))
+    response = upload_two(app.test_client(), PHOTO, PHOTO)
     assert response.status_code == 503
     assert "cannot keep results" in text(response)
+    assert not list(app.extensions["molelens"].store.results._folder.iterdir())
 
 
 def test_a_comparison_counts_as_two_photos_towards_the_rate_limit(make_app):
@@ -281,15 +284,17 @@ def test_a_form_without_a_csrf_token_is_refused(client):
 # Lifetime and deletion.
 
 
-def test_a_comparison_expires_with_the_older_of_its_results(client, monkeypatch):
+def test_a_comparison_and_both_results_expire_with_the_older_result(client, monkeypatch):
     lifetime = client.application.extensions["molelens"].store.results.lifetime
     address = result_address(client)
     later = time.time() + lifetime / 2
     monkeypatch.setattr(results.time, "time", lambda: later)
     pair = upload_two(client, PALE_PHOTO, None, f"{address}/compare").headers["Location"]
-    assert client.get(pair).status_code == 200
+    shown = results_on(client.get(pair))
+    assert address in shown
+    assert len(shown) == 2
     monkeypatch.setattr(results.time, "time", lambda: later + lifetime / 2 + 1)
-    for gone in (pair, f"{pair}/report.pdf", address):
+    for gone in (pair, f"{pair}/report.pdf", *shown):
         assert client.get(gone).status_code == 404
 
 
@@ -303,14 +308,27 @@ def test_delete_deletes_both_results_and_the_comparison(client):
         assert client.get(gone).status_code == 404
 
 
-def test_without_one_of_its_photos_a_comparison_is_gone(client):
+@pytest.mark.parametrize("deleted", [0, 1], ids=["the earlier photo", "the later photo"])
+def test_if_one_photo_was_deleted_a_comparison_leads_to_the_other(client, deleted):
     address = upload_two(client, PALE_PHOTO, PHOTO).headers["Location"]
     page = client.get(address)
     form = {"csrf_token": token(page.get_data(as_text=True))}
-    client.post(f"{results_on(page)[1]}/delete", data=form)
-    response = client.get(address)
+    shown = results_on(page)
+    client.post(f"{shown[deleted]}/delete", data=form)
+    assert client.get(address).headers["Location"] == shown[1 - deleted]
+    assert client.get(f"{address}/report.pdf").status_code == 404
+    client.post(f"{shown[1 - deleted]}/delete", data=form)
+    response = client.get(address, follow_redirects=True)
     assert response.status_code == 404
     assert "This result is gone" in text(response)
+
+
+def test_a_deletion_from_a_page_without_its_cookie_says_that_nothing_was_deleted(client):
+    address = upload_two(client, PALE_PHOTO, PHOTO).headers["Location"]
+    response = client.post(f"{address}/delete", data={"csrf_token": "none"})
+    assert response.status_code == 400
+    assert "Nothing was deleted." in text(response)
+    assert client.get(address).status_code == 200
 
 
 def test_after_a_failed_deletion_a_second_attempt_deletes_the_rest(client, monkeypatch):

@@ -79,10 +79,10 @@ def test_readyz_fails_when_results_cannot_be_stored(app, memory_folder):
 
 
 def test_the_app_does_not_start_if_the_golden_image_gives_no_probability(app):
-    engine = app.extensions["molelens"].engine
-    broken = FaultyEngine(engine, lambda out: Outputs(out.malignant * math.nan, None, None))
+    service = app.extensions["molelens"]
+    broken = FaultyEngine(service.engine, lambda out: Outputs(out.malignant * math.nan, None, None))
     with pytest.raises(StartError, match="test image"):
-        Readiness(broken)
+        Readiness(broken, service.results)
 
 
 BAD_MODELS = [

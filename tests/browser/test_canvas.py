@@ -10,7 +10,7 @@ import painter
 import pillow_heif
 import pytest
 from PIL import Image, ImageCms
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from lens import images
 
@@ -137,19 +137,38 @@ def test_if_a_canvas_cannot_be_read_the_whole_photo_is_sent_and_the_page_says_so
 @pytest.mark.parametrize(
     "fault", ["toBlob = (done) => done(null)", "getContext = () => null"], ids=["file", "canvas"]
 )
-def test_if_the_browser_fails_to_crop_when_sending_the_whole_photo_is_sent(
+def test_if_the_browser_fails_to_crop_the_whole_photo_is_sent_only_after_another_click(
     open_page, photos, whole, fault
 ):
     page = open_page()
     choose(page, photos["wide.jpg"])
     page.evaluate(f"() => {{ HTMLCanvasElement.prototype.{fault}; }}")
-    requests: list[Route] = []
-    page.route("**/upload", lambda route: requests.append(route))
     page.get_by_role("button", name="Check this photo").click()
     expect(page.locator("#no-crop")).to_contain_text("The whole photo will be sent")
-    expect(page.locator("#status")).to_contain_text("Sending")
-    requests[0].continue_()
-    assert difference(photo_of_result(page), whole) < 4
+    expect(page.locator("#status")).to_contain_text("You can check it now")
+    assert difference(send(page), whole) < 4
+
+
+def test_nothing_can_be_sent_before_the_preview_shows_the_photo(open_page, photos):
+    page = open_page("about:blank")
+    page.add_init_script("""
+      const decode = window.createImageBitmap;
+      window.createImageBitmap = async (file) => {
+        if (window.hold) await new Promise((resolve) => { window.release = resolve; });
+        return decode(file);
+      };
+    """)
+    page.goto("/")
+    choose(page, photos["wide.jpg"])
+    page.evaluate("() => { window.hold = true; }")
+    page.get_by_role("button", name="Choose another photo").click()
+    page.set_input_files("#file", photos["wide.jpg"])
+    expect(page.locator("#status")).to_contain_text("Opening the photo")
+    expect(page.get_by_role("button", name="Check this photo")).to_be_disabled()
+    expect(page.locator("#stage")).to_be_hidden()
+    page.evaluate("() => window.release()")
+    expect(page.locator("#stage")).to_be_visible()
+    expect(page.get_by_role("button", name="Check this photo")).to_be_enabled()
 
 
 def test_a_decoder_that_never_finishes_does_not_prevent_the_upload(open_page, photos, whole):

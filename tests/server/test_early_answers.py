@@ -190,6 +190,7 @@ class Discarding:
     """
 
     discarder: Discarder
+    poller: selectors.BaseSelector
     connection: Connection
     client: socket.socket
     finished: list[bool]
@@ -201,7 +202,7 @@ def discarding() -> Iterator[Discarding]:
     with server, client, selectors.DefaultSelector() as poller:
         finished: list[bool] = []
         discarder = Discarder(poller, lambda _, reusable: finished.append(reusable))
-        yield Discarding(discarder, Connection(server), client, finished)
+        yield Discarding(discarder, poller, Connection(server), client, finished)
 
 
 def test_a_client_that_sends_nothing_or_too_slowly_is_closed(discarding, monkeypatch):
@@ -231,4 +232,16 @@ def test_with_too_many_connections_the_oldest_is_closed(discarding, monkeypatch)
     monkeypatch.setattr(discard, "MAX_CONNECTIONS", 1)
     discarding.discarder.add(discarding.connection, 10)
     discarding.discarder.add(Connection(discarding.client), 10)
+    assert discarding.finished == [False]
+
+
+def test_a_connection_that_is_closed_before_its_turn_in_the_same_poll_is_ignored(
+    discarding, monkeypatch
+):
+    monkeypatch.setattr(discard, "MAX_CONNECTIONS", 1)
+    discarding.discarder.add(discarding.connection, 10)
+    discarding.client.send(b"x")
+    ((key, _),) = discarding.poller.select()
+    discarding.discarder.add(Connection(discarding.client), 10)
+    key.data(discarding.connection.sock)
     assert discarding.finished == [False]

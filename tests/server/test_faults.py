@@ -147,7 +147,7 @@ def test_without_redis_photos_are_refused_with_a_reason_until_it_is_back(site):
     with Crowd(site.server.url) as crowd:
         site.kill_redis()
         wait(lambda: len(crowd.refused) >= 3)
-        assert not site.server.ready()
+        wait(lambda: not site.server.ready())
         assert crowd.photo_status(crowd.accepted[0]) == 503  # Not "gone", which would be untrue.
         site.start_redis()
         wait_until_recovered(site.server)
