@@ -101,6 +101,15 @@ def test_the_recorded_command_does_not_contain_resume() -> None:
     assert options.command == "python -m training.train --seed 3"
 
 
+def test_a_network_of_the_paper_is_rejected_with_a_recipe_of_smaller_images(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--manifest", str(manifest), "--out", str(tmp_path / "m.h5")]
+    assert train.main([*files, "--network", "cnn_v2"]) == 2
+    assert "cnn_v2 takes only images of 500 px" in capsys.readouterr().err
+    assert not (tmp_path / "m.run").exists()
+
+
 @pytest.mark.usefixtures("keras_engine")
 def test_a_network_of_the_paper_can_be_trained_with_its_recipe(
     manifest: Path, tmp_path: Path

@@ -19,8 +19,9 @@ from training.datasets.records import PrepareError, Record, Source
 def convert_dicom(sources: list[Source], folder: Path) -> list[Source]:
     """Convert every DICOM file of the sources to a PNG in ``folder``; return the changed sources.
 
-    An existing PNG is kept. Images that are a group of their own are grouped by the patient id in
-    the DICOM header, hashed so that the manifest identifies nobody.
+    A PNG of the same file is kept. Images that are a group of their own are grouped by the patient
+    id in the DICOM header. The manifest contains its SHA-256, so it does not show the id, but
+    somebody who has a list of possible ids can find out which of them it is.
 
     Raises:
         PrepareError: pydicom is missing, or a file is damaged or not a DICOM colour photograph.
@@ -52,7 +53,8 @@ def _is_dicom(record: Record) -> bool:
 def _convert_record(record: Record, folder: Path, progress: tqdm) -> Record:
     assert record.path is not None
     dataset = _read(record.path)
-    png = folder / record.source / f"{record.image}.png"
+    digest = hashlib.sha256(record.path.read_bytes()).hexdigest()[:12]
+    png = folder / record.source / f"{record.image}.{digest}.png"
     if not png.exists():
         png.parent.mkdir(parents=True, exist_ok=True)
         partial = png.with_suffix(".partial")

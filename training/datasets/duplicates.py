@@ -9,7 +9,6 @@ from scipy.sparse.csgraph import connected_components
 
 from training.datasets.records import Record, Source
 
-# A picture keeps its ISIC Archive name in every set made from the archive.
 _ARCHIVE_NAME = re.compile(r"(?:^|/)(ISIC_\d{7})(?=$|[._])")
 
 # Two pictures are near-duplicates if each of three perceptual hashes differs by at most this many
@@ -29,6 +28,16 @@ PHASH_256_BITS = 60
 DHASH_256_BITS = 60
 
 
+def archive_name(name: str) -> str | None:
+    """The name of a picture in the ISIC Archive, which it keeps in every set made from it.
+
+    Args:
+        name: the name of an image, or a path with ``/``.
+    """
+    found = _ARCHIVE_NAME.search(name)
+    return found[1] if found else None
+
+
 def same_picture(
     records: list[Record], digests: list[bytes], sources: list[Source]
 ) -> list[tuple[int, int]]:
@@ -43,8 +52,7 @@ def same_picture(
     links = []
     by_image = {(record.source, record.image): index for index, record in enumerate(records)}
     for index, (record, digest) in enumerate(zip(records, digests, strict=True)):
-        archive = _ARCHIVE_NAME.search(record.image)
-        for key in (digest, archive and archive[1]):
+        for key in (digest, archive_name(record.image)):
             if key:
                 links.append((seen.setdefault(key, index), index))
     for source in sources:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from lens.formats import with_known_brand
 from lens.images import InvalidImage, decode
 from training.datasets.records import PrepareError, Record
 
@@ -52,7 +53,7 @@ def fingerprint(path: Path) -> Fingerprint:
     grey = Image.fromarray(pixels).convert("L")
     hashes = imagehash.phash(grey), imagehash.phash(grey, 16), imagehash.dhash(grey, 16)
     bits = np.concatenate([each.hash.ravel() for each in hashes])
-    with Image.open(BytesIO(data)) as picture:  # Reads only the header.
+    with Image.open(BytesIO(with_known_brand(data))) as picture:  # Reads only the header.
         size = picture.size
     red, green, blue = pixels.mean(axis=(0, 1)).tolist()
     digest = hashlib.sha256(pixels.tobytes()).digest()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lens.files import replacing
+from training.datasets.duplicates import archive_name
 from training.datasets.manifest import SPLITS, Row, read_manifest, split_hashes
 from training.datasets.records import Record
 
@@ -22,19 +23,23 @@ class EarlierSplits:
 
     def __init__(self, rows: Iterable[Row]) -> None:
         self._by_path: dict[str, str] = {}
-        self._by_name: dict[tuple[str, str], str] = {}
+        self._by_name: dict[object, str] = {}
         self._by_group: dict[str, str] = {}
         for row in rows:
             self._by_path[_resolved(row.path)] = row.split
-            name = (row.source, Path(row.path).stem)
-            # Files in different folders can share a name. The stricter split is safe for both.
-            self._by_name[name] = strictest([self._by_name.get(name, row.split), row.split])
+            for name in _names(row.source, row.path):
+                # Files in different folders can share a name. The stricter split is safe for both.
+                self._by_name[name] = strictest([self._by_name.get(name, row.split), row.split])
             self._by_group[row.group] = row.split
 
     def of_image(self, source: str, path: str | Path) -> str | None:
-        """The split of an image, or None. A moved file is recognised by its source and name."""
-        by_name = self._by_name.get((source, Path(path).stem))
-        return self._by_path.get(_resolved(path), by_name)
+        """The split of an image, or None.
+
+        A moved file is recognised by its source and name, or by its name in the ISIC Archive, which
+        it also keeps in sets of other sources.
+        """
+        by_name = [self._by_name[name] for name in _names(source, path) if name in self._by_name]
+        return self._by_path.get(_resolved(path), strictest(by_name) if by_name else None)
 
     def of_groups(self, records: Sequence[Record], groups: Mapping[str, str]) -> dict[str, str]:
         """The split that each group must keep, for the groups in the earlier manifest.
@@ -95,6 +100,12 @@ def images_learned(
             earlier = EarlierSplits(earlier_rows)
             return [r.path for r in rows if earlier.of_image(r.source, r.path) in ("train", "val")]
     return None
+
+
+def _names(source: str, path: str | Path) -> list[object]:
+    """The names that an image is recognised by."""
+    archive = archive_name(Path(path).name)
+    return [(source, Path(path).stem), *([archive] if archive else [])]
 
 
 def _resolved(path: str | Path) -> str:

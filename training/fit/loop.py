@@ -87,7 +87,7 @@ def fit(
             initial_epoch=start,
             shuffle=False,  # Batches are random already, and a resumed run needs their order.
             verbose=0,
-            callbacks=[*own, *_plateau_callbacks(recipe, history[:start]), *more],
+            callbacks=[*own, *_plateau_callbacks(model, recipe, history[:start]), *more],
         )
     model.set_weights(best_weights(folder))
     return history
@@ -116,11 +116,15 @@ def _pixels_left(plan: list[_Epochs], done: int) -> int:
     )
 
 
-def _plateau_callbacks(recipe: Recipe, history: list[Logs]) -> list[keras.callbacks.Callback]:
+def _plateau_callbacks(
+    model: keras.Model, recipe: Recipe, history: list[Logs]
+) -> list[keras.callbacks.Callback]:
     if not recipe.plateau:
         return []
+    # Keras puts the name of the output first if there are several.
+    monitor = "accuracy" if len(model.output) == 1 else "malignant_accuracy"
     chosen = [
-        keras.callbacks.ReduceLROnPlateau(monitor="accuracy", factor=0.5, patience=3, mode="max"),
+        keras.callbacks.ReduceLROnPlateau(monitor=monitor, factor=0.5, patience=3, mode="max"),
         _early_stopping(),
     ]
     return [*chosen, Replay(chosen, history)]

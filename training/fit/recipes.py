@@ -83,6 +83,11 @@ class Recipe:
             raise ValueError(
                 f"optimizer: expected one of {', '.join(self.rates)}, got {self.optimizer!r}"
             )
+        if self.cosine and self.plateau:
+            raise ValueError(
+                "expected cosine or plateau, got both: each would set the learning rate; turn one "
+                "off, as in --set cosine=false"
+            )
         total = sum(stage.share for stage in self.stages)
         if not math.isclose(total, 1):
             raise ValueError(f"the shares of the stages must sum to 1, these sum to {total:g}")

@@ -30,6 +30,7 @@ HASHED_MODULES = (
     "training.fit.heads",
     "training.fit.loop",
     "training.fit.negatives",
+    "training.fit.sampling",
     "training.networks.cnn",
     "training.networks.efficientnet",
     "training.networks.published_weights",
@@ -62,10 +63,10 @@ def describe_run(
     Raises:
         ManifestError: an image is missing.
     """
-    record = {"network": network, "seed": str(seed), "code": _code()}
+    record = {"network": network, "seed": str(seed), "code": code_digest(HASHED_MODULES)}
     record["decoder of images"] = _digest([decoder()])
     record |= {f"recipe.{name}": str(value) for name, value in settings_of(recipe).items()}
-    record |= {what: _digest(map(_row, chosen)) for what, chosen in rows.items()}
+    record |= {what: rows_digest(chosen) for what, chosen in rows.items()}
     record |= {
         f"--{name}": sha256(file) if isinstance(file, Path) else file
         for name, file in files.items()
@@ -114,6 +115,15 @@ def _difference(name: str, started: str | None, now: str | None) -> str:
     return f"{name} ({started or 'none'} then, {now or 'none'} now)"
 
 
+def rows_digest(rows: Iterable[Row]) -> str:
+    """SHA-256 of everything in the rows that affects training, in their order.
+
+    Raises:
+        ManifestError: an image is missing.
+    """
+    return _digest(map(_row, rows))
+
+
 def _row(row: Row) -> str:
     """The parts of a row that affect training; the path is replaced by the file's name and size."""
     path = Path(row.path)
@@ -130,8 +140,9 @@ def _digest(texts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-def _code() -> str:
-    specs = [importlib.util.find_spec(name) for name in HASHED_MODULES]
+def code_digest(modules: Iterable[str]) -> str:
+    """SHA-256 of the code of modules, without comments and docstrings."""
+    specs = [importlib.util.find_spec(name) for name in modules]
     return _digest(code_of(Path(spec.origin).read_text()) for spec in specs if spec and spec.origin)
 
 

@@ -10,7 +10,9 @@ import keras
 from lens import loader
 from lens.card import Card
 from lens.files import replacing
+from lens.images import SIZE
 from training import networks
+from training.cli import UsageError
 from training.datasets.manifest import Row, read_manifest
 from training.fit import record
 from training.fit.batches import Examples
@@ -90,6 +92,7 @@ def train_network(
         callbacks: further callbacks, called last.
 
     Raises:
+        UsageError: the network cannot take images of the recipe's sizes.
         ResumeError: the checkpoints belong to another run.
         TrainingError: the model to start from is another network, or the loss is not finite.
         ManifestError: the manifest, or an image that it lists, cannot be read.
@@ -97,6 +100,11 @@ def train_network(
         NotATeacher: the teacher is not suitable.
     """
     recipe = options.full_recipe()
+    if options.network in networks.PAPER and any(stage.size != SIZE for stage in recipe.stages):
+        raise UsageError(
+            f"{options.network} takes only images of {SIZE} px, the recipe {options.recipe} has "
+            f"others; use --recipe paper, or --set stages.0.size={SIZE} for each stage"
+        )
     splits = read_splits(options.manifest)
     folder = options.out.with_suffix(".run")
     run = _describe(options, splits)

@@ -99,6 +99,16 @@ class Fitter(Generic[Network]):
         if self._steps % _CHECK_INTERVAL_STEPS == 0 and not math.isfinite(float(loss)):
             raise TrainingError(f"the loss is no longer finite (step {self._steps})")
 
+    def result(self) -> Network:
+        """The network with the averaged weights.
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        if not all(bool(values.isfinite().all()) for values in self._averages):
+            raise TrainingError(f"the weights are no longer finite (step {self._steps})")
+        return self.average
+
     @torch.no_grad()
     def _average_weights(self) -> None:
         self._steps += 1

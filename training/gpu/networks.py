@@ -82,7 +82,10 @@ class Heads(nn.Module):
         self.diagnosis = nn.Linear(channels, len(DIAGNOSES))
 
     def forward(self, x: torch.Tensor) -> Outputs:
-        x = x.float()
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 has three digits.
+            return self._forward(x.float())
+
+    def _forward(self, x: torch.Tensor) -> Outputs:
         embedding = x.mean((2, 3))
         kept = self.drop(x).mean((2, 3))
         clinical = self.kind(embedding)

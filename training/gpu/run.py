@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import pkgutil
 import platform
 import time
 from importlib.metadata import version
@@ -11,9 +12,12 @@ import torch
 
 from lens import artifact
 from lens.card import Card
+from lens.images import decoder
+from training import gpu
 from training.datasets.manifest import read_manifest, split_hashes
 from training.fit.new_card import count_images
-from training.fit.splits import read_splits
+from training.fit.record import code_digest, rows_digest
+from training.fit.splits import Splits, read_splits
 from training.gpu.bank import Bank, fill_bank
 from training.gpu.fitter import to_device
 from training.gpu.keras_weights import export_cnn7, export_efficientnet
@@ -26,7 +30,9 @@ from training.gpu.student import train_student
 from training.gpu.teacher import train_teacher
 from training.gpu.validation import describe_auc, mean_logits
 
-_STATISTICS_PHOTOS = 64  # Photos for the statistics of the Keras network's batch normalisations.
+_STATISTICS_PHOTOS = (
+    64  # Photos, of all sources, for the statistics of the Keras network's batch normalisations.
+)
 
 
 class GpuRun:
@@ -45,13 +51,7 @@ class GpuRun:
         self.began = time.perf_counter()
         self.rows = read_manifest(options.manifest)
         splits = read_splits(options.manifest)
-        record = {
-            "recipe": dataclasses.asdict(self.recipe),
-            "minutes": options.minutes,
-            "seed": options.seed,
-            "splits": split_hashes(self.rows),
-        }
-        self.phases = Phases(options.out, record)
+        self.phases = Phases(options.out, describe(options, splits))
         self.device = choose_device()
         _prepare_torch()
         cache = options.manifest.parent / "cache"
@@ -65,7 +65,9 @@ class GpuRun:
         teachers = [self._teacher(index) for index in range(len(self.recipe.teachers))]
         self._report_teachers(teachers)
         student = self._student(teachers)
-        photos = self.data.lesions.pixels[:_STATISTICS_PHOTOS].permute(0, 2, 3, 1).cpu().numpy()
+        lesions = self.data.lesions.pixels
+        chosen = torch.linspace(0, len(lesions) - 1, _STATISTICS_PHOTOS).long().to(lesions.device)
+        photos = lesions[chosen].permute(0, 2, 3, 1).cpu().numpy()
         self._write("efficientnet_lite0", export_efficientnet(teachers[0]))
         self._write("cnn7", export_cnn7(student, photos))
         minutes = (time.perf_counter() - self.began) / 60
@@ -141,8 +143,27 @@ class GpuRun:
         )
 
 
+def describe(options: GpuOptions, splits: Splits) -> dict[str, object]:
+    """Everything that determines the results of the phases, by name, as JSON values.
+
+    Raises:
+        ManifestError: an image is missing.
+    """
+    modules = [f"training.gpu.{module.name}" for module in pkgutil.iter_modules(gpu.__path__)]
+    return {
+        "recipe": dataclasses.asdict(RECIPES[options.recipe]),
+        "minutes": options.minutes,
+        "seed": options.seed,
+        "code": code_digest([*modules, "training.fit.sampling"]),
+        "decoder of images": decoder(),
+        "set of training images": rows_digest(splits.train),
+        "set of validation images": rows_digest(splits.val),
+        "set of images of other things": rows_digest(splits.others),
+    }
+
+
 def _prepare_torch() -> None:
-    torch.backends.cuda.matmul.allow_tf32 = True
+    # Not for matrix products: the positions in the views need all digits of float32.
     torch.backends.cudnn.allow_tf32 = True
     # With benchmarking of kernels the first step of an EfficientNet takes minutes instead of 8 s.
     torch.backends.cudnn.benchmark = False

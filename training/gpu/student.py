@@ -47,7 +47,7 @@ def train_student(
         number = order.pop()
         views = make_views(number, recipe.bank.batch, size_at(student, elapsed), turn=step)
         fitter.step(_loss(network, views, bank, number, data), elapsed)
-    return fitter.average
+    return fitter.result()
 
 
 def size_at(student: StudentRecipe, elapsed: float) -> int:

@@ -38,7 +38,7 @@ def train_teacher(
         views = make_views(step, teacher.batch, WORKING_SIZE)
         loss = _loss(predict(network, views.pixels), views, data, teacher.label_smoothing)
         fitter.step(loss, elapsed)
-    return fitter.average
+    return fitter.result()
 
 
 def _loss(outputs: Outputs, views: Views, data: TrainingSet, smoothing: float) -> torch.Tensor:

@@ -70,12 +70,12 @@ class ViewMaker:
         others = round(count * self.recipe.other_share)
         photos = self._put_others_first(self._graft(chosen, draws), others, draws)
         placement = _placement(draws, self.recipe)
-        if turn is not None:
-            placement = _turned(placement, Draws(turn, 0, count, self.data.device))
         pixels = self._marks(_warp(photos, placement, size), draws)
         pixels = change_colours(pixels, draws, self.recipe.views)
         pixels = add_faults(pixels, draws, self.recipe.views)
         mixed = _mix(pixels, draws, others, self.mix_share)
+        if turn is not None:  # Last, so that the marks and the mixed parts are turned too.
+            _turn(pixels, Draws(turn, 0, count, self.data.device))
         is_lesion = (torch.arange(count, device=self.data.device) >= others).float()
         return Views(pixels, chosen, is_lesion, (~mixed).float())
 
@@ -115,15 +115,6 @@ def _placement(draws: Draws, recipe: GpuRecipe) -> torch.Tensor:
     return torch.stack(columns, 2)
 
 
-def _turned(placement: torch.Tensor, draws: Draws) -> torch.Tensor:
-    """The placement after a random quarter turn and reflection of the view."""
-    angle = draws.integers(4) * (math.pi / 2)
-    cos, sin = torch.cos(angle), torch.sin(angle)
-    mirror = torch.where(draws.chance(0.5), -1.0, 1.0)[:, None]
-    turn = torch.stack([torch.stack([cos, sin], 1) * mirror, torch.stack([-sin, cos], 1)], 2)
-    return torch.cat([placement[:, :, :2] @ turn, placement[:, :, 2:]], 2)
-
-
 def _warp(photos: Photos, placement: torch.Tensor, size: int) -> torch.Tensor:
     """Transform the photos; the area outside a photo gets the colour of its rim."""
     rims = photos.rims[:, :, None, None]
@@ -131,6 +122,15 @@ def _warp(photos: Photos, placement: torch.Tensor, size: int) -> torch.Tensor:
     # In float32: at 500 px, coordinates in float16 are inaccurate by half a pixel.
     warped = functional.grid_sample(photos.pixels.float() - rims, grid, align_corners=False)
     return (warped + rims).to(photos.pixels.dtype)
+
+
+def _turn(pixels: torch.Tensor, draws: Draws) -> None:
+    """Turn each view by a random number of quarters, and mirror half of them, in place."""
+    cases = draws.integers(8)
+    for case in range(8):
+        chosen = true_indices(cases == case)
+        turned = torch.rot90(pixels[chosen], case % 4, (2, 3))
+        pixels[chosen] = turned.flip(3) if case >= 4 else turned
 
 
 def _mix(pixels: torch.Tensor, draws: Draws, others: int, mix_share: float) -> torch.Tensor:

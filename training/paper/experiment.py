@@ -14,14 +14,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lens.artifact import sha256
+from lens.artifact import read_card, sha256
 from lens.files import replacing
 from training import cli
-from training.datasets.manifest import read_manifest, split_hash
+from training.datasets.manifest import read_manifest, split_hash, split_hashes
 from training.paper.images import Chosen, choose, count_leaked
 from training.paper.options import ReproduceOptions
 from training.paper.plan import RUNS, Run
-from training.paper.results import Experiment, RunResult, Served
+from training.paper.results import Experiment, RunResult, Served, ServedTest
 
 
 class ReproduceError(cli.UsageError):
@@ -84,16 +84,16 @@ def _perform(run: Run, chosen: Chosen, options: ReproduceOptions) -> RunResult:
 def _served_results(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
     """The results of a model file on the held-out images; a changed file is tested again."""
     path = options.out / f"served-{model.stem}.json"
-    if path.exists():
-        earlier: Served = json.loads(path.read_text(encoding="utf-8"))
-        if earlier.get("sha256") == sha256(model):
-            return earlier
-    served: Served = _in_child_process(_test_served, model, chosen, options)
-    _write_json(path, served)
-    return served
+    tested: ServedTest | None = json.loads(path.read_text("utf-8")) if path.exists() else None
+    if tested is None or tested.get("sha256") != sha256(model):
+        tested = _in_child_process(_test_served, model, chosen, options)
+        _write_json(path, tested)
+    test_split = split_hashes(read_manifest(options.manifest))["test"]
+    set_aside = read_card(model).split_hashes.get("test") == test_split
+    return Served(**tested, set_aside=set_aside)
 
 
-def _test_served(model: Path, chosen: Chosen, options: ReproduceOptions) -> Served:
+def _test_served(model: Path, chosen: Chosen, options: ReproduceOptions) -> ServedTest:
     cli.load_keras()
     from training.paper.final_test import test_served
 

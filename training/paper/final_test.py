@@ -8,7 +8,7 @@ from training.datasets.manifest import Row
 from training.evaluation.metrics import Figures, figures, sensitivity_at_specificity
 from training.evaluation.predictions import Judge, judge_all
 from training.paper import published
-from training.paper.results import Served, Tested
+from training.paper.results import ServedTest, Tested
 
 
 def test_held_out(rows: list[Row], judge: Judge, seed: int) -> Tested:
@@ -27,7 +27,7 @@ def test_everything(rows: list[Row], judge: Judge, seed: int) -> Figures:
     return figures(judge_all(rows, judge, "all images")[0], seed)
 
 
-def test_served(path: Path, rows: list[Row], seed: int) -> Served:
+def test_served(path: Path, rows: list[Row], seed: int) -> ServedTest:
     """Test a model file on the held-out images.
 
     Raises:

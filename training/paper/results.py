@@ -71,9 +71,20 @@ class RunResult(TypedDict):
     everything: NotRequired[Figures]
 
 
-class Served(TypedDict):
+class ServedTest(TypedDict):
     """The results of a model file made elsewhere, on the same held-out images."""
 
     name: str
     sha256: str
     held_out: Tested
+
+
+class Served(ServedTest):
+    """The same, and whether the held-out images are new to the model.
+
+    Attributes:
+        set_aside: whether the model's card records the manifest's test split, to which the held-out
+            images belong, as set aside; if not, the model may have learned from them.
+    """
+
+    set_aside: bool

@@ -101,6 +101,15 @@ def test_a_converted_photograph_is_not_converted_again(photos: Path, tmp_path: P
     assert path.stat().st_mtime_ns == before
 
 
+def test_another_photograph_of_the_same_name_is_converted_again(
+    photos: Path, tmp_path: Path
+) -> None:
+    before = decode(Path(prepare(photos, tmp_path / "out")["raw"]["path"]).read_bytes())
+    write(photos / "benign" / "raw.dcm", painter.lesion(9, painter.PALE, 200), patient="P1")
+    after = decode(Path(prepare(photos, tmp_path / "out")["raw"]["path"]).read_bytes())
+    assert (before != after).any()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

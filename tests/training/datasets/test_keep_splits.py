@@ -85,6 +85,21 @@ def test_images_moved_to_another_folder_are_recognised(tmp_path: Path, first: Pa
     assert splits(prepare(tmp_path / "out", moved, *arguments)) == before
 
 
+def test_a_picture_of_the_isic_archive_keeps_its_split_in_a_set_of_another_source(
+    tmp_path: Path, first: Path
+) -> None:
+    before = by_name(first.parent)
+    for name, row in before.items():
+        folder = tmp_path / "other" / ("malignant" if row["malignant"] == "1" else "benign")
+        put(folder / f"{name}_downsampled.jpg", 5000 + int(name[5:]))
+    arguments = ["--dermoscopic-folders", str(tmp_path / "other"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--keep-splits", str(first), "--seed", "9"]) == 0
+    after = {
+        name.removesuffix("_downsampled"): row for name, row in by_name(tmp_path / "out").items()
+    }
+    assert splits(after) == splits(before)
+
+
 def test_the_splits_of_a_manifest_without_kinds_are_kept(tmp_path: Path, first: Path) -> None:
     rows = list(csv.DictReader(first.open()))
     with first.open("w", newline="") as file:

@@ -59,6 +59,13 @@ def test_the_threshold_reaches_the_target_sensitivity() -> None:
     assert (logits[malignant] >= threshold).mean() == pytest.approx(0.95)
 
 
+@pytest.mark.parametrize("count", [20, 30, 40, 50, 100, 200])
+def test_at_90_percent_sensitivity_exactly_a_tenth_is_missed(count: int) -> None:
+    logits = np.arange(count, dtype=float)
+    threshold = threshold_at(logits, np.full(count, True), 0.9)
+    assert (logits < threshold).sum() == count // 10
+
+
 def test_the_threshold_is_slightly_below_the_lesion_that_determines_it() -> None:
     logits = np.linspace(-2, 2, 80)
     malignant = np.arange(80) >= 40

@@ -60,6 +60,7 @@ def test_settings_that_may_be_fractions_are_floats(recipe):
         ("cosine=yes", "expected true or false"),
         ("optimizer=lion", "expected one of sgd, adam, rmsprop"),
         ("stages.0.share=0.7", "sum to 1.1"),
+        ("plateau=true", "expected cosine or plateau, got both"),
     ],
 )
 def test_a_wrong_setting_is_rejected_with_a_message(setting, message):

@@ -54,7 +54,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     ("changed", "message"),
     [
         (["--manifest", "SWAPPED"], "another set of training images;"),
-        (["--network", "cnn_v1"], "another network (cnn7 then, cnn_v1 now)"),
+        (
+            ["--network", "efficientnet_lite0"],
+            "another network (cnn7 then, efficientnet_lite0 now)",
+        ),
         (["--optimizer", "sgd"], "another recipe.optimizer (adam then, sgd now)"),
         (["--epochs", "3"], "another recipe.epochs (1 then, 3 now)"),
         (["--set", "augmentation.zoom=0.5"], "another recipe.augmentation.zoom (0.25 then"),

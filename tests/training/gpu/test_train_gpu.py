@@ -1,6 +1,7 @@
 """``training.train_gpu``: phases, continuing after a kill, the written models, and ``--pack``."""
 
 import csv
+import dataclasses
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from lens import loader
 from training import train_gpu
 from training.datasets.manifest import Row, read_manifest, split_hashes
 from training.fit.sampling import CLINICAL_EMPHASIS, sampling_weights
+from training.fit.splits import read_splits
 from training.gpu.pack import pack
 
 pytest.importorskip("torch")
@@ -83,6 +85,23 @@ def test_the_folder_of_another_run_is_not_changed(
     assert train_gpu.main(command) == 2
     assert "contains a run with another" in capsys.readouterr().err
     assert record.read_text() == '{"seed": 1}'
+
+
+def test_a_run_is_not_continued_with_other_labels_or_another_order(manifest: Path) -> None:
+    from training.gpu.run import describe
+
+    options = train_gpu.parse(["--manifest", str(manifest), "--out", "a", "--recipe", "trial"])
+    splits = read_splits(manifest)
+    first, *others = splits.train
+    changed = {
+        "diagnosis": [dataclasses.replace(first, diagnosis="bcc"), *others],
+        "kind": [dataclasses.replace(first, kind="dermoscopic"), *others],
+        "order": [*others, first],
+    }
+    described = describe(options, splits)
+    assert describe(options, splits) == described
+    for change, rows in changed.items():
+        assert describe(options, dataclasses.replace(splits, train=rows)) != described, change
 
 
 @pytest.mark.parametrize("arguments", [[], ["--out", "a", "--pack", "b"], ["--minutes", "0"]])

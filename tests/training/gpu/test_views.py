@@ -83,6 +83,17 @@ def test_a_turned_view_keeps_its_lesion_and_colours(make_views: ViewMaker, views
     assert (means[0] - means[1]).abs().median() < 4
 
 
+def test_a_turned_view_is_a_view_that_was_turned_as_a_whole(
+    make_views: ViewMaker, views: Views
+) -> None:
+    turned = make_views(0, COUNT, 500, turn=5)
+    for before, after in zip(views.pixels, turned.pixels, strict=True):
+        turns = [torch.rot90(before, quarters, (1, 2)) for quarters in range(4)]
+        assert any(torch.equal(after, turn) for turn in [*turns, *(t.flip(2) for t in turns)])
+    assert not torch.equal(turned.pixels, views.pixels)
+    assert (views.whole == 0).any()
+
+
 def test_lesions_are_drawn_in_proportion_to_their_weights() -> None:
     sums = torch.tensor([0.1, 0.1, 0.4, 1.0], dtype=torch.float64)
     drawn = Draws(0, 0, 20_000, torch.device("cpu")).weighted(sums)
