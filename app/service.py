@@ -49,6 +49,8 @@ def start(settings: Settings) -> Service:
         engine = open_engine(
             settings.model, settings.engine, settings.cache, output=settings.output
         )
+        if artifact.sha256(settings.model) != sha256:
+            raise StartError(f"{settings.model}: was replaced while it was loaded; start again.")
     except (artifact.InvalidModel, EngineError, OSError) as error:
         raise StartError(str(error)) from error
     store = open_store(settings)

@@ -100,6 +100,7 @@ def with_known_brand(data: bytes) -> bytes:
 
 def is_accepted(data: bytes) -> bool:
     """Whether a file starts like one of the accepted formats."""
+    data = with_known_brand(data)
     return any(
         data[offset : offset + len(signature)] == signature
         for offset, signature in _ACCEPTED_SIGNATURES

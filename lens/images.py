@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lens import avif_sandbox, pixels, resize
+from lens import pixels, resize, sandbox
 from lens.arrays import Pixels
 from lens.formats import InvalidImage, UnsupportedImage, UnusableImage
 from lens.resize import SIZE
@@ -77,15 +77,15 @@ def decode(data: bytes) -> Pixels:
     if needed > MAX_DECODING_BYTES:
         raise pixels.too_many_pixels(photo.size)
     with _memory.reserve(needed):
-        if photo.image.format == "AVIF":
+        if photo.image.format in ("AVIF", "HEIF"):
             return _in_sandbox(data, needed)
         return pixels.to_input(photo)
 
 
 def _in_sandbox(data: bytes, picture_bytes: int) -> Pixels:
     try:
-        decoded = avif_sandbox.decode(data, picture_bytes)
-    except avif_sandbox.FailedError as error:
+        decoded = sandbox.decode(data, picture_bytes)
+    except sandbox.FailedError as error:
         raise pixels.damaged() from error
     return np.frombuffer(decoded, np.uint8).reshape(SIZE, SIZE, 3).copy()
 

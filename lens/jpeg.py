@@ -15,6 +15,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _MAX_SEGMENTS = 10_000
 """A photo has a few hundred; reading a file that consists of segments would take ten seconds."""
 _PADDING_BYTES = 1000
+_MAX_SCAN_COMPONENTS, _COEFFICIENTS = 4, 64
 _ICC = b"ICC_PROFILE\0"
 
 
@@ -54,10 +55,9 @@ class Jpeg:
     @property
     def has_all_coefficients(self) -> bool:
         """Whether the scans contain all bits of all coefficients of all components."""
-        missing = {
-            (component, k) for scan in self.scans for component in scan[0] for k in range(64)
-        }
-        has_all_components = len(missing) == 64 * self.components
+        found = {component for scan in self.scans for component in scan[0]}
+        missing = {(component, k) for component in found for k in range(_COEFFICIENTS)}
+        has_all_components = len(found) == self.components
         for components, first, last, low_bits in self.scans:
             if low_bits == 0:
                 missing -= {(c, k) for c in components for k in range(first, last + 1)}
@@ -112,15 +112,21 @@ def read(data: bytes) -> Jpeg:
 def _read_segment(jpeg: Jpeg, marker: int, body: bytes) -> None:
     if marker in _FRAMES and len(body) > 5:
         jpeg.frame, jpeg.bits, jpeg.components = marker, body[0], body[5]
-    elif marker == _SCAN and body and len(body) == 4 + 2 * body[0]:
-        first, last, bits = body[-3:]
-        jpeg.scans.append((body[1:-3:2], first, last, bits & 15))
     elif marker == _SCAN:
-        jpeg.scans.append((b"", 0, 0, 0))
+        jpeg.scans.append(_scan(body))
     elif marker == 0xE2 and body.startswith(_ICC) and len(body) >= len(_ICC) + 2:
         number, pieces = body[len(_ICC) : len(_ICC) + 2]
         jpeg.icc.setdefault(number, body[len(_ICC) + 2 :])
         jpeg.icc_pieces = pieces
+
+
+def _scan(body: bytes) -> tuple[bytes, int, int, int]:
+    """The content of a scan's header, for ``Jpeg.scans``; an invalid scan has no components."""
+    if body and 1 <= body[0] <= _MAX_SCAN_COMPONENTS and len(body) == 4 + 2 * body[0]:
+        first, last, bits = body[-3:]
+        if last < _COEFFICIENTS:
+            return body[1:-3:2], first, last, bits & 15
+    return b"", 0, 0, 0
 
 
 def _is_metadata(marker: int, body: bytes) -> bool:

@@ -107,7 +107,7 @@ def load_network(path: str | Path, output: str = "probability") -> Network:
     """Load any Keras ``.h5`` for inference.
 
     For a third-party network (a file without a card), photos are resized to its input size, and
-    scaled to 0-1 as in the paper unless it scales them itself.
+    scaled to 0-1 as in the paper unless it takes integers or scales them itself.
 
     Args:
         path: the file, with any suffix.
@@ -125,7 +125,8 @@ def load_network(path: str | Path, output: str = "probability") -> Network:
     model = _build(path, config, version)
     try:
         size, dtype = _input(model)
-        scale = 1.0 if own or scales_pixels(config) else 1 / 255
+        takes_integers = dtype.startswith(("int", "uint"))
+        scale = 1.0 if own or takes_integers or scales_pixels(config) else 1 / 255
         network = Network(model, own, size, scale, dtype, output)
         outputs = probability.check(network.raw_outputs, output)
         if card.by_kind and "kind" not in outputs:

@@ -107,6 +107,7 @@ def convert_into(
 
     Raises:
         OSError: the cache cannot be written.
+        artifact.InvalidModel: the file is not a model, or was replaced meanwhile.
     """
     key = _key(path, allowed, output)
     return _read_entry(cache / key) or _create_entry(path, cache, key, allowed, output)
@@ -124,14 +125,18 @@ def _converted_elsewhere(path: Path, cache: Path, output: str) -> Converted:
     raise NotConvertedError(
         f"{path} has not been converted for OpenVINO, and this installation cannot convert it, "
         f"since TensorFlow is not installed. Looked in {cache}. Run `python -m lens.fill_cache "
-        f"{path} --cache FOLDER` where TensorFlow is installed, and set MOLELENS_CACHE=FOLDER here"
+        f"{path} --cache FOLDER --output {output}` where TensorFlow is installed, and set "
+        "MOLELENS_CACHE=FOLDER here"
     )
 
 
 def default_cache() -> Path:
     """``molelens`` in the user's cache folder (XDG base directory specification)."""
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path("~/.cache").expanduser()) / "molelens"
+    try:
+        return (Path(home) if home else Path("~/.cache").expanduser()) / "molelens"
+    except RuntimeError:  # The user has no home folder.
+        return _private_temporary_folder()
 
 
 def _key(path: Path, allowed: list[str], output: str) -> str:
@@ -173,6 +178,10 @@ def _create_entry(path: Path, cache: Path, key: str, allowed: list[str], output:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache))
         with tempfile.TemporaryDirectory(dir=cache, prefix=".converting-") as folder:
             _convert(path, Path(folder), allowed, output)
+            if not key.startswith(artifact.sha256(path)):
+                raise artifact.InvalidModel(
+                    f"{path}: the file was replaced while it was being converted; start again"
+                )
             _move(Path(folder) / "entry", cache / key)
     entry = _read_entry(cache / key)
     if entry is None:
@@ -183,6 +192,8 @@ def _create_entry(path: Path, cache: Path, key: str, allowed: list[str], output:
 def _move(entry: Path, target: Path) -> None:
     """Move a finished entry into the cache, replacing a damaged one."""
     if target.exists():
+        if _read_entry(target):  # Another process, without locks; it may be in use already.
+            return
         shutil.rmtree(target)
     try:
         entry.replace(target)

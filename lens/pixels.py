@@ -76,7 +76,7 @@ class Photo:
 
 
 def decode_here(data: bytes) -> Pixels:
-    """Decode an AVIF in this process, which must be the child process of ``lens.avif_sandbox``."""
+    """Decode in this process, which must be the child process of ``lens.sandbox``."""
     return to_input(open_photo(data))
 
 

@@ -46,12 +46,13 @@ def read(data: bytes) -> Png:
     view = memoryview(data)
     critical: list[memoryview] = []
     ancillary: dict[bytes, memoryview] = {}
-    at, kind = len(SIGNATURE), b""
+    at, kind, chunks = len(SIGNATURE), b"", 0
     while kind != b"IEND" and at + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         chunk = view[at : at + 12 + length]
         at += 12 + length
-        if len(critical) > _MAX_CHUNKS:
+        chunks += 1
+        if chunks > _MAX_CHUNKS:
             raise ValueError(f"expected at most {_MAX_CHUNKS:,} chunks in a PNG")
         if not kind[0] & 0x20:
             critical.append(chunk)

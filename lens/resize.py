@@ -57,7 +57,10 @@ def to_rgb(image: Image.Image, to_srgb: Conversion | None = None) -> Image.Image
     """
     if image.mode.startswith("I"):
         # Pillow would clip 16-bit greys at 255; 65535 / 257 is 255.
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+        greys, transparent = np.asarray(image), image.info.get("transparency")
+        image = Image.fromarray((greys // 257).astype(np.uint8))
+        if transparent is not None:
+            image.putalpha(Image.fromarray(np.where(greys == transparent, 0, 255).astype(np.uint8)))
     if image.mode == "CMYK" and to_srgb:
         return to_srgb(image)
     if not image.has_transparency_data:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bad_files
+import heic_files
 import icc_files
 import numpy as np
 import pillow_heif
@@ -148,6 +149,8 @@ def layouts() -> Iterator[File]:
     grey = np.full((SIDE, SIDE), 0x8080, np.uint16)
     half = (128, 128, 128)
     yield File("a 16-bit grey PNG", encode(Image.fromarray(grey), "PNG"), shows=(half,) * 4)
+    keyed_grey = encode(Image.fromarray(grey), "PNG", transparency=0x8080)
+    yield File("a 16-bit grey PNG with a transparent grey", keyed_grey, shows=(WHITE,) * 4)
     yield File("a 16-bit RGB PNG", sixteen_bit(2, RED))
     yield File("a transparent 16-bit RGBA PNG", sixteen_bit(6, (*RED, 0)), shows=(WHITE,) * 4)
     yield File("a 16-bit grey PNG with alpha", sixteen_bit(4, (128, 255)), shows=(half,) * 4)
@@ -156,6 +159,7 @@ def layouts() -> Iterator[File]:
     deep.save(buffer)
     yield File("a 10-bit HEIC", buffer.getvalue(), shows=(half,) * 4)
     ink = encode(plain("CMYK", (0, 255, 255, 0)))
+    yield File("a HEIC of four tiles", heic_files.grid(2, 64), shows=(BLACK,) * 4)
     yield File("a CMYK JPEG", ink, shows=((255, 0, 0),) * 4)
     yield File("a grey JPEG", encode(plain("L", 128)), shows=(half,) * 4)
     yield File("a PNG with a palette", encode(plain().quantize(4), "PNG"))
@@ -309,6 +313,8 @@ def bombs() -> Iterator[File]:
     yield unusable("a WebP of 39 megapixels", wide, **many)
     yield unusable("an AVIF of 256 megapixels that declares 96 x 96", AVIF_WITH_HIDDEN_PIXELS)
     yield unusable("a JPEG of 39 megapixels in 1,000 scans", scans(8000, 4900, 1000))
+    yield unusable("a HEIC of 96 pixels with 961 tiles of 16 megapixels", heic_files.grid(31, 4096))
+    yield unusable("a JPEG of 2,000 scans of 255 components each", scans_of_255_components(2000))
     yield File("a JPEG of 20 scans", scans(SIDE, SIDE, 20), shows=((128, 128, 128),) * 4)
     large = Image.new("1", (8000, 4900))
     yield File("a PNG of 39 megapixels in one bit", encode(large, "PNG"), shows=(BLACK,) * 4)
@@ -346,6 +352,13 @@ def scans(width: int, height: int, count: int) -> bytes:
     whole = whole[:size] + struct.pack(">HH", height, width) + whole[size + 4 :]
     second = whole.index(b"\xff\xda", whole.index(b"\xff\xda") + 2)
     return whole[:-2] + whole[second : second + 10] * count + whole[-2:]
+
+
+def scans_of_255_components(count: int) -> bytes:
+    """A JPEG without an end whose scans name more components and coefficients than there can be."""
+    body = bytes([255, *range(1, 256), *range(255), 0, 255, 0])[: 4 + 2 * 255]
+    scan = b"\xff\xda" + struct.pack(">H", len(body) + 2) + body
+    return encode(plain())[:-2].partition(b"\xff\xda")[0] + scan * count
 
 
 def ztxt(packed: bytes) -> bytes:

@@ -82,12 +82,12 @@ def body(photo: bytes, token: bool, head: bytes = PHOTO_HEADERS) -> bytes:
 
 
 def decoding() -> Check:
-    from lens import avif_sandbox
+    from lens import sandbox
     from lens.images import SIZE, InvalidImage, decode
     from lens.pixels import decode_here
 
     # A process for each AVIF would take a hundred times as long, and hide its coverage.
-    avif_sandbox.decode = lambda data, _picture_bytes: decode_here(data).tobytes()
+    sandbox.decode = lambda data, _picture_bytes: decode_here(data).tobytes()
 
     def check(data: bytes) -> None:
         try:

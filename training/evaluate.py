@@ -52,12 +52,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _evaluate(options: EvaluateOptions) -> None:
+    from lens import artifact
     from training.evaluation import measure, tables
 
+    artifact.read_card(options.model)  # Reports an unusable file.
+    sha256 = artifact.sha256(options.model)
     report = measure.measure(options)
     print("\n" + tables.all_tables(report))
-    readme = measure.write(report, options)
-    print(f"wrote {options.out}/ (figures.json, *.png), {readme}, and the card in {options.model}")
+    readme = measure.write(report, options, sha256)
+    stored = f", and the card in {options.model}" if artifact.has_card(options.model) else ""
+    print(f"wrote {options.out}/ (figures.json, *.png), {readme}{stored}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def filled_cache(tiny_model: Path, engine_cache: Path, tmp_path: Path) -> Path:
     """A cache as in the Docker image: filled_cache by molelens-convert."""
-    fill_cache.fill(tiny_model, engine_cache)
+    fill_cache.fill(tiny_model, engine_cache, "probability")
     return Path(shutil.copytree(engine_cache, tmp_path / "filled_cache"))
 
 
@@ -68,6 +68,21 @@ def test_a_copy_converted_only_for_another_cpu_is_not_served(
     monkeypatch.setattr(openvino_runtime, "precisions", lambda: ["f32"])
     with pytest.raises(EngineError, match="has not been converted"):
         open_engine(tiny_model, "auto", filled_cache)
+
+
+def test_a_network_that_returns_logits_can_be_converted_for_another_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import keras
+
+    model, cache = tmp_path / "logits.h5", tmp_path / "cache"
+    pixels = keras.Input((64, 64, 3))
+    logit = keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(pixels))
+    keras.Model(pixels, logit).save(model)
+    assert fill_cache.main([str(model), "--cache", str(cache), "--output", "logit"]) == 0
+    for name in ("tensorflow", "keras"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert open_engine(model, "openvino", cache, output="logit").name == "openvino"
 
 
 def test_converting_a_file_that_is_no_model_fails_in_one_line(

@@ -1,5 +1,6 @@
 """The engines: both give the same outputs, a model is converted once, and the cache is verified."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -107,6 +108,22 @@ def test_openvino_and_keras_give_the_same_outputs(
     assert ours.heat_map is not None
     assert theirs.heat_map is not None
     np.testing.assert_allclose(ours.heat_map, theirs.heat_map, rtol=0.02, atol=0.02)
+
+
+def test_a_model_that_is_replaced_while_it_is_converted_is_not_cached_under_its_name(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(shutil.copy(model, tmp_path / "model.h5"))
+    convert = model_cache._convert
+
+    def replace_and_convert(path: Path, *arguments: object) -> None:
+        artifact.write_card(path, dataclasses.replace(artifact.read_card(path), command="another"))
+        convert(path, *arguments)
+
+    monkeypatch.setattr(model_cache, "_convert", replace_and_convert)
+    with pytest.raises(artifact.InvalidModel, match="replaced while it was being converted"):
+        open_engine(path, "openvino", tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob(f"*/{model_cache.RECORD}"))
 
 
 def test_an_image_gets_the_same_output_alone_and_in_a_batch(

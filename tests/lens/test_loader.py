@@ -345,6 +345,17 @@ def test_a_network_that_does_not_scale_pixels_gets_values_from_0_to_1(
 
 
 @WITH_BOTH_VERSIONS
+def test_a_network_with_integer_input_gets_values_from_0_to_255(
+    k: ModuleType, photos: np.ndarray, tmp_path: Path
+) -> None:
+    pixels = k.Input((64, 64, 3), dtype="uint8")
+    normalization = k.layers.BatchNormalization()
+    x = normalization(k.layers.Activation("linear", dtype="float32")(pixels))
+    normalization.set_weights([np.full(3, value) for value in (1, 0, 128, 64**2)])
+    assert_same_outputs(k.Model(pixels, head(k, x)), photos, tmp_path / "theirs.h5")
+
+
+@WITH_BOTH_VERSIONS
 def test_a_network_trained_in_mixed_precision_computes_in_float32(
     k: ModuleType, photos: np.ndarray, tmp_path: Path
 ) -> None:

@@ -279,7 +279,7 @@ def test_with_full_disks_photos_are_refused_with_a_reason_until_there_is_room(
         with gunicorn(settings, tmp_path / "log") as server, Crowd(server.url) as crowd:
             assert json.loads(server.get("/readyz"))["engine"] == "openvino"
             wait(lambda: len(crowd.refused) >= 3)
-            assert not server.ready()
+            wait(lambda: not server.ready())
             kept = set((results / "results").iterdir())
             wait(lambda: len(crowd.refused) >= 6)
             assert set((results / "results").iterdir()) == kept  # No file is half written.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import icc_files
+import keras
 import numpy as np
 import painter
 import pytest
@@ -20,10 +21,12 @@ from serving import ROOT
 
 from lens import artifact
 from lens.card import Card
+from lens.engine import KerasEngine
 from lens.images import decode
+from training.cli import CommandError
 from training.datasets.demographics import describe_patients
 from training.datasets.manifest import Row
-from training.evaluate import main
+from training.evaluate import main, parse
 from training.evaluation import measure, model_card, perturbations
 
 COLUMNS = ("path", "source", "diagnosis", "malignant", "group", "split")
@@ -97,6 +100,28 @@ def run(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     assert result.returncode == 0, result.stderr
     report = json.loads((folder / "models" / "tiny_evaluation" / "figures.json").read_text())
     return Run(model, before, result.stdout, result.stderr, report)
+
+
+def test_a_third_party_model_is_evaluated_but_not_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "open_engine", KerasEngine)
+    model = tmp_path / "theirs.h5"
+    pixels = keras.Input((64, 64, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(pixels)
+    keras.Model(pixels, keras.layers.Dense(1, "sigmoid")(mean)).save(model)
+    before = model.read_bytes()
+    files = [str(model), "--manifest", str(paint_split(tmp_path / "data")), "--subset", "2"]
+    assert main(files) == 0
+    assert model.read_bytes() == before
+    assert "does not record which images" in (tmp_path / "README.md").read_text()
+
+
+def test_a_model_that_is_replaced_during_the_evaluation_keeps_its_own_card(run, tmp_path):
+    other = tmp_path / "other.h5"
+    shutil.copy(run.model, other)
+    options = parse([str(other)])
+    with pytest.raises(CommandError, match="was replaced while it was evaluated"):
+        measure.write(run.report, options, "0" * 64)
+    assert other.read_bytes() == run.model.read_bytes()
 
 
 def test_only_the_test_split_is_read(run):

@@ -12,6 +12,7 @@ from lens import artifact
 from lens.card import Card, MelanomasFound, Metrics
 from lens.engine import open_engine
 from lens.files import replacing
+from training.cli import CommandError
 from training.datasets.demographics import describe_patients
 from training.datasets.manifest import (
     KINDS,
@@ -203,19 +204,36 @@ def _subset(count: int, size: int, seed: int) -> list[int]:
     return sorted(chosen.tolist())
 
 
-def write(report: Report, options: EvaluateOptions) -> Path:
+def write(report: Report, options: EvaluateOptions, sha256: str) -> Path:
     """Store the report in figures.json and in the model file, and write its README.
+
+    A third-party file is not changed: with a card it would be served like one of this project,
+    which takes other pixels.
+
+    Args:
+        report: the report to store.
+        options: where it goes.
+        sha256: of the model file that was evaluated.
 
     Returns:
         The path of the file that ``write_model_card`` wrote.
+
+    Raises:
+        CommandError: the model file was replaced meanwhile.
     """
+    if artifact.sha256(options.model) != sha256:
+        raise CommandError(
+            f"{options.model}: was replaced while it was evaluated, so nothing was written; "
+            "evaluate the new file"
+        )
     with replacing(options.out / "figures.json") as partial:
         text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8")
     card = artifact.read_card(options.model)
     # Other entries, such as the expected answer to the golden image, are kept.
     card = dataclasses.replace(card, metrics={**card.metrics, **card_metrics(report)})
-    artifact.write_card(options.model, card)
+    if artifact.has_card(options.model):
+        artifact.write_card(options.model, card)
     return write_model_card(options.model, card, report, options.out)
 
 

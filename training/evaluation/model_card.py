@@ -118,7 +118,8 @@ triage or insurance, nor for photos taken without consent."""
 def _figures(report: Report, card: Card, folder: str) -> str:
     fitted = " The threshold was chosen on the validation split." if card.calibrated else ""
     unseen = {
-        True: "The test images were set aside when the model was trained.",
+        True: "The test images were set aside when the model was trained, and not used for any "
+        "choice.",
         False: "**These test images are not those that were set aside when the model was trained. "
         "It may have learned from some of them, so the figures may be too good.**",
         None: "The model file does not record which images it was trained on; it may have learned "
@@ -126,7 +127,7 @@ def _figures(report: Report, card: Card, folder: str) -> str:
     }[report["split_as_trained"]]
     return f"""## Figures
 
-All figures are from the test split, which was not used for any choice.{fitted}
+All figures are from the test split.{fitted}
 {unseen}
 
 Intervals are 95 %, from {report["resamples"]:,} resamples of whole groups (all photos of a lesion
@@ -211,8 +212,8 @@ def _limits(report: Report) -> str:
   at home. At home a smaller or larger share is malignant, so probabilities mean something else.
 - Nearly all patients whose skin tone was recorded are light-skinned. The model is hardly tested on
   darker skin, palms, soles, nails, mucous membranes, and children.
-- Other malignant lesions, such as Merkel cell carcinoma and lymphoma of the skin, are not in its
-  data; it will call some of them benign.
+- Other malignant lesions, such as Merkel cell carcinoma and lymphoma of the skin, are hardly in
+  its data; it will call some of them benign.
 - It judges a photo, not a person: it does not know the patient's history, how the lesion feels, or
   how it has changed.
 - It was never tested prospectively, on patients before their diagnosis.

@@ -28,7 +28,8 @@ class HeatMapCheck(TypedDict):
         photos: number of photos tested.
         hottest: mean absolute change of p(malignant) when the heat map's hottest tenth is covered.
         random: the same for random tenths.
-        hottest_larger: share of photos where the hottest tenth causes a larger change.
+        hottest_larger: share of photos where the hottest tenth causes a larger change than random
+            tenths do on average.
     """
 
     photos: int

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from training.evaluation.metrics import Figures, Interval
 from training.evaluation.results import Report
+from training.evaluation.robustness import RANDOM_TENTHS
 
 PAPER_ACCURACY = {"benign": 85.99, "malignant": 70.38, "overall": 85.72}
 """Percent correct in the paper's abstract, on 33,128 images of SIIM-ISIC 2020."""
@@ -148,7 +149,8 @@ def lesion_checks(report: Report) -> str:
     return text + (
         f"\n\nCovering the heat map's hottest tenth changes the probability by\n"
         f"{check['hottest']:.3f} on average, a random tenth by {check['random']:.3f}. The hottest "
-        f"tenth changes it\nmore in {percent(check['hottest_larger'])} of {check['photos']} photos."
+        f"tenth changes it\nmore than {RANDOM_TENTHS} random tenths do on average in "
+        f"{percent(check['hottest_larger'])} of {check['photos']} photos."
     )
 
 

@@ -84,6 +84,7 @@ def card_split_hashes(
         TrainingError: one of the models has learned from images of the test split.
     """
     hashes = split_hashes(rows)
+    unknown = []
     for path in learned_from:
         parent_hashes = artifact.read_card(path).split_hashes
         if parent_hashes.get("test") == hashes["test"]:
@@ -96,11 +97,13 @@ def card_split_hashes(
                 f"learned from {len(learned):,} of {len(test):,} test images, such as {learned[0]}"
             )
         if learned is None:
-            print(
-                f"WARNING: {path} was trained with another test split, or does not record one. It "
-                "may have learned from the current test photos, and the new model learns from it.",
-                file=sys.stderr,
-            )
-            hashes.pop("test", None)
-            break
+            unknown.append(path)
+    for path in unknown:
+        print(
+            f"WARNING: {path} was trained with another test split, or does not record one. It may "
+            "have learned from the current test photos, and the new model learns from it.",
+            file=sys.stderr,
+        )
+    if unknown:
+        del hashes["test"]
     return hashes

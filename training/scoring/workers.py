@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from functools import cache
+from multiprocessing import TimeoutError
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed, parallel_config
@@ -54,7 +55,8 @@ def score_each(
         scheduler: address of a Dask scheduler, whose workers replace the processes.
 
     Raises:
-        ScoringError: Dask is not installed or has no worker, or a process was killed.
+        ScoringError: Dask is not installed, has no worker or answers no more, or a process was
+            killed.
         InvalidModel, EngineError: the model cannot be run.
         ArchiveError: an object store cannot be opened.
     """
@@ -67,22 +69,33 @@ def score_each(
         pool = Parallel(
             return_as="generator", timeout=CLUSTER_TIMEOUT_SECONDS if scheduler else None
         )
+        sha256 = artifact.sha256(model)
         try:
-            yield from pool(delayed(score)(location, model) for location in locations)
+            yield from pool(delayed(score)(location, model, sha256) for location in locations)
         except BrokenProcessPool as error:
             raise ScoringError(
                 f"a process was killed, perhaps for lack of memory; try fewer --processes: {error}"
             ) from error
+        except TimeoutError as error:
+            raise ScoringError(
+                f"{scheduler}: the cluster returned nothing for {CLUSTER_TIMEOUT_SECONDS} s; the "
+                "same command continues"
+            ) from error
 
 
-def score(location: str, model: str) -> Scored:
+def score(location: str, model: str, sha256: str) -> Scored:
     """Judge one photo.
 
+    Args:
+        location: the photo, as returned by ``find_photos``.
+        model: path of the model file.
+        sha256: its checksum. A worker of a cluster may have opened an earlier file at this path.
+
     Raises:
-        InvalidModel, EngineError: the model cannot be run.
+        InvalidModel, EngineError: the model cannot be run, or is another file on this machine.
         ArchiveError: the photo's object store cannot be opened.
     """
-    engine, card = _open_model(model)
+    engine, card = _open_model(model, sha256)
     row = dict.fromkeys(COLUMNS, "") | {"path": location}
     try:
         verdict = judge(decode(read_bytes(location)), engine, card)
@@ -96,8 +109,13 @@ def score(location: str, model: str) -> Scored:
 
 
 @cache
-def _open_model(model: str) -> tuple[Engine, Card]:
+def _open_model(model: str, sha256: str) -> tuple[Engine, Card]:
     """The model, opened once in each process."""
+    if (found := artifact.sha256(model)) != sha256:
+        raise artifact.InvalidModel(
+            f"{model}: expected the file with SHA-256 {sha256[:12]}, got {found[:12]}; copy the "
+            "same file to every machine"
+        )
     return open_engine(model), artifact.read_card(model)
 
 

@@ -18,7 +18,7 @@ from serving import ROOT, free_port, wait_until
 from lens import artifact
 from training.score import main
 from training.scoring.locations import ArchiveError, find_photos
-from training.scoring.workers import COLUMNS
+from training.scoring.workers import COLUMNS, score
 
 DARK = painter.encoded(painter.lesion(size=256))
 PALE = painter.encoded(painter.lesion(colour=painter.PALE, size=256))
@@ -247,6 +247,11 @@ def test_unusable_tables_and_stores_and_clusters_exit_with_1_and_a_message(
         status = main(["--model", str(tiny_model), "--out", str(tmp_path / "x.csv"), *arguments])
     assert status == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_worker_does_not_score_with_another_model_than_the_command(tiny_model: Path) -> None:
+    with pytest.raises(artifact.InvalidModel, match="expected the file with SHA-256 000000000000"):
+        score("photo.jpg", str(tiny_model), "0" * 64)
 
 
 def test_a_table_that_is_not_csv_exits_with_1_and_a_message(

@@ -2,7 +2,9 @@
 
 An AVIF may declare fewer pixels than its AV1 stream contains. libavif decodes up to 268 megapixels
 before it compares the two (a file of 3 kB took 560 MB), and Pillow cannot lower that limit. Also, a
-failed allocation may crash the process (AOMediaCodec/libavif#611).
+failed allocation may crash the process (AOMediaCodec/libavif#611). A HEIC may declare a grid of up
+to 1,000 large tiles for a small picture, and libheif decodes them all (a file of 6 kB took over a
+minute).
 """
 
 import subprocess
@@ -13,9 +15,9 @@ from lens import child_process
 BASE_MEMORY_BYTES = 120_000_000
 """Memory allowed besides that for the picture; Python and its libraries need 60 to 80 MB."""
 
-MAX_CPU_SECONDS = 3
-"""A photo of 16 megapixels takes 1 to 2 s. An AV1 stream may contain many frames that are decoded
-but never shown."""
+MAX_CPU_SECONDS = 5
+"""An AVIF of 16 megapixels takes 1 to 2 s, a HEIC of 24 megapixels 1.1 s. An AV1 stream may contain
+many frames that are decoded but never shown."""
 
 
 class FailedError(Exception):
@@ -33,7 +35,7 @@ def decode(data: bytes, picture_bytes: int) -> bytes:
         FailedError: the file is damaged, or exceeds the limits.
     """
     child = subprocess.run(  # noqa: S603 - our own module, no shell
-        [sys.executable, "-m", "lens.avif_sandbox", str(picture_bytes)],
+        [sys.executable, "-m", "lens.sandbox", str(picture_bytes)],
         input=data,
         # Each thread reserves memory for its stack and its heap.
         env=child_process.environment(OPENBLAS_NUM_THREADS="1", MALLOC_ARENA_MAX="1"),
@@ -50,11 +52,12 @@ def main() -> None:
     """Run in the child: read a file from stdin, write its pixels to stdout."""
     import resource
 
+    import pillow_heif
     from PIL import AvifImagePlugin
 
     from lens import pixels
 
-    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    AvifImagePlugin.DEFAULT_MAX_THREADS = pillow_heif.options.DECODE_THREADS = 1
     memory = int(sys.argv[1]) + BASE_MEMORY_BYTES
     limits = {
         resource.RLIMIT_DATA: memory,
