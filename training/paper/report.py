@@ -237,7 +237,7 @@ def _held_out(result: RunResult | None) -> Figures | None:
     return result["held_out"]["figures"] if result else None
 
 
-UNKNOWN = " (may have learned from these images)"
+MAY_HAVE_LEARNED = " (may have learned from these images)"
 
 
 def _compared(results: Results, served: Sequence[Served]) -> str:
@@ -247,7 +247,7 @@ def _compared(results: Results, served: Sequence[Served]) -> str:
         if names[-1] in results
     }
     tested |= {
-        model["name"] + ("" if model["set_aside"] else UNKNOWN): model["held_out"]
+        model["name"] + ("" if model["set_aside"] else MAY_HAVE_LEARNED): model["held_out"]
         for model in served
     }
     rows = [
