@@ -6,6 +6,7 @@ const EDGE = 3; // px
 const STRIPES = [[0, 0, 0], [255, 255, 255], [192, 128, 96], [48, 96, 160]];
 const JPEG_LEVELS = 6; // by which JPEG may change a uniform colour
 const TIMEOUT_MS = 5000; // of any one step; the whole test takes 10 ms
+export const PHOTO_TIMEOUT_MS = 15_000; // enough for 48 megapixels on an old phone
 export const SRGB = { colorSpace: "srgb" };
 
 // The promise's value; null if it fails or takes too long.
@@ -15,8 +16,8 @@ export function orNull(promise, ms = TIMEOUT_MS) {
 }
 
 // The canvas as a JPEG; null if the browser does not make one.
-export function toJpeg(canvas) {
-  return orNull(new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95)));
+export function toJpeg(canvas, ms = TIMEOUT_MS) {
+  return orNull(new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95)), ms);
 }
 
 let answer;

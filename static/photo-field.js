@@ -1,10 +1,8 @@
 // A field of a form for one photo, or for several: choosing, preview and cropping.
 
-import { canBeRead, orNull } from "./canvas.js";
+import { PHOTO_TIMEOUT_MS, canBeRead, orNull } from "./canvas.js";
 import { Crop } from "./crop.js";
 import { dayTaken } from "./taken.js";
-
-const DECODE_TIMEOUT_MS = 15_000; // enough for 48 megapixels on an old phone
 
 export class PhotoField {
   // element: contains the parts, whose ids start with its data-prefix. changed: called with this
@@ -62,7 +60,7 @@ export class PhotoField {
   // In that case the person sees that the whole photo will be sent, and may send it.
   async photos() {
     if (!this.cropped) return this.files;
-    const square = await orNull(this.crop.toBlob());
+    const square = await orNull(this.crop.toBlob(), PHOTO_TIMEOUT_MS);
     if (square) return [square];
     this.#show(true, false, true);
     return null;
@@ -104,5 +102,5 @@ export class PhotoField {
 // be read, and the day on which it was taken. The server reports files that are no photos.
 function look(file) {
   const decoded = (async () => createImageBitmap(file))();
-  return Promise.all([orNull(decoded, DECODE_TIMEOUT_MS), canBeRead(), orNull(dayTaken(file))]);
+  return Promise.all([orNull(decoded, PHOTO_TIMEOUT_MS), canBeRead(), orNull(dayTaken(file))]);
 }

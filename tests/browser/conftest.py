@@ -18,8 +18,9 @@ FLAGS = [
     "--disable-sync",
 ]
 
-# A limit in milliseconds, long enough for a busy machine.
-expect.set_options(timeout=60_000)
+# In milliseconds, long enough for a busy machine.
+TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,17 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator:
+    """Print what the open pages say when a test fails, because the page is gone afterwards."""
+    report = yield
+    if report.when == "call" and report.failed and "open_page" in item.funcargs:
+        for context in item.funcargs["browser"].contexts:
+            for page in context.pages:
+                report.sections.append((page.url, page.locator("body").inner_text(timeout=5000)))
+    return report
+
+
 @pytest.fixture
 def open_page(browser: Browser, served: str) -> Iterator:
     """Open a page of the site in a new browser profile; errors in its scripts fail the test."""
@@ -41,6 +53,7 @@ def open_page(browser: Browser, served: str) -> Iterator:
 
     def open_address(address: str = "/", **options: object) -> Page:
         contexts.append(browser.new_context(base_url=served, **{**PHONE, **options}))
+        contexts[-1].set_default_timeout(TIMEOUT_MS)
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.extend(policy_violations(message.text)))

@@ -9,6 +9,7 @@ from icalendar import Calendar
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+RESULT = re.compile(r"/result/[\w-]{22}$")
 COMPARISON = re.compile(r"/comparison/[\w-]{22}$")
 DESK = {"viewport": {"width": 1280, "height": 900}, "is_mobile": False, "has_touch": False}
 WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
@@ -61,6 +62,7 @@ def test_a_person_compares_a_result_with_an_earlier_photo(open_page, photos, scr
     if scripts:
         expect(page.locator("#status")).to_contain_text("Photo chosen")
     page.get_by_role("button", name="Check this photo").click()
+    expect(page).to_have_url(RESULT)
     page.get_by_role("link", name="Compare with an earlier photo", exact=True).click()
     page.set_input_files("#earlier-file", photos["dark.jpg"])
     if scripts:
@@ -96,6 +98,7 @@ def test_the_page_remembers_the_exif_day_of_a_photo_that_was_judged_before(open_
     page.set_input_files("#file", dated(tmp_path, "2026:01:12"))
     expect(page.locator("#status")).to_contain_text("Photo chosen")
     page.get_by_role("button", name="Check this photo").click()
+    expect(page).to_have_url(RESULT)
     page.get_by_role("link", name="Compare with an earlier photo", exact=True).click()
     expect(page.locator("#later-taken")).to_have_value("2026-01-12")
 
