@@ -21,7 +21,9 @@ def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 def filled_cache(tiny_model: Path, engine_cache: Path, tmp_path: Path) -> Path:
     """A cache as in the Docker image: filled_cache by molelens-convert."""
     fill_cache.fill(tiny_model, engine_cache, "probability")
-    return Path(shutil.copytree(engine_cache, tmp_path / "filled_cache"))
+    # Another test process may be converting, in a folder that disappears.
+    unfinished = shutil.ignore_patterns(".converting-*")
+    return Path(shutil.copytree(engine_cache, tmp_path / "filled_cache", ignore=unfinished))
 
 
 @pytest.mark.parametrize("engine", ["auto", "openvino"])

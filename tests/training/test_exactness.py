@@ -1,6 +1,8 @@
 """The same seed gives bit-identical weights, even if the run is killed and resumed."""
 
 import csv
+import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +15,18 @@ ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
 }
 
 
-def train_until(line: str, manifest: Path, out: Path, *more: str) -> str:
-    """Train four epochs on one thread; kill the run at the first line that starts with ``line``.
+def train(manifest: Path, out: Path, *more: str, **variables: str) -> subprocess.Popen:
+    """Start to train four epochs on one thread."""
+    arguments = ("--manifest", str(manifest), "--out", str(out), "--epochs", "4", *more)
+    return painted_set.train(*arguments, **ONE_THREAD, **variables)
 
-    Returns:
-        What it printed.
-    """
-    process = painted_set.train(
-        *("--manifest", str(manifest), "--out", str(out), "--epochs", "4", *more), **ONE_THREAD
-    )
-    printed = painted_set.wait_for(process, line)
-    if "validation" in line:  # The epoch is logged just after the line is printed.
-        wait_until(lambda: len(epochs_logged(out)) == 4)
+
+def train_all_epochs(manifest: Path, out: Path, *more: str) -> str:
+    """Train four epochs, and kill the run before it calibrates; return what it printed."""
+    process = train(manifest, out, *more)
+    printed = painted_set.wait_for(process, "epoch 4: validation")
+    # The epoch is logged just after the line is printed.
+    wait_until(lambda: len(epochs_logged(out)) == 4)
     painted_set.kill(process)
     return printed
 
@@ -39,12 +41,14 @@ def test_a_killed_and_resumed_run_has_the_same_weights_as_an_uninterrupted_run(
 ) -> None:
     manifest = painted_set.write(tmp_path)
     uninterrupted, killed = tmp_path / "uninterrupted.h5", tmp_path / "killed.h5"
-    printed = train_until("epoch 4: validation", manifest, uninterrupted)
+    printed = train_all_epochs(manifest, uninterrupted)
     # Kill it between the last step of an epoch and its checkpoint, just before the next stage.
-    train_until("epoch 2 of 4", manifest, killed)
-    for name in ("average-3.npz", "last-3.weights.h5"):  # As if killed while writing them.
+    process = train(manifest, killed, KILLED_AT="epoch 2 of 4")
+    _, errors = process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors
+    for name in ("average-2.npz", "last-2.weights.h5"):  # As if killed while writing them.
         (killed.with_suffix(".run") / name).write_bytes(b"half a file")
-    train_until("epoch 4: validation", manifest, killed, "--resume")
+    train_all_epochs(manifest, killed, "--resume")
     for name in ("average-4.npz", "best.npz"):
         with (
             np.load(uninterrupted.with_suffix(".run") / name) as one,
