@@ -9,6 +9,7 @@ import numpy as np
 import painter
 import pillow_heif
 import pytest
+from loading import wait_for_page
 from PIL import Image, ImageCms
 from playwright.sync_api import Page, expect
 
@@ -86,7 +87,7 @@ def send(page: Page) -> np.ndarray:
 
 
 def photo_of_result(page: Page) -> np.ndarray:
-    expect(page).to_have_url(re.compile(r"/result/[\w-]{22}$"))
+    wait_for_page(page, re.compile(r"/result/[\w-]{22}$"))
     with urllib.request.urlopen(f"{page.url}/photo.jpg", timeout=30) as answer:
         return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 

@@ -6,6 +6,7 @@ import re
 import painter
 import pytest
 from icalendar import Calendar
+from loading import wait_for_page
 from PIL import Image
 from playwright.sync_api import Page, expect
 
@@ -33,7 +34,7 @@ def open_comparison(open_page, photos, earlier="pale.jpg", later="dark.jpg", **o
     page = open_page("/compare", **options)
     choose(page, photos[earlier], photos[later], options.get("java_script_enabled", True))
     compare(page)
-    expect(page).to_have_url(COMPARISON)
+    wait_for_page(page, COMPARISON)
     return page
 
 
@@ -49,7 +50,7 @@ def test_a_person_compares_two_photos_starting_from_the_first_page(open_page, ph
     page.get_by_role("link", name="Compare with an earlier photo of the same spot").click()
     choose(page, photos["pale.jpg"], photos["dark.jpg"], scripts)
     compare(page)
-    expect(page).to_have_url(COMPARISON)
+    wait_for_page(page, COMPARISON)
     assert outcomes(page) == ["benign", "malignant"]
     expect(page.locator("h1")).to_have_text("Verdict: malignant")
     expect(page.get_by_text("Any change that you see is a reason to see a doctor")).to_be_visible()
@@ -62,14 +63,14 @@ def test_a_person_compares_a_result_with_an_earlier_photo(open_page, photos, scr
     if scripts:
         expect(page.locator("#status")).to_contain_text("Photo chosen")
     page.get_by_role("button", name="Check this photo").click()
-    expect(page).to_have_url(RESULT)
+    wait_for_page(page, RESULT)
     page.get_by_role("link", name="Compare with an earlier photo", exact=True).click()
     page.set_input_files("#earlier-file", photos["dark.jpg"])
     if scripts:
         expect(page.locator("#status")).to_contain_text("Photo chosen")
     page.locator("#later-taken").fill("2026-04-15")
     compare(page)
-    expect(page).to_have_url(COMPARISON)
+    wait_for_page(page, COMPARISON)
     assert outcomes(page) == ["malignant", "benign"]
     expect(page.get_by_text("Taken on April 15, 2026")).to_be_visible()
 
@@ -98,7 +99,7 @@ def test_the_page_remembers_the_exif_day_of_a_photo_that_was_judged_before(open_
     page.set_input_files("#file", dated(tmp_path, "2026:01:12"))
     expect(page.locator("#status")).to_contain_text("Photo chosen")
     page.get_by_role("button", name="Check this photo").click()
-    expect(page).to_have_url(RESULT)
+    wait_for_page(page, RESULT)
     page.get_by_role("link", name="Compare with an earlier photo", exact=True).click()
     expect(page.locator("#later-taken")).to_have_value("2026-01-12")
 
@@ -222,7 +223,7 @@ def test_photos_can_be_compared_and_deleted_with_the_keyboard_only(open_page, ph
         expect(page.locator("#status")).to_contain_text("Photo chosen")
     expect(page.get_by_role("button", name="Compare these photos")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page).to_have_url(COMPARISON)
+    wait_for_page(page, COMPARISON)
     tab_to(page, "e.id === 'slide'")
     page.keyboard.press("ArrowLeft")
     assert line(page) == pytest.approx(0.49, abs=0.005)
@@ -252,7 +253,7 @@ def test_an_error_says_which_photo_it_is_about(open_page, photos, scripts):
         page.set_input_files("#earlier-file", photos["pale.jpg"])
         expect(page.locator("#status")).to_contain_text("Photo chosen")
         compare(page)
-        expect(page).to_have_url(COMPARISON)
+        wait_for_page(page, COMPARISON)
 
 
 def test_one_photo_cannot_be_sent_without_the_other(open_page, photos):
@@ -281,7 +282,7 @@ def test_each_photo_can_be_dropped_on_its_field(open_page, photos):
         expect(page.locator(f"#{field}-preview")).to_be_visible()
         expect(page.locator("#status")).to_contain_text("Photo chosen")
     compare(page)
-    expect(page).to_have_url(COMPARISON)
+    wait_for_page(page, COMPARISON)
     assert outcomes(page) == ["benign", "malignant"]
 
 

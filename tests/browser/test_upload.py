@@ -5,6 +5,7 @@ import re
 import urllib.request
 
 import pytest
+from loading import wait_for_page
 from playwright.sync_api import Page, expect
 
 RESULT = re.compile(r"/result/[\w-]{22}$")
@@ -21,7 +22,7 @@ def check(page: Page) -> None:
 
 
 def verdict_of(page: Page) -> str | None:
-    expect(page).to_have_url(RESULT)
+    wait_for_page(page, RESULT)
     return page.locator(".verdict").get_attribute("data-verdict")
 
 
@@ -173,7 +174,7 @@ def test_the_crop_moves_by_mouse_and_keys_and_only_its_content_is_judged(open_pa
     assert crop_box(page)["x"] < small["x"]
 
     check(page)  # A corner with skin only: whatever the verdict, the dark spot is not in the photo.
-    expect(page).to_have_url(RESULT)
+    wait_for_page(page, RESULT)
     pixel = page.evaluate(
         """async () => {
             const image = document.querySelector(".layers img");
@@ -250,7 +251,7 @@ def test_a_photo_can_be_checked_and_deleted_with_the_keyboard_only(open_page, ph
     else:
         tab_to(page, "e.id === 'send'")
     page.keyboard.press("Enter")
-    expect(page).to_have_url(RESULT)
+    wait_for_page(page, RESULT)
     tab_to(page, "e.id === 'show-heat'")
     page.keyboard.press("Space")
     expect(page.locator(".heat")).to_be_visible()
@@ -279,7 +280,7 @@ def test_the_pdf_downloads_and_delete_deletes(open_page, photos, scripts):
     if scripts:
         expect(page.locator("#status")).to_contain_text("Photo chosen")
     check(page)
-    expect(page).to_have_url(RESULT)
+    wait_for_page(page, RESULT)
     address = page.url
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as PDF").click()
@@ -295,7 +296,7 @@ def test_the_file_name_is_not_sent(open_page, photos):
     choose(page, photos["dark.jpg"])
     with page.expect_request("**/upload") as sent:
         check(page)
-    expect(page).to_have_url(RESULT)
+    wait_for_page(page, RESULT)
     assert "dark.jpg" not in (sent.value.post_data_buffer or b"").decode("latin-1")
 
 
