@@ -1,6 +1,7 @@
 """Run the app as in production: gunicorn and Redis on this machine, with results in memory."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +43,15 @@ def settings_for(model: Path, cache: Path, results: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A free TCP port that no outgoing connection takes before the server listens on it.
+
+    Linux uses ports from 32768 on for outgoing connections, of which the tests make thousands.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120) -> float:
@@ -183,6 +190,15 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def copy_cache(cache: Path, folder: Path) -> Path:
+    """Copy the cache of converted models to a folder, and return the folder.
+
+    Conversions that another test process has not finished are left out.
+    """
+    unfinished = shutil.ignore_patterns(".converting-*")
+    return Path(shutil.copytree(cache, folder, ignore=unfinished, dirs_exist_ok=True))
 
 
 def fill_disk(folder: Path) -> Path:

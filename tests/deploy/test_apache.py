@@ -283,7 +283,6 @@ def test_a_body_larger_than_the_app_discards_is_refused_by_apache(site, path, ki
     lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {MAX_BYTES + 1}", "", ""]
     with tls(site) as client:
         client.sendall("\r\n".join(lines).encode())
-        client.settimeout(60)
         answer = client.recv(65536).decode()
         while words not in answer and (more := client.recv(65536).decode()):
             answer += more
@@ -296,7 +295,7 @@ def test_a_body_larger_than_the_app_discards_is_refused_by_apache(site, path, ki
 
 def tls(site: Site) -> ssl.SSLSocket:
     context = ssl.create_default_context(cafile=site.folder / "certificate.pem")
-    plain = socket.create_connection(("127.0.0.1", site.https), timeout=1)
+    plain = socket.create_connection(("127.0.0.1", site.https), timeout=60)
     return context.wrap_socket(plain, server_hostname="localhost")
 
 
@@ -380,6 +379,7 @@ def test_slow_clients_are_cut_off_and_others_are_served_meanwhile(site):
         for begin in SLOW_REQUESTS * 10:
             slow.append(stack.enter_context(tls(site)))
             slow[-1].sendall(begin)
+            slow[-1].settimeout(1)
         assert site.visitor().upload(photo_of_a_lesion()).status == 303
         end = time.monotonic() + 120  # Their headers get 20 s at most, their bodies 30.
         while slow:

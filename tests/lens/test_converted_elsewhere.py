@@ -1,10 +1,10 @@
 """An installation without TensorFlow serves models that another one converted, and no others."""
 
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from serving import copy_cache
 
 from app import StartError, create_app
 from lens import fill_cache, openvino_runtime
@@ -21,9 +21,7 @@ def without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 def filled_cache(tiny_model: Path, engine_cache: Path, tmp_path: Path) -> Path:
     """A cache as in the Docker image: filled_cache by molelens-convert."""
     fill_cache.fill(tiny_model, engine_cache, "probability")
-    # Another test process may be converting, in a folder that disappears.
-    unfinished = shutil.ignore_patterns(".converting-*")
-    return Path(shutil.copytree(engine_cache, tmp_path / "filled_cache", ignore=unfinished))
+    return copy_cache(engine_cache, tmp_path / "filled_cache")
 
 
 @pytest.mark.parametrize("engine", ["auto", "openvino"])

@@ -16,7 +16,15 @@ import painter
 import pytest
 import redis
 from crowd import COLOURS, Crowd
-from serving import Gunicorn, fill_disk, gunicorn, redis_server, settings_for, small_disk
+from serving import (
+    Gunicorn,
+    copy_cache,
+    fill_disk,
+    gunicorn,
+    redis_server,
+    settings_for,
+    small_disk,
+)
 from serving import wait_until as wait
 
 from app.stores.files import MIN_FREE_BYTES
@@ -61,7 +69,7 @@ def whole_site(
     model, cache = folder / "model.h5", folder / "cache"
     model_cache.converted(tiny_model, engine_cache)
     shutil.copy(tiny_model, model)
-    shutil.copytree(engine_cache, cache)
+    copy_cache(engine_cache, cache)
     with ExitStack() as stack:
         store = stack.enter_context(redis_server(folder / "redis.sock"))
         settings = {
@@ -273,7 +281,7 @@ def test_with_full_disks_photos_are_refused_with_a_reason_until_there_is_room(
         small_disk(tmp_path / "results", MIN_FREE_BYTES + 1_000_000) as results,
         small_disk(tmp_path / "cache", 1_000_000) as cache,
     ):
-        shutil.copytree(engine_cache, cache, dirs_exist_ok=True)
+        copy_cache(engine_cache, cache)
         fill_disk(cache)
         settings = {**settings_for(tiny_model, cache, results), "MOLELENS_WORKERS": "2"}
         with gunicorn(settings, tmp_path / "log") as server, Crowd(server.url) as crowd:

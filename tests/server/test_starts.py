@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from serving import ROOT, free_port, gunicorn
+from serving import ROOT, copy_cache, free_port, gunicorn
 
 from app.server import failed_starts
 from app.settings import Settings, StartError
@@ -146,7 +146,7 @@ def test_a_model_on_a_file_system_without_locks_is_served(
 ):
     model_cache.converted(tiny_model, engine_cache)
     shutil.copy(tiny_model, tmp_path / "model.h5")
-    shutil.copytree(engine_cache, tmp_path / "cache")
+    copy_cache(engine_cache, tmp_path / "cache")
     settings["MOLELENS_MODEL"] = str(tmp_path / "model.h5")
     settings["MOLELENS_CACHE"] = str(tmp_path / "cache")
     changed = {"LD_PRELOAD": str(without_locks), "NOLOCK": str(tmp_path), "NOLOCK_ERRNO": number}
