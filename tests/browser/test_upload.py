@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 from playwright.sync_api import Page, expect
+from serving import wait_until
 
 RESULT = re.compile(r"/result/[\w-]{22}$")
 
@@ -200,7 +201,8 @@ def test_the_corner_resizes_the_square_and_a_tap_outside_moves_it_there(open_pag
     assert smaller["width"] < before["width"] - 60
     stage = page.locator("#stage").bounding_box()
     page.touchscreen.tap(stage["x"] + stage["width"] - 8, stage["y"] + stage["height"] - 8)
-    assert crop_box(page)["x"] > smaller["x"]
+    # Chromium reports a touch as done before the page has handled it.
+    wait_until(lambda: crop_box(page)["x"] > smaller["x"])
 
 
 def test_a_photo_can_be_dropped_or_pasted(open_page, photos):
@@ -240,6 +242,7 @@ def test_a_photo_can_be_checked_and_deleted_with_the_keyboard_only(open_page, ph
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
     # Playwright does not wait until Chromium has opened the chooser.
     with page.expect_file_chooser() as chooser:
         tab_to(page, "e.id === 'file'")
@@ -251,6 +254,7 @@ def test_a_photo_can_be_checked_and_deleted_with_the_keyboard_only(open_page, ph
         tab_to(page, "e.id === 'send'")
     page.keyboard.press("Enter")
     expect(page).to_have_url(RESULT)
+    page.wait_for_load_state()
     tab_to(page, "e.id === 'show-heat'")
     page.keyboard.press("Space")
     expect(page.locator(".heat")).to_be_visible()
@@ -306,7 +310,7 @@ def test_a_body_over_the_limit_gets_an_answer_instead_of_a_connection_reset(serv
     )
     request.add_header("Content-Type", "multipart/form-data; boundary=x")
     with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(request, timeout=30)
+        urllib.request.urlopen(request, timeout=60)
     assert error.value.code == 413
 
 
@@ -342,12 +346,14 @@ def test_the_pages_of_each_language_work_and_fit_a_small_phone(
     open_page, photos, locale, button, verdict
 ):
     page = open_page(locale=locale, viewport={"width": 320, "height": 640})
-    fits = "document.documentElement.scrollWidth <= window.innerWidth"
+    # Not innerWidth: on a phone, that grows with a page that is too wide.
+    fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert page.evaluate(fits)
     page.set_input_files("#file", photos["pale.jpg"])
     expect(page.locator("#controls")).to_be_visible()
     page.get_by_role("button", name=button).click()
     expect(page.locator("h1")).to_have_text(verdict)
+    page.wait_for_load_state()
     assert page.evaluate(fits)
 
 
