@@ -1,6 +1,6 @@
 // A square over a picture, moved by mouse, touch and sliders, that crops the picture.
 
-import { PHOTO_TIMEOUT_MS, SRGB, toJpeg } from "./canvas.js";
+import { SRGB, toJpeg } from "./canvas.js";
 
 const MIN_SHARE = 0.1; // of the picture's short side
 const MIN_SIDE = 100; // px; the server refuses photos under 64
@@ -39,7 +39,7 @@ export class Crop {
     pen.fillStyle = "#fff";
     pen.fillRect(0, 0, out.width, out.height);
     pen.drawImage(this.bitmap, this.left, this.top, this.side, this.side, 0, 0, out.width, out.height);
-    return toJpeg(out, PHOTO_TIMEOUT_MS);
+    return toJpeg(out);
   }
 
   #place(left, top) {

@@ -1,6 +1,6 @@
 // A field of a form for one photo, or for several: choosing, preview and cropping.
 
-import { PHOTO_TIMEOUT_MS, canBeRead, orNull } from "./canvas.js";
+import { canBeRead, orNull } from "./canvas.js";
 import { Crop } from "./crop.js";
 import { dayTaken } from "./taken.js";
 
@@ -60,7 +60,7 @@ export class PhotoField {
   // In that case the person sees that the whole photo will be sent, and may send it.
   async photos() {
     if (!this.cropped) return this.files;
-    const square = await orNull(this.crop.toBlob(), PHOTO_TIMEOUT_MS);
+    const square = await orNull(this.crop.toBlob());
     if (square) return [square];
     this.#show(true, false, true);
     return null;
@@ -102,5 +102,5 @@ export class PhotoField {
 // be read, and the day on which it was taken. The server reports files that are no photos.
 function look(file) {
   const decoded = (async () => createImageBitmap(file))();
-  return Promise.all([orNull(decoded, PHOTO_TIMEOUT_MS), canBeRead(), orNull(dayTaken(file))]);
+  return Promise.all([orNull(decoded), canBeRead(), orNull(dayTaken(file))]);
 }

@@ -43,6 +43,7 @@ function hideProblem() {
 function busy(on) {
   at("send").disabled = on || fields.some((field) => field.loading);
   at("progress").hidden = !on;
+  for (const field of fields) field.at("other").disabled = on;
 }
 
 async function send(event) {
@@ -103,10 +104,11 @@ function failed(text) {
   showProblem(text);
 }
 
-// The field on which a file was dropped; otherwise the first field without a photo.
-function fieldFor(target) {
+// Choose files for the field on which they were dropped; otherwise the first one without a photo.
+function chooseFor(target, files) {
+  if (!files[0] || !at("progress").hidden) return; // What is being sent cannot be replaced.
   const empty = fields.find((field) => !field.files.length) ?? fields[0];
-  return fields.find((field) => field.element.contains(target)) ?? empty;
+  (fields.find((field) => field.element.contains(target)) ?? empty).choose(files);
 }
 
 form.addEventListener("submit", send);
@@ -118,13 +120,9 @@ form.addEventListener("dragleave", () => form.classList.remove("dropping"));
 form.addEventListener("drop", (event) => {
   event.preventDefault();
   form.classList.remove("dropping");
-  const { files } = event.dataTransfer;
-  if (files[0]) fieldFor(event.target).choose(files);
+  chooseFor(event.target, event.dataTransfer.files);
 });
-document.addEventListener("paste", (event) => {
-  const { files } = event.clipboardData;
-  if (files[0]) fieldFor(event.target).choose(files);
-});
+document.addEventListener("paste", (event) => chooseFor(event.target, event.clipboardData.files));
 
 // The browser may restore a page that was sending, or one with a file in its input.
 addEventListener("pageshow", () => busy(false));

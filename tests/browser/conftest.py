@@ -7,7 +7,7 @@ from pathlib import Path
 import bad_files
 import painter
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 FLAGS = [
@@ -41,8 +41,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator:
     if report.when == "call" and report.failed and "open_page" in item.funcargs:
         for context in item.funcargs["browser"].contexts:
             for page in context.pages:
-                report.sections.append((page.url, page.locator("body").inner_text(timeout=5000)))
+                report.sections.append((page.url, words_of(page)))
     return report
+
+
+def words_of(page: Page) -> str:
+    try:
+        return page.locator("body").inner_text(timeout=5000)
+    except Error as error:  # It hangs or is closed. Raised in the hook, this would end all tests.
+        return str(error)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import numpy as np
 import painter
 import pillow_heif
 import pytest
-from loading import wait_for_page
 from PIL import Image, ImageCms
 from playwright.sync_api import Page, expect
 
@@ -87,8 +86,8 @@ def send(page: Page) -> np.ndarray:
 
 
 def photo_of_result(page: Page) -> np.ndarray:
-    wait_for_page(page, re.compile(r"/result/[\w-]{22}$"))
-    with urllib.request.urlopen(f"{page.url}/photo.jpg", timeout=30) as answer:
+    expect(page).to_have_url(re.compile(r"/result/[\w-]{22}$"))
+    with urllib.request.urlopen(f"{page.url}/photo.jpg", timeout=60) as answer:
         return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 
 
@@ -159,8 +158,10 @@ def test_nothing_can_be_sent_before_the_preview_shows_the_photo(open_page, photo
         return decode(file);
       };
     """)
+    page.clock.install()
     page.goto("/")
     choose(page, photos["wide.jpg"])
+    page.clock.pause_at("2100-01-01")  # On a slow machine, the page would stop waiting.
     page.evaluate("() => { window.hold = true; }")
     page.get_by_role("button", name="Choose another photo").click()
     page.set_input_files("#file", photos["wide.jpg"])

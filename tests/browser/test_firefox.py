@@ -64,7 +64,10 @@ class Firefox:
     def drag(self, selector: str, start: float, end: float, by: str = "mouse") -> None:
         """Drag across an element, from one share of its width to another."""
         element = self.element(selector)
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", [element])
+        self.driver.execute_script(
+            "arguments[0].scrollIntoView(arguments[1])",
+            [element, {"block": "center", "behavior": "instant"}],
+        )
         width = element.rect["width"]
         pointer = ActionSequence(self.driver, "pointer", by, {"pointerType": by})
         for share in (start, (start + end) / 2, end):
@@ -76,13 +79,16 @@ class Firefox:
 
     def photo(self) -> np.ndarray:
         """The photo of the current result, as the server decoded it."""
-        with urllib.request.urlopen(f"{self.driver.get_url()}/photo.jpg", timeout=30) as answer:
+        with urllib.request.urlopen(f"{self.driver.get_url()}/photo.jpg", timeout=60) as answer:
             return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
 
     def line(self) -> float:
         """Position of the line between two photos, from 0 (left) to 1."""
         pair, edge = self.element("#pair").rect, self.element(".edge").rect
         return (edge["x"] + edge["width"] / 2 - pair["x"]) / pair["width"]
+
+    def expect_line(self, position: float, tolerance: float = 0.02) -> None:
+        self.wait_for(lambda firefox: firefox.line() == pytest.approx(position, abs=tolerance))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +130,7 @@ def test_a_photo_is_cropped_by_mouse_and_keys_and_judged(firefox, photos):
     assert not firefox.shows("#no-crop")
     before = firefox.element("#crop").rect["x"]
     firefox.drag("#crop", 0.5, 0.7)
-    assert firefox.element("#crop").rect["x"] > before + 10
+    firefox.wait_for(lambda firefox: firefox.element("#crop").rect["x"] > before + 10)
     firefox.element("#crop-size").send_keys(Keys.HOME)
     firefox.element("#crop-x").send_keys(Keys.HOME)
     firefox.send(r"/result/[\w-]{22}$")
@@ -178,15 +184,15 @@ def test_two_photos_are_compared_and_the_line_follows_mouse_touch_and_keys(firef
     outcomes = [card.get_attribute("data-outcome") for card in cards]
     assert outcomes == ["benign", "malignant"]
     assert "April 15, 2026" in firefox.element("main").text
-    assert firefox.line() == pytest.approx(0.5, abs=0.02)
+    firefox.expect_line(0.5)
     firefox.drag("#pair", 0.5, 0.2)
-    assert firefox.line() == pytest.approx(0.2, abs=0.02)
+    firefox.expect_line(0.2)
     firefox.drag("#pair", 0.2, 0.8, by="touch")
-    assert firefox.line() == pytest.approx(0.8, abs=0.02)
+    firefox.expect_line(0.8)
     firefox.element("#slide").send_keys(Keys.HOME)
-    assert firefox.line() == pytest.approx(0, abs=0.02)
+    firefox.expect_line(0)
     firefox.element("#slide").send_keys(Keys.ARROW_RIGHT)
-    assert firefox.line() == pytest.approx(0.01, abs=0.01)
+    firefox.expect_line(0.01, 0.005)
 
 
 @RESISTING

@@ -5,10 +5,12 @@ import re
 import urllib.request
 
 import pytest
-from loading import wait_for_page
 from playwright.sync_api import Page, expect
+from serving import wait_until
 
 RESULT = re.compile(r"/result/[\w-]{22}$")
+WAYS = (("drop", "dataTransfer"), ("paste", "clipboardData"))
+"""Events that bring a photo, and where they carry it."""
 
 
 def choose(page: Page, path) -> None:
@@ -22,7 +24,7 @@ def check(page: Page) -> None:
 
 
 def verdict_of(page: Page) -> str | None:
-    wait_for_page(page, RESULT)
+    expect(page).to_have_url(RESULT)
     return page.locator(".verdict").get_attribute("data-verdict")
 
 
@@ -116,7 +118,7 @@ def test_a_form_without_its_cookie_says_so_and_works_the_next_time(open_page, ph
     assert verdict_of(page) == "malignant"
 
 
-def test_during_an_upload_the_page_shows_progress_and_cannot_send_again(open_page, photos):
+def test_during_an_upload_the_page_shows_progress_and_the_photo_cannot_change(open_page, photos):
     page = open_page()
     choose(page, photos["dark.jpg"])
     page.route("**/upload", lambda _route: None)  # The answer never arrives.
@@ -124,6 +126,10 @@ def test_during_an_upload_the_page_shows_progress_and_cannot_send_again(open_pag
     expect(page.get_by_role("status")).to_contain_text("Sending the photo")
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_role("button", name="Check this photo")).to_be_disabled()
+    expect(page.get_by_role("button", name="Choose another photo")).to_be_disabled()
+    for kind, field in WAYS:
+        carry(page, kind, field, photos["pale.jpg"])
+    expect(page.get_by_role("progressbar")).to_be_visible()
 
 
 def test_after_an_error_another_photo_can_be_sent(open_page, photos):
@@ -174,7 +180,7 @@ def test_the_crop_moves_by_mouse_and_keys_and_only_its_content_is_judged(open_pa
     assert crop_box(page)["x"] < small["x"]
 
     check(page)  # A corner with skin only: whatever the verdict, the dark spot is not in the photo.
-    wait_for_page(page, RESULT)
+    expect(page).to_have_url(RESULT)
     pixel = page.evaluate(
         """async () => {
             const image = document.querySelector(".layers img");
@@ -201,25 +207,30 @@ def test_the_corner_resizes_the_square_and_a_tap_outside_moves_it_there(open_pag
     assert smaller["width"] < before["width"] - 60
     stage = page.locator("#stage").bounding_box()
     page.touchscreen.tap(stage["x"] + stage["width"] - 8, stage["y"] + stage["height"] - 8)
-    assert crop_box(page)["x"] > smaller["x"]
+    # Chromium reports a touch as done before the page has handled it.
+    wait_until(lambda: crop_box(page)["x"] > smaller["x"])
+
+
+def carry(page: Page, kind: str, field: str, photo) -> None:
+    """Drop or paste a photo."""
+    page.evaluate(
+        """([kind, field, data]) => {
+            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+            const carrier = new DataTransfer();
+            carrier.items.add(new File([bytes], "x.jpg", { type: "image/jpeg" }));
+            const event = kind === "drop"
+                ? new DragEvent(kind, { [field]: carrier, bubbles: true, cancelable: true })
+                : new ClipboardEvent(kind, { [field]: carrier, bubbles: true });
+            document.querySelector("#form").dispatchEvent(event);
+        }""",
+        [kind, field, base64.b64encode(photo.read_bytes()).decode()],
+    )
 
 
 def test_a_photo_can_be_dropped_or_pasted(open_page, photos):
-    for kind, field in (("drop", "dataTransfer"), ("paste", "clipboardData")):
+    for kind, field in WAYS:
         page = open_page()
-        data = base64.b64encode(photos["dark.jpg"].read_bytes()).decode()
-        page.evaluate(
-            """([kind, field, data]) => {
-                const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-                const carrier = new DataTransfer();
-                carrier.items.add(new File([bytes], "x.jpg", { type: "image/jpeg" }));
-                const event = kind === "drop"
-                    ? new DragEvent(kind, { [field]: carrier, bubbles: true, cancelable: true })
-                    : new ClipboardEvent(kind, { [field]: carrier, bubbles: true });
-                document.querySelector("#form").dispatchEvent(event);
-            }""",
-            [kind, field, data],
-        )
+        carry(page, kind, field, photos["dark.jpg"])
         expect(page.locator("#preview")).to_be_visible()
         check(page)
         assert verdict_of(page) == "malignant"
@@ -241,6 +252,7 @@ def test_a_photo_can_be_checked_and_deleted_with_the_keyboard_only(open_page, ph
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
     # Playwright does not wait until Chromium has opened the chooser.
     with page.expect_file_chooser() as chooser:
         tab_to(page, "e.id === 'file'")
@@ -251,7 +263,8 @@ def test_a_photo_can_be_checked_and_deleted_with_the_keyboard_only(open_page, ph
     else:
         tab_to(page, "e.id === 'send'")
     page.keyboard.press("Enter")
-    wait_for_page(page, RESULT)
+    expect(page).to_have_url(RESULT)
+    page.wait_for_load_state()
     tab_to(page, "e.id === 'show-heat'")
     page.keyboard.press("Space")
     expect(page.locator(".heat")).to_be_visible()
@@ -280,7 +293,7 @@ def test_the_pdf_downloads_and_delete_deletes(open_page, photos, scripts):
     if scripts:
         expect(page.locator("#status")).to_contain_text("Photo chosen")
     check(page)
-    wait_for_page(page, RESULT)
+    expect(page).to_have_url(RESULT)
     address = page.url
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as PDF").click()
@@ -296,7 +309,7 @@ def test_the_file_name_is_not_sent(open_page, photos):
     choose(page, photos["dark.jpg"])
     with page.expect_request("**/upload") as sent:
         check(page)
-    wait_for_page(page, RESULT)
+    expect(page).to_have_url(RESULT)
     assert "dark.jpg" not in (sent.value.post_data_buffer or b"").decode("latin-1")
 
 
@@ -307,7 +320,7 @@ def test_a_body_over_the_limit_gets_an_answer_instead_of_a_connection_reset(serv
     )
     request.add_header("Content-Type", "multipart/form-data; boundary=x")
     with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(request, timeout=30)
+        urllib.request.urlopen(request, timeout=60)
     assert error.value.code == 413
 
 
@@ -343,12 +356,14 @@ def test_the_pages_of_each_language_work_and_fit_a_small_phone(
     open_page, photos, locale, button, verdict
 ):
     page = open_page(locale=locale, viewport={"width": 320, "height": 640})
-    fits = "document.documentElement.scrollWidth <= window.innerWidth"
+    # Not innerWidth: on a phone, that grows with a page that is too wide.
+    fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     assert page.evaluate(fits)
     page.set_input_files("#file", photos["pale.jpg"])
     expect(page.locator("#controls")).to_be_visible()
     page.get_by_role("button", name=button).click()
     expect(page.locator("h1")).to_have_text(verdict)
+    page.wait_for_load_state()
     assert page.evaluate(fits)
 
 
