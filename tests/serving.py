@@ -41,6 +41,20 @@ def settings_for(model: Path, cache: Path, results: Path) -> dict[str, str]:
     }
 
 
+_reserved: list[socket.socket] = []
+
+
+def reserved_port() -> int:
+    """A port that only a server which sets SO_REUSEADDR can still take, until the tests end.
+
+    Between ``free_port`` and the start of a server, another process may take the port.
+    """
+    _reserved.append(socket.socket())
+    _reserved[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _reserved[-1].bind(("127.0.0.1", 0))
+    return int(_reserved[-1].getsockname()[1])
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -100,7 +114,7 @@ def gunicorn(settings: dict[str, str], log_file: Path, path: str = "") -> Iterat
 
     ``path`` is the path of the site, as set by SCRIPT_NAME.
     """
-    port = free_port()
+    port = reserved_port()
     command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{port}"]
     environment = {
         **{name: text for name, text in os.environ.items() if not name.startswith("MOLELENS_")},
@@ -116,19 +130,25 @@ def gunicorn(settings: dict[str, str], log_file: Path, path: str = "") -> Iterat
         yield server
     finally:
         process.terminate()
-        process.wait(timeout=40)
+        process.wait(timeout=120)
         print(server.log)
 
 
 @contextmanager
 def one_worker(settings: dict[str, str], folder: Path, code: str) -> Iterator[Gunicorn]:
     """Run gunicorn with one worker; ``code`` runs before the project's configuration."""
+    changed = {**changed_configuration(folder, code), "MOLELENS_WORKERS": "1"}
+    with gunicorn({**settings, **changed}, folder / "log") as server:
+        yield server
+
+
+def changed_configuration(folder: Path, code: str, options: str = "") -> dict[str, str]:
+    """Variables with which gunicorn runs ``code`` before the project's configuration."""
     original = str(ROOT / "gunicorn.conf.py")
     config = folder / "changed.py"
     config.write_text(f"{code}\nfrom pathlib import Path\nexec(Path({original!r}).read_text())\n")
-    changed = {"GUNICORN_CMD_ARGS": f"--config {config}", "MOLELENS_WORKERS": "1"}
-    with gunicorn({**settings, **changed}, folder / "log") as server:
-        yield server
+    # A busy machine may pause a client for longer than the 2 s that gunicorn keeps a connection.
+    return {"GUNICORN_CMD_ARGS": f"--config {config} --keep-alive 60 {options}"}
 
 
 @contextmanager
@@ -146,13 +166,18 @@ def redis_server(socket_file: Path, *options: str) -> Iterator[subprocess.Popen[
         process.wait(timeout=20)
 
 
+def redis_address(socket_file: Path) -> str:
+    """The URL of a Redis server; a busy machine may pause it for longer than the app's 2 s."""
+    return f"unix://{socket_file}?socket_timeout=60"
+
+
 def _answers(socket_file: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(socket_file)) == 0
 
 
 def wait_for_process(
-    process: subprocess.Popen[bytes], condition: Callable[[], bool], seconds: float = 90
+    process: subprocess.Popen[bytes], condition: Callable[[], bool], seconds: float = 300
 ) -> None:
     """Wait until the condition holds; fail at once if the process ends before."""
     wait_until(lambda: process.poll() is not None or condition(), seconds)
