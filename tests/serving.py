@@ -123,19 +123,25 @@ def gunicorn(settings: dict[str, str], log_file: Path, path: str = "") -> Iterat
         yield server
     finally:
         process.terminate()
-        process.wait(timeout=40)
+        process.wait(timeout=120)
         print(server.log)
 
 
 @contextmanager
 def one_worker(settings: dict[str, str], folder: Path, code: str) -> Iterator[Gunicorn]:
     """Run gunicorn with one worker; ``code`` runs before the project's configuration."""
+    changed = {**changed_configuration(folder, code), "MOLELENS_WORKERS": "1"}
+    with gunicorn({**settings, **changed}, folder / "log") as server:
+        yield server
+
+
+def changed_configuration(folder: Path, code: str, options: str = "") -> dict[str, str]:
+    """Variables with which gunicorn runs ``code`` before the project's configuration."""
     original = str(ROOT / "gunicorn.conf.py")
     config = folder / "changed.py"
     config.write_text(f"{code}\nfrom pathlib import Path\nexec(Path({original!r}).read_text())\n")
-    changed = {"GUNICORN_CMD_ARGS": f"--config {config}", "MOLELENS_WORKERS": "1"}
-    with gunicorn({**settings, **changed}, folder / "log") as server:
-        yield server
+    # A busy machine may pause a client for longer than the 2 s that gunicorn keeps a connection.
+    return {"GUNICORN_CMD_ARGS": f"--config {config} --keep-alive 60 {options}"}
 
 
 @contextmanager
@@ -153,13 +159,18 @@ def redis_server(socket_file: Path, *options: str) -> Iterator[subprocess.Popen[
         process.wait(timeout=20)
 
 
+def redis_address(socket_file: Path) -> str:
+    """The URL of a Redis server; a busy machine may pause it for longer than the app's 2 s."""
+    return f"unix://{socket_file}?socket_timeout=60"
+
+
 def _answers(socket_file: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(socket_file)) == 0
 
 
 def wait_for_process(
-    process: subprocess.Popen[bytes], condition: Callable[[], bool], seconds: float = 90
+    process: subprocess.Popen[bytes], condition: Callable[[], bool], seconds: float = 300
 ) -> None:
     """Wait until the condition holds; fail at once if the process ends before."""
     wait_until(lambda: process.poll() is not None or condition(), seconds)

@@ -103,16 +103,16 @@ def test_a_request_over_the_size_limit_is_a_413(make_app):
 
 
 def test_over_the_rate_limit_the_answer_says_when_to_retry(make_app):
-    client = make_app(RATE_LIMIT="2/minute").test_client()
+    client = make_app(RATE_LIMIT="2/hour").test_client()
     photo = painter.encoded(painter.lesion())
     assert [predict(client, photo).status_code for _ in range(3)] == [200, 200, 429]
     response = predict(client, photo)
     assert problem(response)["code"] == "rate_limit"
-    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    assert 1 <= int(response.headers["Retry-After"]) <= 3600
 
 
 def test_each_client_has_its_own_rate_limit(make_app):
-    client = make_app(RATE_LIMIT="1/minute").test_client()
+    client = make_app(RATE_LIMIT="1/day").test_client()
     photo = painter.encoded(painter.lesion())
     for address in ("192.0.2.1", "192.0.2.2"):
         environ = {"REMOTE_ADDR": address}
@@ -121,7 +121,7 @@ def test_each_client_has_its_own_rate_limit(make_app):
 
 
 def test_form_and_api_share_one_rate_limit(make_app):
-    client = make_app(RATE_LIMIT="1/minute").test_client()
+    client = make_app(RATE_LIMIT="1/day").test_client()
     assert predict(client, painter.encoded(painter.lesion())).status_code == 200
     page = client.get("/").get_data(as_text=True)
     token = re.search(r'name="csrf_token" value="([^"]+)"', page)[1]
@@ -212,7 +212,7 @@ def test_a_problem_with_one_of_two_photos_names_its_field(
 
 
 def test_a_comparison_counts_as_two_photos_towards_the_rate_limit(make_app):
-    client = make_app(RATE_LIMIT="3/minute").test_client()
+    client = make_app(RATE_LIMIT="3/day").test_client()
     assert compare(client, DARK, LIGHT).status_code == 200
     assert problem(compare(client, DARK, LIGHT))["code"] == "rate_limit"
 

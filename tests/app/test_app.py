@@ -492,7 +492,7 @@ def test_the_about_page_shows_first_how_often_it_is_right_on_close_ups(app):
 
 
 def test_reports_are_limited_like_photos_but_counted_separately(make_app):
-    client = make_app(RATE_LIMIT="2/minute").test_client()
+    client = make_app(RATE_LIMIT="2/day").test_client()
     report = f"{result_address(client)}/report.pdf"
     assert [client.get(report).status_code for _ in range(3)] == [200, 200, 429]
     assert upload(client, PHOTO).status_code == 303
@@ -558,7 +558,7 @@ def test_an_overview_reports_a_full_store_beside_the_results_that_were_stored(ma
 
 
 def test_each_photo_of_a_form_counts_towards_the_rate_limit(make_app):
-    client = make_app(RATE_LIMIT="3/minute").test_client()
+    client = make_app(RATE_LIMIT="3/day").test_client()
     assert upload_all(client, [PHOTO] * 2).status_code == 303
     response = upload_all(client, [PHOTO] * 2)
     assert response.status_code == 429

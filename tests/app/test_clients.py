@@ -53,7 +53,7 @@ def test_different_addresses_are_different_clients():
 
 
 def test_the_rate_limit_counts_a_household_together(make_app):
-    client = make_app(RATE_LIMIT="3/minute", PROXIES="1").test_client()
+    client = make_app(RATE_LIMIT="3/day", PROXIES="1").test_client()
 
     def send(address: str) -> int:
         data = {"photo": (io.BytesIO(PHOTO), "a.jpg")}

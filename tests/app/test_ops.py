@@ -123,7 +123,7 @@ def test_gunicorn_stops_with_one_clear_line_when_the_app_cannot_start(memory_fol
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     lines = [line for line in ran.stderr.splitlines() if "/nowhere/model.h5" in line]
     assert ran.returncode != 0

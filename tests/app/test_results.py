@@ -12,7 +12,7 @@ from pathlib import Path
 import painter
 import pytest
 import redis
-from serving import redis_server
+from serving import redis_address, redis_server
 from visitor import predict
 
 from app import results
@@ -53,7 +53,7 @@ def store(request, memory_folder) -> Results:
 def redis_url(tmp_path_factory) -> Iterator[str]:
     socket = tmp_path_factory.mktemp("redis") / "redis.sock"
     with redis_server(socket):
-        yield f"unix://{socket}"
+        yield redis_address(socket)
 
 
 def test_a_stored_result_is_returned_unchanged(store):
@@ -121,7 +121,10 @@ def test_results_that_a_process_uses_are_not_deleted(memory_folder):
     assert store.get(key)
 
 
-def test_results_are_deleted_even_if_a_process_that_used_them_is_just_ending(memory_folder):
+def test_results_are_deleted_even_if_a_process_that_used_them_is_just_ending(
+    memory_folder, monkeypatch
+):
+    monkeypatch.setattr(files, "_UNLOCK_SECONDS", 60.0)
     (memory_folder / "results").mkdir()
     (memory_folder / "results" / "left").write_bytes(b"photo")
     lock = os.open(memory_folder / "results", os.O_RDONLY)
@@ -180,7 +183,7 @@ def test_machines_share_one_secret_key_through_redis(redis_url):
 
 def test_backends_share_rate_limits_through_a_redis_socket(make_app, redis_url):
     photo = painter.encoded(painter.lesion())
-    backends = [make_app(RESULTS=redis_url, RATE_LIMIT="1/minute") for _ in range(2)]
+    backends = [make_app(RESULTS=redis_url, RATE_LIMIT="1/day") for _ in range(2)]
     answers = [predict(backend.test_client(), photo).status_code for backend in backends]
     assert answers == [200, 429]
 
@@ -188,10 +191,11 @@ def test_backends_share_rate_limits_through_a_redis_socket(make_app, redis_url):
 def test_the_secret_key_is_restored_after_redis_has_lost_its_data(tmp_path):
     socket = tmp_path / "redis.sock"
     with redis_server(socket):
-        before = open_store(Settings(results=f"unix://{socket}"))
+        before = open_store(Settings(results=redis_address(socket)))
         redis.Redis(unix_socket_path=str(socket)).flushall()
         before.results.check()
-        assert open_store(Settings(results=f"unix://{socket}")).secret_key == before.secret_key
+        after = open_store(Settings(results=redis_address(socket)))
+        assert after.secret_key == before.secret_key
 
 
 def test_the_app_does_not_start_if_redis_does_not_answer():
@@ -202,7 +206,7 @@ def test_the_app_does_not_start_if_redis_does_not_answer():
 def test_an_unreachable_redis_is_not_mistaken_for_a_missing_result(tmp_path):
     socket = tmp_path / "redis.sock"
     with redis_server(socket):
-        store = open_store(Settings(results=f"unix://{socket}")).results
+        store = open_store(Settings(results=redis_address(socket))).results
         key = store.put(make_result())
         assert store.get(key)
     for use in (

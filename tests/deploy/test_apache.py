@@ -96,7 +96,7 @@ class Site:
             ["curl", "-sS", "--cacert", str(self.folder / "certificate.pem"), *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         ).stdout
 
 
@@ -145,7 +145,8 @@ def site(tiny_model: Path, engine_cache: Path) -> Iterator[Site]:
         environment = {
             **{n: value for n, value in os.environ.items() if not n.startswith("MOLELENS_")},
             **settings_for(tiny_model, engine_cache, folder),
-            "MOLELENS_RESULTS": f"redis://127.0.0.1:{redis_port}/0",
+            # A busy machine may pause Redis for longer than the app's 2 s.
+            "MOLELENS_RESULTS": f"redis://127.0.0.1:{redis_port}/0?socket_timeout=60",
             "MOLELENS_PROXIES": "1",
             "MOLELENS_HOSTS": "localhost,127.0.0.1,x",
             "MOLELENS_WORKERS": "1",

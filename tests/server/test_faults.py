@@ -18,9 +18,11 @@ import redis
 from crowd import COLOURS, Crowd
 from serving import (
     Gunicorn,
+    changed_configuration,
     copy_cache,
     fill_disk,
     gunicorn,
+    redis_address,
     redis_server,
     settings_for,
     small_disk,
@@ -34,6 +36,11 @@ from lens import artifact, model_cache
 RECOVERY_SECONDS = 5.0
 """Time within which the service must recover by itself."""
 NO_ROOM = "MoleLens cannot keep results just now"
+PATIENCE = """
+from app.server import reading
+reading.READ_TIMEOUT_SECONDS = 600.0
+"""
+"""An upload may be unfinished for as long as a reload takes on a busy machine."""
 
 
 @dataclass
@@ -74,7 +81,8 @@ def whole_site(
         store = stack.enter_context(redis_server(folder / "redis.sock"))
         settings = {
             **settings_for(model, cache, folder),
-            "MOLELENS_RESULTS": f"unix://{folder}/redis.sock",
+            **changed_configuration(folder, PATIENCE, "--graceful-timeout 100"),
+            "MOLELENS_RESULTS": redis_address(folder / "redis.sock"),
             "MOLELENS_WORKERS": "2",
         }
         server = stack.enter_context(gunicorn(settings, folder / "gunicorn.log"))
@@ -91,8 +99,8 @@ def site(whole_site: Site) -> Site:
 
 
 def wait_until_recovered(server: Gunicorn) -> None:
-    # On a busy machine, the limit is twice the time of a start.
-    waited = wait(server.ready, max(RECOVERY_SECONDS, 2 * server.start_seconds))
+    # Other processes may pause the machine, or take more of it than during the first start.
+    waited = wait(server.ready, RECOVERY_SECONDS + 10 * server.start_seconds)
     print(f"recovered after {waited:.1f} s; a start took {server.start_seconds:.1f} s")
 
 
@@ -233,9 +241,9 @@ def test_a_reload_serves_the_new_model_and_loses_no_request(site):
     assert answer["model"]["sha256"] == before
     assert_nothing_lost(crowd)
     assert site.model_served() == after
-    metrics = site.server.get("/metrics")
-    assert after in metrics
-    assert before not in metrics
+    # gunicorn removes the metrics of a worker a moment after it has ended.
+    wait(lambda: before not in site.server.get("/metrics"))
+    assert after in site.server.get("/metrics")
 
 
 def test_a_damaged_converted_model_is_converted_again_while_the_other_worker_serves(site):
@@ -245,14 +253,18 @@ def test_a_damaged_converted_model_is_converted_again_while_the_other_worker_ser
     )
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-4] + b"\0\0\0\1")
+
+    def is_whole() -> bool:
+        try:
+            return weights.read_bytes() == whole
+        except FileNotFoundError:  # It is being replaced.
+            return False
+
     with Crowd(site.server.url) as crowd:
         os.kill(min(site.server.workers()), signal.SIGKILL)
         wait_until_recovered(site.server)
         crowd.wait_for_uploads()
-    wait(
-        lambda: weights.exists() and weights.read_bytes() == whole,
-        model_cache.CONVERSION_TIMEOUT_SECONDS,
-    )
+    wait(is_whole, model_cache.CONVERSION_TIMEOUT_SECONDS)
     assert "does not match its checksums" in site.server.log
     assert len(crowd.errors) <= len(COLOURS)
     assert_results_kept(crowd)
@@ -284,18 +296,20 @@ def test_with_full_disks_photos_are_refused_with_a_reason_until_there_is_room(
         copy_cache(engine_cache, cache)
         fill_disk(cache)
         settings = {**settings_for(tiny_model, cache, results), "MOLELENS_WORKERS": "2"}
-        with gunicorn(settings, tmp_path / "log") as server, Crowd(server.url) as crowd:
+        with gunicorn(settings, tmp_path / "log") as server:
             assert json.loads(server.get("/readyz"))["engine"] == "openvino"
-            wait(lambda: len(crowd.refused) >= 3)
-            wait(lambda: not server.ready())
-            kept = set((results / "results").iterdir())
-            wait(lambda: len(crowd.refused) >= 6)
-            assert set((results / "results").iterdir()) == kept  # No file is half written.
-            subprocess.run(
-                ["mount", "-o", f"remount,size={4 * MIN_FREE_BYTES}", str(results)], check=True
-            )
-            wait_until_recovered(server)
-            crowd.wait_for_uploads()
-            assert_refused_for_lack_of_room(crowd.refused)
-            assert crowd.errors == []
-            assert_results_kept(crowd)
+            with Crowd(server.url) as crowd:
+                # By the last of these, every upload that found room has been stored.
+                wait(lambda: len(crowd.refused) >= 12)
+                wait(lambda: not server.ready())
+                kept, refused = set((results / "results").iterdir()), len(crowd.refused)
+                wait(lambda: len(crowd.refused) >= refused + 3)
+                assert set((results / "results").iterdir()) == kept  # No file is half written.
+                subprocess.run(
+                    ["mount", "-o", f"remount,size={4 * MIN_FREE_BYTES}", str(results)], check=True
+                )
+                wait_until_recovered(server)
+                crowd.wait_for_uploads()
+                assert_refused_for_lack_of_room(crowd.refused)
+                assert crowd.errors == []
+                assert_results_kept(crowd)

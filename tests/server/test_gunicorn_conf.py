@@ -5,8 +5,8 @@ import runpy
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -143,7 +143,8 @@ def test_a_start_removes_the_metrics_of_killed_gunicorns_but_not_of_running_ones
 def test_a_client_cannot_save_up_time_by_sending_fast(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reading, "READ_TIMEOUT_SECONDS", 0.5)
+    clock = SimpleNamespace(monotonic=lambda: 0.0)
+    monkeypatch.setattr(reading, "time", clock)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         reader = reading.TimedReader(ours)
@@ -152,9 +153,9 @@ def test_a_client_cannot_save_up_time_by_sending_fast(
         left = 100_000
         while left:
             left -= len(reader.chunk(left))
-        start = time.monotonic()
+        theirs.sendall(b"late")
+        clock.monotonic = lambda: reading.READ_TIMEOUT_SECONDS
         assert reader.chunk() == b""
-        assert time.monotonic() - start < 4
 
 
 def test_the_check_before_a_reload_leaves_enough_time_for_a_conversion() -> None:
@@ -189,4 +190,4 @@ def test_a_worker_returns_memory_after_a_request(
             server.get("/")
             before = server.log.count("heap trimmed")
             server.get("/")
-            wait_until(lambda: server.log.count("heap trimmed") > before, seconds=30)
+            wait_until(lambda: server.log.count("heap trimmed") > before)

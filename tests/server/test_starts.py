@@ -45,10 +45,11 @@ def kill_on_import(folder: Path, module: str, number: int, times: int = 1000) ->
 
 def start(settings: dict[str, str], **changed: str) -> subprocess.CompletedProcess[str]:
     """Run gunicorn until it exits by itself."""
-    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{free_port()}"]
+    address = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--bind", address]
     environment = {**os.environ, **settings, **changed}
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
     )
 
 
