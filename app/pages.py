@@ -28,7 +28,8 @@ from app.uploads import MAX_PHOTOS, judge_photo, sent_photos, stage
 from lens.arrays import Pixels
 from lens.verdict import Verdict
 
-REMINDER_MONTHS = ("1", "3", "6")
+REMINDER_MONTHS = ("1", "2", "3")
+"""As templates/_next.html advises."""
 
 pages = Blueprint("pages", __name__)
 
