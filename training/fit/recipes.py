@@ -103,7 +103,7 @@ def _check(part: Any, counts: tuple[str, ...] = ()) -> None:
                 raise ValueError(f"{name}: expected a number of at least {least}, got {value}")
 
 
-# Cost and result: docs/reproduction.md. None of our runs had all 180 epochs.
+# Cost and result: docs/reproduction.md.
 PAPER = Recipe(
     # From the paper's sections II and III: about 1,000 balanced images, 500 px, 180 epochs in three
     # runs. Its log shows 113 steps for some 900 images, so the batch size is 8.
