@@ -67,6 +67,7 @@ async function send(event) {
   if (size > form.dataset.most) return failed(words.tooLarge);
   const request = new XMLHttpRequest();
   sent(0);
+  at("status").scrollIntoView({ block: "nearest", behavior: "instant" }); // On a phone it is below.
   request.upload.addEventListener("progress", (e) => sent(e.loaded / e.total));
   request.addEventListener("readystatechange", () => opened(request));
   request.addEventListener("load", () => refused(request));

@@ -124,7 +124,8 @@ def test_during_an_upload_the_page_shows_progress_and_the_photo_cannot_change(op
     page.route("**/upload", lambda _route: None)  # The answer never arrives.
     check(page)
     expect(page.get_by_role("status")).to_contain_text("Sending the photo")
-    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_role("status")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("progressbar")).to_be_in_viewport(ratio=1)
     expect(page.get_by_role("button", name="Check this photo")).to_be_disabled()
     expect(page.get_by_role("button", name="Choose another photo")).to_be_disabled()
     for kind, field in WAYS:
