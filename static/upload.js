@@ -67,7 +67,8 @@ async function send(event) {
   if (size > form.dataset.most) return failed(words.tooLarge);
   const request = new XMLHttpRequest();
   sent(0);
-  at("status").scrollIntoView({ block: "nearest", behavior: "instant" }); // On a phone it is below.
+  // On a phone, the progress is below the visible part of the page.
+  at("status").scrollIntoView({ block: "nearest", behavior: "instant" });
   request.upload.addEventListener("progress", (e) => sent(e.loaded / e.total));
   request.addEventListener("readystatechange", () => opened(request));
   request.addEventListener("load", () => refused(request));
