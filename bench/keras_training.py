@@ -121,7 +121,7 @@ def save_batch(size: int, path: Path) -> None:
 def _open(size: int) -> tuple[keras.Model, Batches, str]:
     policy = choose_precision()
     stage = Stage(1.0, size, DEFAULT.stages[0].batch)
-    model = add_training_heads(networks.cnn7(None), DEFAULT, None)
+    model = add_training_heads(networks.cnn7(None), DEFAULT)
     compile_for_training(model, DEFAULT, STEPS)
     batches = open_batches(
         _painted(), DEFAULT, stage, tuple(model.output), steps=STEPS, seed=0, epoch=0

@@ -5,19 +5,19 @@ from collections.abc import Callable
 import keras
 
 from training.fit.batches import DIAGNOSES
-from training.fit.distillation import Teacher
 from training.fit.recipes import Recipe
 
 
 def add_training_heads(
-    network: keras.Model, recipe: Recipe, teacher: Teacher | None
+    network: keras.Model, recipe: Recipe, components: int = 0, *, opinion: bool = False
 ) -> keras.Model:
     """Build the model to train: the network's outputs and the heads used only in training.
 
     Args:
         network: a model of ``training.networks``.
         recipe: names the outputs with a loss, and the layers that are not trained.
-        teacher: the teacher, or None.
+        components: number of components of a teacher's embedding to learn; 0 without a teacher.
+        opinion: whether the teacher's p(malignant) is learned, too.
 
     Returns:
         A model with the same input and weights, whose outputs are a dict.
@@ -29,14 +29,14 @@ def add_training_heads(
         embedding = network.get_layer("embedding").output
         dense = keras.layers.Dense
         outputs["diagnosis"] = dense(len(DIAGNOSES), "softmax", dtype="float32")(embedding)
-        if teacher:
-            outputs["teacher"] = dense(teacher.components, dtype="float32")(embedding)
-        if teacher and teacher.knows_lesions:
+        if components:
+            outputs["teacher"] = dense(components, dtype="float32")(embedding)
+        if opinion:
             # The teacher is calibrated to real data, where malignant lesions are rare, but half of
             # the images in training are malignant. This layer learns a scale and an offset that
             # correct this.
-            opinion = dense(1, "sigmoid", kernel_initializer="ones", dtype="float32")
-            outputs["opinion"] = opinion(network.get_layer("logit").output)
+            scale = dense(1, "sigmoid", kernel_initializer="ones", dtype="float32")
+            outputs["opinion"] = scale(network.get_layer("logit").output)
     return keras.Model(network.input, {n: outputs[n] for n in recipe.loss_weights if n in outputs})
 
 

@@ -64,7 +64,13 @@ def fit(
         TrainingError: the loss is no longer finite.
     """
     plan = _plan(recipe, examples.rows)
-    model = add_training_heads(network, recipe, examples.teacher)
+    teacher = examples.teacher
+    model = add_training_heads(
+        network,
+        recipe,
+        teacher.components if teacher else 0,
+        opinion=bool(teacher and teacher.knows_lesions),
+    )
     compile_for_training(model, recipe, sum(part.steps * (part.end - part.first) for part in plan))
     history = resume_from(model, folder) if resume else []
     folder.mkdir(parents=True, exist_ok=True)

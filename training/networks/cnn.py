@@ -66,16 +66,16 @@ def cnn7(size: int | None = SIZE) -> keras.Model:
     pixels = keras.Input((size, size, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     x = layers.AveragePooling2D(2)(x)
-    x = layers.MaxPooling2D(2)(_convolve(x, 32, kernel=5, strides=2))
-    x = _convolve(x, 64)
+    x = layers.MaxPooling2D(2)(convolve(x, 32, kernel=5, strides=2))
+    x = convolve(x, 64)
     x = layers.BatchNormalization()(layers.MaxPooling2D(2)(x))
-    x = _convolve(x, 128)
-    x = _convolve(x, 128)
-    x = _excite(layers.BatchNormalization()(layers.MaxPooling2D(2)(x)))
-    x = layers.BatchNormalization()(_convolve(x, 256))
-    x = layers.Add()([x, _convolve(x, 256)])
-    x = _excite(layers.BatchNormalization()(layers.MaxPooling2D(2)(x)))
-    x = layers.BatchNormalization()(_convolve(x, 768))
+    x = convolve(x, 128)
+    x = convolve(x, 128)
+    x = excite(layers.BatchNormalization()(layers.MaxPooling2D(2)(x)))
+    x = layers.BatchNormalization()(convolve(x, 256))
+    x = layers.Add()([x, convolve(x, 256)])
+    x = excite(layers.BatchNormalization()(layers.MaxPooling2D(2)(x)))
+    x = layers.BatchNormalization()(convolve(x, 768))
     return add_outputs("cnn7", pixels, x)
 
 
@@ -116,9 +116,10 @@ def add_outputs(name: str, pixels: keras.KerasTensor, x: keras.KerasTensor) -> k
     return keras.Model(pixels, outputs, name=name)
 
 
-def _convolve(
+def convolve(
     x: keras.KerasTensor, filters: int, kernel: int = 3, strides: int = 1
 ) -> keras.KerasTensor:
+    """A convolution with ReLU that keeps the size, or divides it by ``strides``."""
     return layers.Conv2D(
         filters,
         kernel,
@@ -129,7 +130,8 @@ def _convolve(
     )(x)
 
 
-def _excite(x: keras.KerasTensor) -> keras.KerasTensor:
+def excite(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Squeeze-and-excitation (Hu et al. 2018) with a quarter of the channels."""
     channels = x.shape[-1]
     gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
     gate = layers.Dense(channels // 4, activation="relu")(gate)
