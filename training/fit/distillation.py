@@ -92,7 +92,7 @@ class Teacher:
 
         with self._lock:
             if pixels.shape not in self._compiled:
-                network = _convert(self._network, pixels.shape)
+                network = to_openvino(self._network, pixels.shape)
                 # In bfloat16 the probability changes by 0.007 on average, and a prediction takes 17
                 # instead of 29 ms of CPU (AVX512_BF16); the student's training step at 384 px takes
                 # 10 ms.
@@ -103,8 +103,8 @@ class Teacher:
             return outputs.copy()
 
 
-def _convert(network: keras.Model, shape: tuple[int, ...]) -> Any:
-    """Convert the network to an OpenVINO model for pixels of one shape."""
+def to_openvino(network: keras.Model, shape: tuple[int, ...]) -> Any:
+    """Convert a network to an OpenVINO model for pixels of one shape, (n, height, width, 3)."""
     import openvino
     from openvino.tools.ovc import convert_model
 
@@ -116,9 +116,9 @@ def _convert(network: keras.Model, shape: tuple[int, ...]) -> Any:
     # training mode.
     fixed = keras.Model(pixels, network(pixels, training=False))
     with tempfile.TemporaryDirectory() as folder:
-        fixed.export(f"{folder}/teacher.xml", format="openvino", verbose=False)
-        weights = Path(f"{folder}/teacher.bin").read_bytes()
-        text = Path(f"{folder}/teacher.xml").read_bytes()
+        fixed.export(f"{folder}/network.xml", format="openvino", verbose=False)
+        weights = Path(f"{folder}/network.bin").read_bytes()
+        text = Path(f"{folder}/network.xml").read_bytes()
     converted = openvino.Core().read_model(text, weights)
     converted.reshape(list(shape))
     return converted
