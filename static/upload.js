@@ -126,8 +126,11 @@ form.addEventListener("drop", (event) => {
 });
 document.addEventListener("paste", (event) => chooseFor(event.target, event.clipboardData.files));
 
+busy(false); // Firefox keeps a button disabled when the page is reloaded.
 // The browser may restore a page that was sending, or one with a file in its input.
-addEventListener("pageshow", () => busy(false));
+addEventListener("pageshow", (event) => {
+  if (event.persisted) busy(false);
+});
 for (const field of fields) field.restore();
 for (const input of form.querySelectorAll("[data-result]")) {
   input.value ||= rememberedDay(input.dataset.result);

@@ -133,6 +133,26 @@ def test_during_an_upload_the_page_shows_progress_and_the_photo_cannot_change(op
     expect(page.get_by_role("progressbar")).to_be_visible()
 
 
+def test_a_photo_cannot_be_sent_twice_while_the_page_is_still_loading(open_page, photos):
+    page = open_page()
+    page.add_init_script("""
+        addEventListener("pageshow", () => { document.documentElement.dataset.shown = "yes"; });
+        document.addEventListener("DOMContentLoaded", () => {
+          document.body.append(Object.assign(new Image(), { src: "/slow.png" }));
+        });
+    """)
+    slow = []
+    page.route("**/slow.png", lambda route: slow.append(route))
+    page.route("**/upload", lambda _route: None)  # The answer never arrives.
+    page.goto(page.url, wait_until="domcontentloaded")
+    choose(page, photos["dark.jpg"])
+    check(page)
+    expect(page.get_by_role("status")).to_contain_text("Sending the photo")
+    slow[0].abort()
+    expect(page.locator("html[data-shown]")).to_have_count(1)
+    expect(page.get_by_role("button", name="Check this photo")).to_be_disabled()
+
+
 def test_after_an_error_another_photo_can_be_sent(open_page, photos):
     page = open_page()
     choose(page, photos["text.jpg"])
