@@ -1,7 +1,7 @@
 """Train and measure one variant of cnn7, for ``bench.trial``."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from bench.report import TrialOptions, TrialReport
 from bench.variants import VARIANTS
-from bench.view_bank import ViewBank, open_bank
+from bench.view_bank import ViewBank, continues, open_bank
 from training.datasets.manifest import Row
 from training.fit.batches import Targets
 from training.fit.callbacks import Logs, SeededDropout
@@ -21,7 +21,8 @@ from training.fit.distillation import COMPONENTS
 from training.fit.heads import add_training_heads, compile_for_training
 from training.fit.last_layers import refit_malignant
 from training.fit.recipes import DISTILL, Recipe, Stage
-from training.fit.splits import read_splits
+from training.fit.record import Record, code_digest, describe_run
+from training.fit.splits import Splits, read_splits
 
 _BATCH = 64  # At 256 px 6 % faster than 32.
 
@@ -30,7 +31,7 @@ def run_trial(options: TrialOptions) -> TrialReport:
     """Train a variant from random weights, or continue, and measure it on validation.
 
     Raises:
-        ResumeError: the folder contains the bank of other photos, or of another teacher.
+        TrialError: the folder contains a trial with other photos, another teacher or other code.
         ManifestError: the manifest or a photo cannot be read.
         DiskFull: there is not enough disk space for the decoded photos.
         NotATeacher: the teacher is not suitable.
@@ -38,18 +39,15 @@ def run_trial(options: TrialOptions) -> TrialReport:
     """
     splits = read_splits(options.manifest)
     recipe = _recipe(options)
-    bank = open_bank(
-        options.folder / "bank",
-        splits,
-        options.manifest.parent / "cache",
-        options.teacher,
-        recipe,
-        options.views,
-    )
+    run = _describe(options, recipe, splits)
+    cache = options.manifest.parent / "cache"
+    bank = open_bank(options.folder / "bank", run, splits, cache, options.teacher, recipe)
     keras.utils.set_random_seed(0)
     choose_precision()
     network = VARIANTS[options.variant]()
-    history = _train(network, recipe, bank, splits.val, options.folder / options.variant)
+    run |= {"variant": options.variant, "code of the variants": code_digest(["bench.variants"])}
+    folder = options.folder / options.variant
+    history = _train(network, recipe, bank, splits.val, folder, resumed=continues(folder, run))
     trained = aucs(splits.val, _predict(network, bank.val))
     refit_malignant(network, bank.train, splits.train)
     return {
@@ -68,17 +66,32 @@ def _recipe(options: TrialOptions) -> Recipe:
         DISTILL,
         stages=(Stage(1.0, options.side, _BATCH),),
         epochs=options.passes,
+        images_per_epoch=options.views,
         rates={**DISTILL.rates, "adam": 0.002},  # DEFAULT's rate, for twice its batch size.
     )
 
 
+def _describe(options: TrialOptions, recipe: Recipe, splits: Splits) -> Record:
+    rows: dict[str, Sequence[Row]] = {
+        "set of training images": splits.train,
+        "set of validation images": splits.val,
+        "set of images of other things": splits.others,
+    }
+    return describe_run("cnn7", recipe, 0, rows, teacher=options.teacher)
+
+
 def _train(
-    network: keras.Model, recipe: Recipe, bank: ViewBank, rows: list[Row], folder: Path
+    network: keras.Model,
+    recipe: Recipe,
+    bank: ViewBank,
+    rows: list[Row],
+    folder: Path,
+    *,
+    resumed: bool,
 ) -> list[Logs]:
     model = add_training_heads(network, recipe, COMPONENTS, opinion=True)
     compile_for_training(model, recipe, len(bank.views) // _BATCH * recipe.epochs)
-    history = resume(model, folder) if (folder / "state.json").exists() else []
-    folder.mkdir(exist_ok=True)
+    history = resume(model, folder) if resumed else []
     validation = Validation(bank.val, rows, _BATCH)
     clock = _Clock()
     model.fit(

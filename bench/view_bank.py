@@ -1,7 +1,6 @@
 """A bank of augmented views on disk, with the outputs of a teacher, which predicts each once."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lens.files import replacing
-from training.datasets.manifest import Row
+from training.cli import CommandError
 from training.fit import record
 from training.fit.batches import DIAGNOSES, Examples, Targets
 from training.fit.distillation import COMPONENTS
@@ -66,46 +65,58 @@ class ViewBank:
         )
 
 
+class TrialError(CommandError):
+    """The folder contains another trial; the message says what differs."""
+
+
+def continues(folder: Path, run: record.Record) -> bool:
+    """Whether a folder contains a part of this run; otherwise the run is begun.
+
+    Raises:
+        TrialError: it contains a part of another run.
+    """
+    if not (folder / "state.json").exists():
+        record.begin(folder, run)
+        return False
+    if differing := record.differences(folder, run):
+        raise TrialError(
+            f"{folder}: made with another {', '.join(differing)}; delete it, or choose another "
+            "--folder"
+        )
+    return True
+
+
 def open_bank(
-    folder: Path, splits: Splits, cache: Path, teacher: Path, recipe: Recipe, views: int
+    folder: Path, run: record.Record, splits: Splits, cache: Path, teacher: Path, recipe: Recipe
 ) -> ViewBank:
     """Open the bank in ``folder``; the first call fills it, and can be interrupted and repeated.
 
     Args:
         folder: for the files of the bank.
+        run: what the bank depends on.
         splits: the photos.
         cache: folder for the decoded photos.
         teacher: model file of an ``efficientnet_lite0``.
-        recipe: how to draw and augment the photos, and the side of the views.
-        views: number of views, a multiple of the batch size.
+        recipe: how to draw and augment the photos, the side of the views, and their number,
+            ``images_per_epoch``, a multiple of the batch size.
 
     Raises:
-        ResumeError: the folder contains another bank.
+        TrialError: the folder contains another bank.
         ManifestError: a photo cannot be read.
         DiskFull: there is not enough disk space for the decoded photos.
         NotATeacher: the teacher is not suitable.
         InvalidModel: the teacher's file is not a valid model.
     """
-    rows: dict[str, Sequence[Row]] = {
-        "set of training images": splits.train,
-        "set of validation images": splits.val,
-        "set of images of other things": splits.others,
-    }
-    run = record.describe_run("bank", recipe, 0, rows, teacher=teacher)
+    views, side = recipe.images_per_epoch, recipe.stages[0].size
     state = folder / "state.json"
-    done = 0
-    if state.exists():
-        record.check(folder, run)
-        done = json.loads(state.read_text())
+    done = json.loads(state.read_text()) if continues(folder, run) else 0
     if done < views:
         examples, validation = open_splits(splits, cache, str(teacher))
-        side = recipe.stages[0].size
         if not done:
-            record.begin(folder, run)
             np.save(folder / "train.npy", _shrunk(examples.images, side))
             np.save(folder / "val.npy", _shrunk(validation.images, side))
             _create(folder, views, side)
-        _fill(_load(folder, "r+"), examples, recipe, done, views, state)
+        _fill(_load(folder, "r+"), examples, recipe, done, state)
     return _load(folder, "r")
 
 
@@ -124,12 +135,10 @@ def _load(folder: Path, mode: Literal["r", "r+"]) -> ViewBank:
     return ViewBank(*(np.load(folder / f"{name}.npy", mmap_mode=mode) for name in names))
 
 
-def _fill(
-    bank: ViewBank, examples: Examples, recipe: Recipe, done: int, views: int, state: Path
-) -> None:
+def _fill(bank: ViewBank, examples: Examples, recipe: Recipe, done: int, state: Path) -> None:
     stage = recipe.stages[0]
     large = replace(stage, size=_TEACHER_SCALE * stage.size)
-    steps = views // stage.batch
+    steps = len(bank.views) // stage.batch
     batches = open_batches(examples, recipe, large, tuple(OUTPUTS), steps=steps, seed=0, epoch=0)
     numbers = range(done // stage.batch, steps)
     with ThreadPool(_THREADS) as pool:

@@ -13,7 +13,7 @@ from bench.report import TrialOptions
 from bench.trial import VARIANTS as NAMES
 from bench.trial_training import run_trial
 from bench.variants import VARIANTS, ShadesOfGrey
-from training.fit.record import ResumeError
+from bench.view_bank import TrialError
 from training.networks import cnn7
 
 
@@ -72,5 +72,5 @@ def test_an_interrupted_bank_continues_with_the_same_views(options: TrialOptions
 def test_a_bank_of_other_photos_is_not_used(options: TrialOptions, tmp_path: Path) -> None:
     run_trial(options)
     other = dataclasses.replace(options, manifest=painted_set.write(tmp_path, lesions=204))
-    with pytest.raises(ResumeError, match="set of training images"):
+    with pytest.raises(TrialError, match="set of training images"):
         run_trial(other)

@@ -96,17 +96,21 @@ def check(folder: Path, record: Record) -> None:
         raise ResumeError(
             f"{folder}: has no {RECORD_FILE}, so the run cannot be compared; start without --resume"
         )
-    started = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    differing = [
-        _difference(name, started.get(name), record.get(name))
-        for name in {**started, **record}
-        if started.get(name) != record.get(name)
-    ]
-    if differing:
+    if differing := differences(folder, record):
         raise ResumeError(
             f"{folder}: the run was started with another {', '.join(differing)}; resume it "
             "with the original settings, or start without --resume"
         )
+
+
+def differences(folder: Path, record: Record) -> list[str]:
+    """Name what differs between a record and the one that ``begin`` wrote to a folder."""
+    started = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    return [
+        _difference(name, started.get(name), record.get(name))
+        for name in {**started, **record}
+        if started.get(name) != record.get(name)
+    ]
 
 
 def _difference(name: str, started: str | None, now: str | None) -> str:
