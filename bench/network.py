@@ -105,18 +105,20 @@ def _benchmark_app(converted: model_cache.Converted, seconds: int) -> float:
 
 def _engine(model: Path, cache: Path, seconds: int) -> float:
     engine = open_engine(model, "openvino", cache)
-    return _median_ms(engine.run, _image(np.uint8), seconds)
+    return median_ms(engine.run, random_image(np.uint8), seconds)
 
 
 def _tf_function(model: Path, _cache: Path, seconds: int) -> float:
-    return _median_ms(open_engine(model, "keras").run, _image(np.uint8), seconds)
+    return median_ms(open_engine(model, "keras").run, random_image(np.uint8), seconds)
 
 
 def _predict(model: Path, _cache: Path, seconds: int) -> float:
     import keras
 
     network = keras.models.load_model(model, compile=False)
-    return _median_ms(lambda image: network.predict(image, verbose=0), _image(np.float32), seconds)
+    return median_ms(
+        lambda image: network.predict(image, verbose=0), random_image(np.float32), seconds
+    )
 
 
 def _onnx(model: Path, cache: Path, seconds: int) -> float:
@@ -126,18 +128,22 @@ def _onnx(model: Path, cache: Path, seconds: int) -> float:
     path = cache / "model.onnx"
     if not path.exists():
         network = keras.models.load_model(model, compile=False)
-        network(_image(np.float32))  # Keras can only export a model that was called.
+        network(random_image(np.float32))  # Keras can only export a model that was called.
         network.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return _median_ms(lambda image: session.run(None, {name: image}), _image(np.float32), seconds)
+    return median_ms(
+        lambda image: session.run(None, {name: image}), random_image(np.float32), seconds
+    )
 
 
-def _image(dtype: Any) -> np.ndarray:
+def random_image(dtype: Any) -> np.ndarray:
+    """Random pixels 0-255, (1, 500, 500, 3)."""
     return np.random.default_rng(0).integers(0, 256, (1, 500, 500, 3)).astype(dtype)
 
 
-def _median_ms(run: Callable[[np.ndarray], Any], image: np.ndarray, seconds: int) -> float:
+def median_ms(run: Callable[[np.ndarray], Any], image: np.ndarray, seconds: float) -> float:
+    """Median time of ``run(image)`` in ms, measured for some seconds."""
     for _ in range(3):
         run(image)
     times = []

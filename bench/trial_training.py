@@ -33,7 +33,7 @@ def run_trial(options: TrialOptions) -> TrialReport:
     Raises:
         TrialError: the folder contains a trial with other photos, another teacher or other code.
         ManifestError: the manifest or a photo cannot be read.
-        DiskFull: there is not enough disk space for the decoded photos.
+        DiskFull: there is not enough disk space.
         NotATeacher: the teacher is not suitable.
         InvalidModel: the teacher's file is not a valid model.
     """

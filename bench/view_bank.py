@@ -1,6 +1,7 @@
 """A bank of augmented views on disk, with the outputs of a teacher, which predicts each once."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -15,6 +16,7 @@ from training.cli import CommandError
 from training.fit import record
 from training.fit.batches import DIAGNOSES, Examples, Targets
 from training.fit.distillation import COMPONENTS
+from training.fit.image_cache import DiskFull
 from training.fit.loop import open_batches
 from training.fit.recipes import Recipe
 from training.fit.run import open_splits
@@ -103,7 +105,7 @@ def open_bank(
     Raises:
         TrialError: the folder contains another bank.
         ManifestError: a photo cannot be read.
-        DiskFull: there is not enough disk space for the decoded photos.
+        DiskFull: there is not enough disk space.
         NotATeacher: the teacher is not suitable.
         InvalidModel: the teacher's file is not a valid model.
     """
@@ -113,11 +115,22 @@ def open_bank(
     if done < views:
         examples, validation = open_splits(splits, cache, str(teacher))
         if not done:
+            _check_space(folder, views + len(examples.rows) + len(validation.rows), side)
             np.save(folder / "train.npy", _shrunk(examples.images, side))
             np.save(folder / "val.npy", _shrunk(validation.images, side))
             _create(folder, views, side)
         _fill(_load(folder, "r+"), examples, recipe, done, state)
     return _load(folder, "r")
+
+
+def _check_space(folder: Path, images: int, side: int) -> None:
+    """Check now, because writing to a memory map on a full disk kills the process."""
+    needed, free = images * side**2 * 3, shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskFull(
+            f"{folder}: expected {needed / 1e6:,.0f} MB of disk space for the views, got "
+            f"{free / 1e6:,.0f} MB"
+        )
 
 
 def _create(folder: Path, views: int, side: int) -> None:

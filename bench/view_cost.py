@@ -6,17 +6,16 @@ The variants take turns over several rounds, so that other load on the machine a
 """
 
 import argparse
-import statistics
-import time
 from typing import Any
 
 import numpy as np
 
+from bench.network import median_ms, random_image
 from lens.images import SIZE
 from lens.openvino_runtime import precisions, run_options
 from training import cli
 
-_VIEWS = 20  # Per round.
+_SECONDS = 0.3  # For each variant in each round.
 
 
 def main() -> None:
@@ -28,10 +27,11 @@ def main() -> None:
 
     networks = {name: build() for name, build in VARIANTS.items()}
     compiled = {name: _compile(network) for name, network in networks.items()}
+    image = random_image(np.float32)
     times: dict[str, list[float]] = {name: [] for name in compiled}
     for _ in range(rounds):
         for name, run in compiled.items():
-            times[name].append(_milliseconds(run))
+            times[name].append(median_ms(run, image, _SECONDS))
     for name, network in networks.items():
         best = min(times[name])
         print(
@@ -48,17 +48,6 @@ def _compile(network: Any) -> Any:
     model = to_openvino(network, (1, SIZE, SIZE, 3))
     # One thread, so that the time is the CPU time that a view costs the server.
     return openvino.Core().compile_model(model, "CPU", run_options(precisions()[0], threads=1))
-
-
-def _milliseconds(run: Any) -> float:
-    """Median time of a view."""
-    pixels = np.random.default_rng(0).uniform(0, 255, (1, SIZE, SIZE, 3)).astype(np.float32)
-    times = []
-    for _ in range(_VIEWS):
-        began = time.perf_counter()
-        run(pixels)
-        times.append(time.perf_counter() - began)
-    return 1000 * statistics.median(times)
 
 
 if __name__ == "__main__":

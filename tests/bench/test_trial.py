@@ -14,6 +14,7 @@ from bench.trial import VARIANTS as NAMES
 from bench.trial_training import run_trial
 from bench.variants import VARIANTS, ShadesOfGrey
 from bench.view_bank import TrialError
+from training.fit.image_cache import DiskFull
 from training.networks import cnn7
 
 
@@ -74,3 +75,11 @@ def test_a_bank_of_other_photos_is_not_used(options: TrialOptions, tmp_path: Pat
     other = dataclasses.replace(options, manifest=painted_set.write(tmp_path, lesions=204))
     with pytest.raises(TrialError, match="set of training images"):
         run_trial(other)
+
+
+def test_a_full_disk_is_reported_before_the_bank_is_made(
+    options: TrialOptions, tmp_path: Path
+) -> None:
+    huge = dataclasses.replace(options, folder=tmp_path, views=10**12)
+    with pytest.raises(DiskFull, match="of disk space for the views"):
+        run_trial(huge)
