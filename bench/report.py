@@ -103,7 +103,8 @@ class TrialOptions:
 class TrialReport(TypedDict):
     """The results of ``bench.trial``: AUC on validation by part, as trained and refitted.
 
-    ``seconds`` and ``cpu_seconds`` are those of the training without validation.
+    ``seconds`` and ``cpu_seconds`` are those of the training without validation. ``gain`` is the
+    difference to the trial ``base`` after the refit: value, lower and upper limit.
     """
 
     variant: str
@@ -113,3 +114,4 @@ class TrialReport(TypedDict):
     cpu_seconds: float
     trained: dict[str, float]
     refitted: dict[str, float]
+    gain: dict[str, list[float]]

@@ -11,9 +11,10 @@ from serving import ROOT
 
 from bench.report import TrialOptions
 from bench.trial import VARIANTS as NAMES
-from bench.trial_training import run_trial
+from bench.trial_training import aucs, gains, run_trial
 from bench.variants import VARIANTS, ShadesOfGrey
 from bench.view_bank import TrialError
+from training.datasets.manifest import Row
 from training.fit.image_cache import DiskFull
 from training.networks import cnn7
 
@@ -83,3 +84,18 @@ def test_a_full_disk_is_reported_before_the_bank_is_made(
     huge = dataclasses.replace(options, folder=tmp_path, views=10**12)
     with pytest.raises(DiskFull, match="of disk space for the views"):
         run_trial(huge)
+
+
+def test_the_gain_is_the_difference_of_two_aucs_on_the_same_photos() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        Row("", "pad_ufes", "", malignant, f"{index}", "val", "clinical")
+        for index, malignant in enumerate(rng.integers(0, 2, 400).tolist())
+    ]
+    labels = np.array([row.malignant for row in rows])
+    poor, good = (labels + rng.normal(0, noise, 400) for noise in (2.0, 0.5))
+    value, low, high = gains(rows, good, poor)["clinical"]
+    assert value == pytest.approx(
+        aucs(rows, good)["clinical"] - aucs(rows, poor)["clinical"], abs=1e-3
+    )
+    assert 0 < low < value < high
