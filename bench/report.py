@@ -1,7 +1,5 @@
 """The reports of the benchmarks, as their JSON files store them."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from bench.load import Figures
@@ -75,29 +73,6 @@ class Speed(TypedDict):
     precision: NotRequired[str]
     threads: NotRequired[int]
     every_precision: NotRequired[dict[str, float]]
-
-
-@dataclass(frozen=True)
-class TrialOptions:
-    """The options of ``bench.trial``.
-
-    Attributes:
-        variant: a name in ``bench.variants``.
-        manifest: the photos.
-        folder: for the bank, the checkpoints and the results.
-        teacher: model file of an ``efficientnet_lite0``.
-        views: number of views in the bank.
-        passes: how often each view is seen; by default 307,200 views in all.
-        side: side of the views in pixels.
-    """
-
-    variant: str
-    manifest: Path
-    folder: Path
-    teacher: Path
-    views: int = 61_440
-    passes: int = 5
-    side: int = 160
 
 
 class TrialReport(TypedDict):

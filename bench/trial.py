@@ -12,18 +12,17 @@ import json
 import sys
 from pathlib import Path
 
-from bench.report import TrialOptions
+from bench.trial_options import NAMES, TrialOptions
 from lens.files import replacing
 from training import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-VARIANTS = ("base", "stem", "grey", "wide", "embedding")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="bench.trial", description=__doc__.partition("\n")[0])
-    parser.add_argument("variant", choices=VARIANTS)
+    parser.add_argument("variant", choices=NAMES)
     cli.add_manifest(parser)
     parser.add_argument(
         "--folder", type=Path, required=True, metavar="DIR", help="for the bank and the results"

@@ -1,5 +1,6 @@
 """Train and measure one variant of cnn7, for ``bench.trial``."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,9 +10,10 @@ import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from bench.report import TrialOptions, TrialReport
+from bench.report import TrialReport
+from bench.trial_options import TrialOptions
 from bench.variants import VARIANTS
-from bench.view_bank import ViewBank, continues, open_bank
+from bench.view_bank import ViewBank, begin_or_resume, open_bank
 from training.datasets.manifest import Row
 from training.evaluation.metrics import Interval, Predictions, area_under_curve, interval
 from training.fit.batches import Targets
@@ -51,7 +53,9 @@ def run_trial(options: TrialOptions) -> TrialReport:
     network = VARIANTS[options.variant]()
     run |= {"variant": options.variant, "code of the variants": code_digest(["bench.variants"])}
     folder = options.folder / options.variant
-    history = _train(network, recipe, bank, splits.val, folder, resumed=continues(folder, run))
+    history = _train(
+        network, recipe, bank, splits.val, folder, resumed=begin_or_resume(folder, run)
+    )
     trained = _predict(network, bank.val)
     refit_malignant(network, bank.train, splits.train)
     refitted = _predict(network, bank.val)
@@ -189,15 +193,14 @@ def gains(rows: list[Row], scores: np.ndarray, base: np.ndarray) -> dict[str, In
     figures = {}
     for name, chosen in _parts(rows).items():
         ours, theirs = (_predictions(rows, one).subset(chosen) for one in (scores, base))
-
-        def difference(
-            weights: np.ndarray, ours: Predictions = ours, theirs: Predictions = theirs
-        ) -> np.ndarray:
-            return area_under_curve(ours, weights) - area_under_curve(theirs, weights)
-
+        difference = functools.partial(_auc_difference, ours, theirs)
         if gain := interval(difference, ours.groups, seed=0, trials=len(ours.groups)):
             figures[name] = gain
     return figures
+
+
+def _auc_difference(ours: Predictions, theirs: Predictions, weights: np.ndarray) -> np.ndarray:
+    return area_under_curve(ours, weights) - area_under_curve(theirs, weights)
 
 
 def _predictions(rows: list[Row], scores: np.ndarray) -> Predictions:

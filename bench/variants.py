@@ -13,7 +13,7 @@ from training.networks import cnn7
 from training.networks.cnn import add_outputs, convolve, excite
 
 
-def _variant(
+def variant(
     name: str, *, deep: int = 256, last: int = 768, fine_stem: bool = False, grey: bool = False
 ) -> keras.Model:
     """Build cnn7 with changes.
@@ -46,10 +46,10 @@ def _variant(
 
 VARIANTS: dict[str, Callable[[], keras.Model]] = {
     "base": lambda: cnn7(None),
-    "stem": functools.partial(_variant, "stem", fine_stem=True),
-    "grey": functools.partial(_variant, "grey", grey=True),
-    "wide": functools.partial(_variant, "wide", deep=384),
-    "embedding": functools.partial(_variant, "embedding", last=1280),
+    "stem": functools.partial(variant, "stem", fine_stem=True),
+    "grey": functools.partial(variant, "grey", grey=True),
+    "wide": functools.partial(variant, "wide", deep=384),
+    "embedding": functools.partial(variant, "embedding", last=1280),
 }
 
 

@@ -71,8 +71,11 @@ class TrialError(CommandError):
     """The folder contains another trial; the message says what differs."""
 
 
-def continues(folder: Path, run: record.Record) -> bool:
-    """Whether a folder contains a part of this run; otherwise the run is begun.
+def begin_or_resume(folder: Path, run: record.Record) -> bool:
+    """Begin a run in an empty folder, or check that the folder contains the same run.
+
+    Returns:
+        Whether there is something to resume.
 
     Raises:
         TrialError: it contains a part of another run.
@@ -111,7 +114,7 @@ def open_bank(
     """
     views, side = recipe.images_per_epoch, recipe.stages[0].size
     state = folder / "state.json"
-    done = json.loads(state.read_text()) if continues(folder, run) else 0
+    done = json.loads(state.read_text()) if begin_or_resume(folder, run) else 0
     if done < views:
         examples, validation = open_splits(splits, cache, str(teacher))
         if not done:

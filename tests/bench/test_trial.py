@@ -9,10 +9,9 @@ import painted_set
 import pytest
 from serving import ROOT
 
-from bench.report import TrialOptions
-from bench.trial import VARIANTS as NAMES
+from bench.trial_options import NAMES, TrialOptions
 from bench.trial_training import aucs, gains, run_trial
-from bench.variants import VARIANTS, ShadesOfGrey
+from bench.variants import VARIANTS, ShadesOfGrey, variant
 from bench.view_bank import TrialError
 from training.datasets.manifest import Row
 from training.fit.image_cache import DiskFull
@@ -36,11 +35,19 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> TrialOptions:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_variant_has_seven_convolutions_and_at_most_five_million_parameters(name: str) -> None:
-    variant = VARIANTS[name]()
-    convolutions = [one for one in variant.layers if isinstance(one, keras.layers.Conv2D)]
+    built = VARIANTS[name]()
+    convolutions = [one for one in built.layers if isinstance(one, keras.layers.Conv2D)]
     assert len(convolutions) == 7
-    assert variant.count_params() <= 5_000_000
-    assert variant.output.keys() == cnn7(None).output.keys()
+    assert built.count_params() <= 5_000_000
+    assert built.output.keys() == cnn7(None).output.keys()
+
+
+def test_a_variant_without_changes_is_cnn7() -> None:
+    layers = [
+        [(type(one), [weight.shape for weight in one.weights]) for one in network.layers]
+        for network in (variant("cnn7"), cnn7(None))
+    ]
+    assert layers[0] == layers[1]
 
 
 def test_shades_of_grey_removes_the_colour_of_the_light() -> None:
