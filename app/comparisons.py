@@ -15,7 +15,7 @@ from flask_babel import gettext as _
 from app.languages import chosen_language
 from app.pages import find_result, make_result
 from app.pair import Pair, Photo
-from app.photo_days import FIELDS, chronological, day_of_photo
+from app.photo_days import FIELDS, chronological, day_of_photo, possible_days
 from app.refusals import Refused, tag_refusals
 from app.results import Comparison, Result, StoreUnavailable
 from app.service import current_service
@@ -27,7 +27,7 @@ comparisons = Blueprint("comparisons", __name__)
 @comparisons.get("/compare")
 @comparisons.get("/result/<key>/compare")
 def form(key: str | None = None) -> ResponseReturnValue:
-    return render_template("compare.html", key=key, result=find_result(key) if key else None)
+    return _form(key, find_result(key) if key else None)
 
 
 def form_with_error(error: Refused) -> str:
@@ -36,7 +36,13 @@ def form_with_error(error: Refused) -> str:
     result = None
     with suppress(StoreUnavailable):  # Which may be the reason for the refusal.
         result = current_service().results.get(key) if key else None
-    return render_template("compare.html", key=key, result=result, error=error)
+    return _form(key, result, error)
+
+
+def _form(key: str | None, result: Result | None, error: Refused | None = None) -> str:
+    return render_template(
+        "compare.html", key=key, result=result, error=error, days=possible_days()
+    )
 
 
 @comparisons.post("/compare")

@@ -51,10 +51,15 @@ def day_of_photo(field: str, photo: bytes | None) -> date | None:
     return day
 
 
-def _if_plausible(day: date | None) -> date | None:
+def possible_days() -> tuple[date, date]:
+    """The first and the last day on which a photo can have been taken."""
     # In time zones ahead of UTC, the next day may have begun.
-    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
-    return day if day and _EARLIEST_DAY <= day <= tomorrow else None
+    return _EARLIEST_DAY, datetime.now(UTC).date() + timedelta(days=1)
+
+
+def _if_plausible(day: date | None) -> date | None:
+    first, last = possible_days()
+    return day if day and first <= day <= last else None
 
 
 def chronological(days: dict[str, date | None]) -> tuple[str, str]:

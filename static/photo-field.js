@@ -79,8 +79,10 @@ export class PhotoField {
     this.at("no-crop").hidden = !decoded || readable;
   }
 
-  #date(day) {
+  // taken: the day in the EXIF data, or "". A camera whose clock was never set writes an impossible day.
+  #date(taken) {
     const input = this.at("taken");
+    const day = input && (taken < input.min || taken > input.max) ? "" : taken;
     // Keep a day that the person typed, unless the new file has one.
     if (input && (day || input.value === this.day)) input.value = day;
     this.day = day;

@@ -133,6 +133,7 @@ addEventListener("pageshow", (event) => {
 });
 for (const field of fields) field.restore();
 for (const input of form.querySelectorAll("[data-result]")) {
-  input.value ||= rememberedDay(input.dataset.result);
+  const day = rememberedDay(input.dataset.result);
+  if (day >= input.min && day <= input.max) input.value ||= day;
 }
 if (!at("problem").hidden) at("problem").focus();

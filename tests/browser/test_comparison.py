@@ -95,6 +95,24 @@ def test_the_exif_day_is_filled_in_although_cropping_removes_exif(open_page, pho
     expect(page.get_by_text("Taken on April 15, 2026")).to_be_visible()
 
 
+@pytest.mark.parametrize("day", ["1980:01:01", "2097:05:03"])
+def test_the_day_of_a_camera_whose_clock_is_wrong_is_ignored(open_page, photos, tmp_path, day):
+    wrong = dated(tmp_path, day)
+    page = open_page()
+    page.set_input_files("#file", wrong)
+    expect(page.locator("#status")).to_contain_text("Photo chosen")
+    page.get_by_role("button", name="Check this photo").click()
+    expect(page).to_have_url(RESULT)
+    page.get_by_role("link", name="Compare with an earlier photo", exact=True).click()
+    page.locator("#earlier-taken").fill("2026-01-12")
+    page.set_input_files("#earlier-file", wrong)
+    expect(page.locator("#status")).to_contain_text("Photo chosen")
+    compare(page)
+    expect(page).to_have_url(COMPARISON)
+    expect(page.get_by_text("Taken on January 12, 2026")).to_be_visible()
+    expect(page.locator(".undated")).to_have_count(1)
+
+
 def test_the_page_remembers_the_exif_day_of_a_photo_that_was_judged_before(open_page, tmp_path):
     page = open_page()
     page.set_input_files("#file", dated(tmp_path, "2026:01:12"))
