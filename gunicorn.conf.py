@@ -23,9 +23,9 @@ workers = machine.positive_integer("MOLELENS_WORKERS", machine.default_workers()
 worker_class = "app.server.worker.TimedWorker"
 
 # Decoding and the network release the GIL, and a slow upload blocks only a thread. There are more
-# threads than photos being judged or waiting (MOLELENS_AT_ONCE + MOLELENS_WAITING, 14 by default),
-# so that further requests are answered 503 immediately.
-threads = machine.positive_integer("MOLELENS_THREADS", 64)
+# threads than photos being judged or waiting, so that further requests are answered 503
+# immediately; app/settings.py checks that.
+threads = machine.positive_integer("MOLELENS_THREADS", machine.THREADS)
 
 # The app must not be loaded before the fork (app/server/__init__.py says why).
 preload_app = False

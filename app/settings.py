@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from app.server import machine
+
 PREFIX = "MOLELENS_"
 _PACKAGE = Path(__file__).resolve().parent
 RESOURCES = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
@@ -148,13 +150,12 @@ class Settings:
         _integer(1, 256),
         documented_default="one for each core, if memory allows",
     )
-    threads: int | None = _setting(
-        None,
+    threads: int = _setting(
+        machine.THREADS,
         "threads",
         "Threads of each worker (gunicorn.conf.py reads it). Must be greater than MOLELENS_AT_ONCE "
         "+ MOLELENS_WAITING, so that further requests are answered 503 immediately.",
         _integer(1, 256),
-        documented_default="64",
     )
     results: str = _setting(
         f"file:///dev/shm/molelens-{os.getuid()}",
@@ -207,7 +208,7 @@ class Settings:
         "photos",
         "Photos that may wait in the queue of each worker; further ones are answered 503 with "
         "Retry-After.",
-        _integer(0, 10_000),
+        _integer(0, 255),
     )
     proxies: int = _setting(
         0,
@@ -236,7 +237,8 @@ def read(environ: Mapping[str, str]) -> Settings:
     An empty value means the default: compose files and systemd units pass unset variables as empty.
 
     Raises:
-        StartError: a MOLELENS_* variable is unknown, or its value is not valid.
+        StartError: a MOLELENS_* variable is unknown, its value is not valid, or there are too few
+            threads.
     """
     known = {variable(item.name): item for item in fields(Settings)}
     values: dict[str, Any] = {}
@@ -247,7 +249,14 @@ def read(environ: Mapping[str, str]) -> Settings:
             raise StartError(_unknown(name, list(known)))
         if text:
             values[known[name].name] = _parsed(name, text, known[name].metadata["parse"])
-    return Settings(**values)
+    settings = Settings(**values)
+    places = settings.at_once + settings.waiting
+    if settings.threads <= places:
+        raise StartError(
+            f"MOLELENS_THREADS: expected more than MOLELENS_AT_ONCE + MOLELENS_WAITING = {places}, "
+            f"got {settings.threads}. Increase the first, or reduce the others."
+        )
+    return settings
 
 
 def _parsed(name: str, text: str, parse: Callable[[str], Any]) -> Any:

@@ -4,7 +4,7 @@
 
 Each target runs in its own process for its share of the time. It stops at the first answer other
 than 2xx, 303 or 4xx, at the first input that takes more than 3 s of CPU, and when the process has
-used more than 400 MB, the limit of a worker. The input is then in tests/finds/, which is part of
+used more memory than a worker may. The input is then in tests/finds/, which is part of
 the corpus: commit it together with the fix. The inputs that increased coverage are kept in .fuzz/,
 and the next run starts with them.
 """
@@ -27,7 +27,6 @@ FINDS = ROOT / "tests" / "finds"
 RESULTS = Path("/dev/shm/molelens-fuzz")
 INSTRUMENTED = ["PIL", "pillow_heif", "lens", "werkzeug", "app"]
 
-MAX_MEMORY_BYTES = 400_000_000
 MAX_CPU_SECONDS = 3.0
 """CPU time, not elapsed time, because other programs may keep the machine busy."""
 
@@ -136,6 +135,8 @@ def tiny_model() -> Path:
 
 def limited(name: str, check: Check) -> Check:
     """``check`` with limits on time and memory, and with a line of progress."""
+    from app.server.machine import WORKER_BYTES
+
     count_file = STATE / f"{name}.count"
     before = int(count_file.read_text()) if count_file.exists() else 0
     done, slowest, start, shown = 0, 0.0, time.monotonic(), 0.0
@@ -149,7 +150,7 @@ def limited(name: str, check: Check) -> Check:
         done, slowest = done + 1, max(slowest, seconds)
         if seconds > MAX_CPU_SECONDS:
             raise Find(f"{seconds:.1f} s of CPU")
-        if peak > MAX_MEMORY_BYTES:
+        if peak > WORKER_BYTES:
             raise Find(f"{peak / 1e6:.0f} MB")
         if time.monotonic() - shown > 5:
             shown = time.monotonic()

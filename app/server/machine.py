@@ -4,8 +4,12 @@ import math
 import os
 from pathlib import Path
 
-WORKER_BYTES = 256 * 2**20
-"""Memory to allow for a worker: 120 MB when idle, and a 40-megapixel photo being decoded."""
+WORKER_BYTES = 400_000_000
+"""Maximum memory of a worker: 120 MB when idle, and ``lens.images.MAX_DECODING_BYTES`` for the
+photos being decoded. tests/fuzz.py fails if one needs more."""
+
+THREADS = 64
+"""Default number of threads of a worker."""
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUP = Path("/proc/self/cgroup")

@@ -20,6 +20,8 @@ INVALID = [
     ("MOLELENS_MODEL_SHA256", "abc", "64 hexadecimal"),
     ("MOLELENS_HOSTS", "molelens example", "commas"),
     ("MOLELENS_SECRET_KEY", "short", "32"),
+    ("MOLELENS_THREADS", "14", "more than"),
+    ("MOLELENS_WAITING", "62", "more than"),
 ]
 
 

@@ -71,6 +71,14 @@ def test_usable_memory_is_limited_by_cgroups(tmp_path: Path) -> None:
     assert machine.usable_bytes(tmp_path, tmp_path / "own") == 2**29
 
 
+@pytest.mark.parametrize(("megabytes", "workers"), [(300, 1), (512, 1), (900, 2), (8_000, 4)])
+def test_there_are_only_as_many_workers_as_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, megabytes: int, workers: int
+) -> None:
+    monkeypatch.setattr(machine, "usable_bytes", lambda: megabytes * 1_000_000)
+    assert configuration(monkeypatch)["workers"] == workers
+
+
 @pytest.mark.parametrize(
     ("variables", "workers", "engine_threads"),
     [
