@@ -65,9 +65,12 @@ def create_app(config: Mapping[str, Any] | None = None) -> "Flask":
 
 
 def _flask_config(values: Settings, secret_key: str) -> dict[str, Any]:
+    from app import uploads
+
     return {
         "SECRET_KEY": secret_key,
         "MAX_CONTENT_LENGTH": values.max_upload * 1_000_000,
+        "MAX_PHOTOS": uploads.max_photos(values.rate_limit),
         "SESSION_COOKIE_NAME": "molelens",
         "SESSION_COOKIE_HTTPONLY": True,
         # With "Strict", a visit from a link on another site sends no cookie, so the app would set a

@@ -8,6 +8,7 @@ from flask import (
     Blueprint,
     Response,
     abort,
+    current_app,
     flash,
     redirect,
     render_template,
@@ -24,7 +25,7 @@ from app.refusals import REFUSALS, Refused
 from app.result_text import advice
 from app.results import Result, StoreUnavailable
 from app.service import current_service
-from app.uploads import MAX_PHOTOS, judge_photo, sent_photos, stage
+from app.uploads import judge_photo, sent_photos, stage
 from lens.arrays import Pixels
 from lens.verdict import Verdict
 
@@ -48,8 +49,10 @@ def reload_upload() -> ResponseReturnValue:
 @pages.post("/upload")
 def upload() -> ResponseReturnValue:
     photos = sent_photos()
-    if len(photos) > MAX_PHOTOS:
-        raise Refused("too_many_files", f"Expected at most {MAX_PHOTOS} files.")
+    most = current_app.config["MAX_PHOTOS"]
+    if len(photos) > most:
+        message = _("Too many photos were sent at once. Send at most %(most)s.", most=most)
+        raise Refused("too_many_files", f"Expected at most {most} files.", message=message)
     if len(photos) == 1:
         return redirect(url_for("pages.result", key=_judge_and_keep(photos[0])), 303)
     items = ",".join(_judge_or_refuse(photo) for photo in photos)
@@ -110,6 +113,7 @@ def overview(items: str) -> ResponseReturnValue:
         "results.html",
         items=items,
         shown=shown,
+        malignant="malignant" in verdicts,
         offers_reminder="benign" in verdicts and "malignant" not in verdicts,
         uncalibrated=any(each and each.verdict and not each.calibrated for _, each in shown),
         refusals=REFUSALS,
@@ -132,7 +136,7 @@ def delete_overview(items: str) -> ResponseReturnValue:
 
 
 def _items(items: str) -> list[str]:
-    return items.split(",")[:MAX_PHOTOS]
+    return items.split(",")[: current_app.config["MAX_PHOTOS"]]
 
 
 def find_result(key: str) -> Result:
@@ -231,5 +235,4 @@ def _template_helpers() -> dict[str, object]:
         "kind_line": result_text.kind_line,
         "benign_lead": result_text.benign_lead,
         "headline": result_text.headline,
-        "max_photos": MAX_PHOTOS,
     }

@@ -75,7 +75,9 @@ def http_error_response(error: HTTPException) -> Response:
 
 
 def _message(error: HTTPException) -> str:
-    if isinstance(error, NotFound) and request.blueprint in ("pages", "comparisons"):
+    # Only the addresses of results contain arguments.
+    of_result = request.blueprint in ("pages", "comparisons") and request.view_args
+    if isinstance(error, NotFound) and of_result:
         return _(
             "This result is gone: it was deleted, or it has expired. "
             "Results are kept for a few minutes only."

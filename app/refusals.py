@@ -8,6 +8,7 @@ from flask_babel import lazy_gettext as _
 
 from lens.formats import Advice
 from lens.images import InvalidImage, UnsupportedImage
+from lens.pixels import MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,7 @@ REFUSALS = {
             "Choose the day on which the photo was taken, or leave it empty."
         ),
     ),
-    "too_many_files": Refusal(
-        400, "Too many photos", _("Too many photos were sent at once. Send at most 10.")
-    ),
+    "too_many_files": Refusal(400, "Too many photos", _("Too many photos were sent at once.")),
     "malformed_form": Refusal(
         400, "Form cannot be read", _("The upload could not be read. Please send the photo again.")
     ),
@@ -78,7 +77,8 @@ REFUSALS = {
         "Too many pixels",
         _(
             "The photo has too many pixels. "
-            "Send a smaller copy, preferably as a JPEG of at most 40 megapixels."
+            "Send a smaller copy, preferably as a JPEG of at most %(most)s megapixels.",
+            most=MAX_PIXELS // 1_000_000,
         ),
     ),
     "too_small": Refusal(

@@ -120,11 +120,19 @@ def details(result: Result) -> list[str]:
     when = format_datetime(datetime.fromtimestamp(result.created, UTC), "long")
     lines = [_("Judged: %(when)s", when=when)]
     if result.probability is not None:
+        output = three_decimals(result.probability)
+        threshold = three_decimals(result.threshold)
         lines.append(
             _(
                 "Output p(malignant): %(probability)s. Threshold for malignant: %(threshold)s.",
-                probability=three_decimals(result.probability),
-                threshold=three_decimals(result.threshold),
+                probability=output,
+                threshold=threshold,
+            )
+            if result.calibrated
+            else _(
+                "Score: %(score)s. Threshold for malignant: %(threshold)s.",
+                score=output,
+                threshold=threshold,
             )
         )
     if result.sensitivity is not None and result.specificity is not None:

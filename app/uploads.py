@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import cast
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 from flask_limiter import Limiter, RequestLimit
 
 from app import metrics, refusals
@@ -27,8 +27,8 @@ _REPORTS = ("pages.report_pdf", "comparisons.report_pdf")
 _API_PHOTOS = {"api.predict": 1, "api.compare": 2}
 """Number of photos in a request."""
 
-MAX_PHOTOS = 10
-"""Maximum number of photos in one form, each of which gets its own result."""
+_MAX_PHOTOS = 10
+"""Photos in one form. Each gets its own result."""
 
 
 def install(app: Flask) -> None:
@@ -43,6 +43,11 @@ def _reserve_place() -> None:
             g.place = current_service().admission.reserve()
         except Busy as busy:
             raise _refused(busy) from busy
+
+
+def max_photos(rate: str) -> int:
+    """Maximum number of photos in one form: with a low rate limit, as many as it allows at once."""
+    return _MAX_PHOTOS if rate == "off" else min(_MAX_PHOTOS, int(rate.partition("/")[0]))
 
 
 def limit_rate(app: Flask, rate: str, storage_url: str) -> None:
@@ -78,11 +83,12 @@ def _remember_reset(limit: RequestLimit) -> None:
 
 def _count_photos() -> int:
     """The number of photos in this request, without reading the body of an API request."""
+    most = current_app.config["MAX_PHOTOS"]
     if request.endpoint in _API_PHOTOS:
-        return _API_PHOTOS[request.endpoint]
+        return min(_API_PHOTOS[request.endpoint], most)  # A limit of 1 must not forbid comparisons.
     sent = [file for files in request.files.listvalues() for file in files if file.filename]
     # If there are too many, none is judged.
-    return len(sent) if 1 <= len(sent) <= MAX_PHOTOS else 1
+    return len(sent) if 1 <= len(sent) <= most else 1
 
 
 def _release_place(_error: BaseException | None) -> None:

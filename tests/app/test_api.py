@@ -217,6 +217,12 @@ def test_a_comparison_counts_as_two_photos_towards_the_rate_limit(make_app):
     assert problem(compare(client, DARK, LIGHT))["code"] == "rate_limit"
 
 
+def test_a_rate_limit_of_one_photo_still_allows_a_comparison(make_app):
+    client = make_app(RATE_LIMIT="1/day").test_client()
+    assert compare(client, DARK, LIGHT).status_code == 200
+    assert problem(compare(client, DARK, LIGHT))["code"] == "rate_limit"
+
+
 # The OpenAPI document.
 
 

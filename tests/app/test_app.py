@@ -82,7 +82,10 @@ def test_results_of_an_uncalibrated_model_are_marked_and_show_no_probability(app
     assert "Uncalibrated model." in page
     assert "Of 100 photos" not in page
     assert "Uncalibrated model." in text(client.get("/about"))
-    assert client.get(f"{address}/report.pdf").status_code == 200
+    report = PdfReader(io.BytesIO(client.get(f"{address}/report.pdf").data))
+    report_text = report.pages[0].extract_text()
+    assert "Score: 0." in report_text
+    assert "p(malignant)" not in report_text
 
 
 def test_a_result_shows_the_model_that_judged_it_even_if_another_is_served_now(app):
@@ -518,6 +521,24 @@ def test_ten_photos_are_accepted_and_eleven_are_refused(client):
     response = upload_all(client, [PHOTO] * 11)
     assert response.status_code == 400
     assert "Send at most 10" in text(response)
+
+
+def test_a_form_accepts_no_more_photos_than_a_low_rate_limit_allows(make_app):
+    client = make_app(RATE_LIMIT="3/day").test_client()
+    assert "Up to 3 photos at once" in text(client.get("/"))
+    response = upload_all(client, [PHOTO] * 4)
+    assert response.status_code == 400
+    assert "Send at most 3" in text(response)
+    assert upload_all(client, [PHOTO] * 2).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("photos", "title"),
+    [([PALE_PHOTO, PHOTO], "Verdict: malignant"), ([PALE_PHOTO, SEA_PHOTO], "Your results")],
+)
+def test_a_malignant_verdict_is_the_title_of_the_overview(client, photos, title):
+    overview = client.get(upload_all(client, photos).headers["Location"])
+    assert re.findall(r"<h1>([^<]+)</h1>", overview.get_data(as_text=True)) == [title]
 
 
 def test_delete_all_deletes_every_result_of_the_overview(client):

@@ -34,7 +34,9 @@ def test_the_reminder_is_in_three_months_or_as_chosen(client, query, months):
 
 @pytest.mark.parametrize("months", ["0", "-3", "6", "12", "three", "3.0", ""])
 def test_other_intervals_are_refused(client, months):
-    assert client.get(f"/reminder.ics?months={months}").status_code == 404
+    response = client.get(f"/reminder.ics?months={months}")
+    assert response.status_code == 404
+    assert "There is no page at this address" in response.get_data(as_text=True)
 
 
 @pytest.mark.parametrize(
