@@ -9,6 +9,7 @@ from app.openapi_schemas import (
     PREDICTION_EXAMPLE,
     PROBLEM,
 )
+from lens.pixels import MAX_PIXELS
 
 _PROBLEM_DESCRIPTIONS = {
     400: "A photo is missing, there are too many, a date is invalid, or the form cannot be read.",
@@ -99,7 +100,8 @@ def _photo(which: str) -> dict[str, Any]:
     return {
         "type": "string",
         "contentMediaType": "application/octet-stream",
-        "description": f"{which} JPEG, PNG, WebP, AVIF or HEIC file, at most 40 megapixels.",
+        "description": f"{which} JPEG, PNG, WebP, AVIF or HEIC file, at most "
+        f"{MAX_PIXELS // 1_000_000} megapixels; fewer for HEIC, WebP, AVIF and CMYK JPEG.",
     }
 
 

@@ -1,7 +1,8 @@
 """Run the network with OpenVINO if installed, otherwise with Keras; both give the same results.
 
 OpenVINO runs a copy of the model that ``lens.model_cache`` converts in a child process, so a web
-worker never imports TensorFlow: it uses 120 MB instead of 870 and starts in 1 s instead of 10.
+worker with it never imports TensorFlow: it uses 120 MB instead of 870 and starts in 1 s instead of
+10.
 """
 
 import importlib.util

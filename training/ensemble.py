@@ -1,7 +1,7 @@
 """Average trained models into one, calibrated and with its thresholds on the validation split.
 
-The networks make independent mistakes, so their mean is better than the best of them, at the cost
-of running all of them:
+Networks of different design make different mistakes, so their mean can be better than the best of
+them (docs/experiments.md says where it was), at the cost of running all of them:
 
     python -m training.ensemble A.h5 B.h5 --out ENSEMBLE.h5
 """

@@ -12,7 +12,7 @@ from training import cli
 from training.evaluation.options import EvaluateOptions
 
 SUBSET = 200
-"""Default number of lesions for the tests of changed photos, which take several minutes."""
+"""Default number of photos for the tests of changed photos, which take several minutes."""
 
 
 def parse(arguments: list[str] | None) -> EvaluateOptions:
@@ -33,8 +33,8 @@ def parse(arguments: list[str] | None) -> EvaluateOptions:
         type=cli.positive_int,
         default=SUBSET,
         metavar="N",
-        help="number of random test lesions for the tests of changed photos and of the heat map; "
-        f"each lesion is judged 13 times (default {SUBSET})",
+        help="number of random test photos of lesions for the tests of changed photos and of the "
+        f"heat map; each is judged 13 times (default {SUBSET})",
     )
     cli.add_seed(parser, "the subset and the intervals")
     parsed = parser.parse_args(arguments)

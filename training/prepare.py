@@ -1,6 +1,7 @@
 """Prepare data sets for training: ``python -m training.prepare``.
 
-Writes one manifest with splits that share no lesion, patient or picture.
+Writes one manifest whose splits share no picture, nor a lesion or patient as far as these are
+known.
 """
 
 import argparse

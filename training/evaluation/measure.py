@@ -50,7 +50,7 @@ def measure(options: EvaluateOptions) -> Report:
     rows, others = _test_rows(options.manifest)
     judge = Judge(open_engine(options.model), card)
     print(
-        f"{len(rows)} lesions and {len(others)} other photographs in the test split; "
+        f"{len(rows)} photos of lesions and {len(others)} other photographs in the test split; "
         f"engine {judge.engine.name}",
         flush=True,
     )
@@ -230,8 +230,7 @@ def write(report: Report, options: EvaluateOptions, sha256: str) -> Path:
         text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
         partial.write_text(text + "\n", encoding="utf-8")
     card = artifact.read_card(options.model)
-    # Other entries, such as the expected answer to the golden image, are kept.
-    card = dataclasses.replace(card, metrics={**card.metrics, **card_metrics(report)})
+    card = dataclasses.replace(card, metrics=card_metrics(report))
     if artifact.has_card(options.model):
         artifact.write_card(options.model, card)
     return write_model_card(options.model, card, report, options.out)

@@ -201,8 +201,9 @@ def _data(card: Card) -> str:
 
 {listed}
 
-All photos of a lesion or patient, with their duplicates and near-duplicates, are in the same split.
-The model file is for non-commercial use, like the data it was trained on."""
+Photos known to show the same lesion or patient are in the same split, with their duplicates and the
+near-duplicates that were found. Most sets do not record the patient. The model file is for
+non-commercial use, like the data it was trained on."""
 
 
 def _limits(report: Report) -> str:
@@ -253,13 +254,16 @@ def _file(card: Card) -> str:
 
 
 def _views(card: Card) -> str:
-    """Which views of a photo are averaged."""
+    """How many views of a photo are averaged."""
     if card.views == 1:
         return "1 view"
     if not card.margins:
         return f"mean logit of {card.views} views"
-    early_stops = ", ".join(
-        f"of {views} views if it is more than {margin:.2f} from the threshold's"
+    early_stops = " or ".join(
+        f"after {views} views if their mean is more than {margin:.2f} away from the threshold"
         for views, margin in zip(EARLY_STOP_VIEWS, card.margins, strict=True)
     )
-    return f"mean logit {early_stops}, otherwise of {card.views} views"
+    return (
+        f"mean logit of {card.views} views, ending early {early_stops}, and all of them show a "
+        "lesion and are of one kind"
+    )

@@ -104,8 +104,8 @@ def _images(experiment: Experiment) -> str:
         f"Melanomas of {' and '.join(SOURCES)} and, for each, a benign image of the same source. "
         "Numbers are benign + melanoma:\n\n"
         f"{tables.markdown(['images', 'training', 'validation', 'test'], rows)}\n\n"
-        "The held-out images share no lesion or patient with the others. The last row includes "
-        f"{benign} benign images and {malignant} melanomas that are training images. "
+        "No held-out image is known to share a lesion or patient with the others. The last row "
+        f"includes {benign} benign images and {malignant} melanomas that are training images. "
         f"{experiment['shared_groups']} validation images show a lesion or patient of a training "
         "image, because these runs split by image, like the paper."
     )
