@@ -5,6 +5,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from lens.card import PHOTO_KINDS
 from training.cli import CommandError
 
 COLUMNS = ("path", "source", "kind", "diagnosis", "malignant", "group", "split")
@@ -13,7 +14,7 @@ REQUIRED_COLUMNS = tuple(name for name in COLUMNS if name != "kind")
 
 SPLITS = ("train", "val", "test")
 
-CLINICAL, DERMOSCOPIC = KINDS = ("clinical", "dermoscopic")
+CLINICAL, DERMOSCOPIC = KINDS = PHOTO_KINDS
 """Kinds of photo: taken with only a camera or phone, or through a dermatoscope."""
 
 _DERMOSCOPIC_SOURCES = frozenset({"ham10000", "isic2019", "siim2020"})

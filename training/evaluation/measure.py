@@ -110,7 +110,7 @@ def _describe(judge: Judge, views: float) -> ModelSummary:
         "operating_points": fields["operating_points"],
         "views": judge.card.views,
         "engine": judge.engine.name,
-        "views_looked_at": round(views, 2),
+        "mean_views": round(views, 2),
     }
 
 

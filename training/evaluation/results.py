@@ -44,7 +44,7 @@ class ModelSummary(TypedDict):
     Attributes:
         name, calibrated, operating_points, views: fields of the card.
         engine: what ran the network.
-        views_looked_at: mean number of views used for a verdict.
+        mean_views: mean number of views used for a verdict.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ModelSummary(TypedDict):
     operating_points: dict[str, dict[str, object]]
     views: int
     engine: str
-    views_looked_at: float
+    mean_views: float
 
 
 class Report(TypedDict):
