@@ -15,7 +15,7 @@ from flask_babel import gettext as _
 from app.languages import chosen_language
 from app.pages import find_result, make_result
 from app.pair import Pair, Photo
-from app.photo_days import FIELDS, chronological, day_of_photo, possible_days
+from app.photo_days import EARLIEST_DAY, FIELDS, chronological, day_of_photo
 from app.refusals import Refused, tag_refusals
 from app.results import Comparison, Result, StoreUnavailable
 from app.service import current_service
@@ -41,7 +41,7 @@ def form_with_error(error: Refused) -> str:
 
 def _form(key: str | None, result: Result | None, error: Refused | None = None) -> str:
     return render_template(
-        "compare.html", key=key, result=result, error=error, days=possible_days()
+        "compare.html", key=key, result=result, error=error, first_day=EARLIEST_DAY
     )
 
 

@@ -12,7 +12,7 @@ from lens import pixels
 FIELDS = ("earlier", "later")
 """The form fields of the two photos; their days are in ``earlier_taken`` and ``later_taken``."""
 
-_EARLIEST_DAY = date(1990, 1, 1)
+EARLIEST_DAY = date(1990, 1, 1)
 """Older than any digital photo."""
 
 
@@ -46,20 +46,15 @@ def day_of_photo(field: str, photo: bytes | None) -> date | None:
     if day is None:
         raise Refused(
             "bad_date",
-            f"Expected a day from {_EARLIEST_DAY} to today, as in 2026-05-31, in '{name}'.",
+            f"Expected a day from {EARLIEST_DAY} to today, as in 2026-05-31, in '{name}'.",
         )
     return day
 
 
-def possible_days() -> tuple[date, date]:
-    """The first and the last day on which a photo can have been taken."""
-    # In time zones ahead of UTC, the next day may have begun.
-    return _EARLIEST_DAY, datetime.now(UTC).date() + timedelta(days=1)
-
-
 def _if_plausible(day: date | None) -> date | None:
-    first, last = possible_days()
-    return day if day and first <= day <= last else None
+    # In time zones ahead of UTC, the next day may have begun.
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    return day if day and EARLIEST_DAY <= day <= tomorrow else None
 
 
 def chronological(days: dict[str, date | None]) -> tuple[str, str]:

@@ -192,7 +192,8 @@ class Settings:
         "30/minute",
         "photos per client",
         "Photos accepted from one client, and as many PDF reports; further ones are answered 429. "
-        "The value off removes the limit. A client is an IPv4 address or an IPv6 /64, the prefix "
+        "A comparison counts as two photos, or as one if the limit is 1. The value off removes the "
+        "limit. A client is an IPv4 address or an IPv6 /64, the prefix "
         "that a household or a server gets. Each worker process counts separately unless "
         "MOLELENS_RESULTS is Redis.",
         _rate,

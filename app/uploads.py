@@ -28,7 +28,7 @@ _API_PHOTOS = {"api.predict": 1, "api.compare": 2}
 """Number of photos in a request."""
 
 _MAX_PHOTOS = 10
-"""Photos in one form. Each gets its own result."""
+"""Maximum number of photos in one form, unless the rate limit is lower. Each has its own result."""
 
 
 def install(app: Flask) -> None:
@@ -87,7 +87,7 @@ def _count_photos() -> int:
     if request.endpoint in _API_PHOTOS:
         return min(_API_PHOTOS[request.endpoint], most)  # A limit of 1 must not forbid comparisons.
     sent = [file for files in request.files.listvalues() for file in files if file.filename]
-    # If there are too many, none is judged.
+    # More than that: the form is refused, or it is a comparison with a limit of one photo.
     return len(sent) if 1 <= len(sent) <= most else 1
 
 

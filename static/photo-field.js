@@ -2,7 +2,7 @@
 
 import { canBeRead, orNull } from "./canvas.js";
 import { Crop } from "./crop.js";
-import { dayTaken } from "./taken.js";
+import { dayTaken, isPossible } from "./taken.js";
 
 export class PhotoField {
   // element: contains the parts, whose ids start with its data-prefix. changed: called with this
@@ -79,10 +79,10 @@ export class PhotoField {
     this.at("no-crop").hidden = !decoded || readable;
   }
 
-  // taken: the day in the EXIF data, or "". A camera whose clock was never set writes an impossible day.
+  // taken: the day in the EXIF data, or "".
   #date(taken) {
     const input = this.at("taken");
-    const day = input && (taken < input.min || taken > input.max) ? "" : taken;
+    const day = input && !isPossible(taken, input) ? "" : taken;
     // Keep a day that the person typed, unless the new file has one.
     if (input && (day || input.value === this.day)) input.value = day;
     this.day = day;

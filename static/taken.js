@@ -46,6 +46,13 @@ function value(view, at, tag, little) {
   return 0;
 }
 
+// Whether the day may go into this field. A camera whose clock is wrong writes a day before the field's
+// first one, or in the future. In time zones ahead of UTC, the next day may have begun.
+export function isPossible(day, input) {
+  const tomorrow = new Date(Date.now() + 86_400_000).toISOString().slice(0, 10);
+  return day >= input.min && day <= tomorrow;
+}
+
 // Remember the day of a photo in case its result is compared with another photo. It stays on this
 // device until the tab is closed. Browsers that allow no storage throw.
 export function rememberDay(address, day) {

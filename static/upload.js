@@ -2,7 +2,7 @@
 // without this script.
 
 import { PhotoField } from "./photo-field.js";
-import { rememberDay, rememberedDay } from "./taken.js";
+import { isPossible, rememberDay, rememberedDay } from "./taken.js";
 
 const at = (id) => document.getElementById(id);
 const form = at("form");
@@ -134,6 +134,6 @@ addEventListener("pageshow", (event) => {
 for (const field of fields) field.restore();
 for (const input of form.querySelectorAll("[data-result]")) {
   const day = rememberedDay(input.dataset.result);
-  if (day >= input.min && day <= input.max) input.value ||= day;
+  if (isPossible(day, input)) input.value ||= day;
 }
 if (!at("problem").hidden) at("problem").focus();

@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 
 WORKER_BYTES = 400_000_000
-"""Maximum memory of a worker: 120 MB when idle, and ``lens.images.MAX_DECODING_BYTES`` for the
-photos being decoded. tests/fuzz.py fails if one needs more."""
+"""Memory to allow for a worker: 120 MB when idle, and ``lens.images.MAX_DECODING_BYTES`` for the
+photos being decoded. tests/fuzz.py fails if a process takes more. The child processes that decode
+AVIF and HEIC are limited separately (``lens.sandbox.BASE_MEMORY_BYTES``)."""
 
 THREADS = 64
 """Default number of threads of a worker."""

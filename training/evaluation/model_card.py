@@ -260,10 +260,10 @@ def _views(card: Card) -> str:
     if not card.margins:
         return f"mean logit of {card.views} views"
     early_stops = " or ".join(
-        f"after {views} views if their mean is more than {margin:.2f} away from the threshold"
+        f"{views} if their mean is more than {margin:.2f} from the logit of the threshold"
         for views, margin in zip(EARLY_STOP_VIEWS, card.margins, strict=True)
     )
     return (
-        f"mean logit of {card.views} views, ending early {early_stops}, and all of them show a "
-        "lesion and are of one kind"
+        f"mean logit of {card.views} views; if all views so far show a lesion and are of one kind, "
+        f"only of {early_stops}"
     )
