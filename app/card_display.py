@@ -51,9 +51,9 @@ def counts_beside(probability: float, threshold: float) -> tuple[str, str]:
     return _in_words(count), _decimal(limit)
 
 
-def scores_beside(score: float, threshold: float) -> tuple[str, str]:
-    """An uncalibrated score, 0-1, and the threshold."""
-    shown, limit = _comparable(score, threshold, 2, 2)
+def scores_beside(score: float, threshold: float, digits: int = 2) -> tuple[str, str]:
+    """A score or probability, 0-1, and the threshold; with more digits if they need them."""
+    shown, limit = _comparable(score, threshold, digits, digits)
     return _decimal(shown), _decimal(limit)
 
 

@@ -10,7 +10,7 @@ from fpdf import FPDF
 from fpdf.enums import WrapMode, XPos, YPos
 
 from app import overlay
-from app.card_display import counts_beside, three_decimals
+from app.card_display import counts_beside, scores_beside, three_decimals
 from app.result_text import advice, headline, kind_line
 from app.results import Result
 
@@ -120,8 +120,7 @@ def details(result: Result) -> list[str]:
     when = format_datetime(datetime.fromtimestamp(result.created, UTC), "long")
     lines = [_("Judged: %(when)s", when=when)]
     if result.probability is not None:
-        output = three_decimals(result.probability)
-        threshold = three_decimals(result.threshold)
+        output, threshold = scores_beside(result.probability, result.threshold, digits=3)
         lines.append(
             _(
                 "Output p(malignant): %(probability)s. Threshold for malignant: %(threshold)s.",

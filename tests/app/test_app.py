@@ -14,7 +14,7 @@ from PIL import Image
 from pypdf import PdfReader
 from visitor import PALE_PHOTO, PHOTO, SEA_PHOTO, result_address, text, token, upload, upload_all
 
-from app import card_display, results
+from app import card_display, report, results
 from app.result_text import REASONS
 from app.results import Results, StoreUnavailable
 from lens.card import Card, OperatingPoint, for_all_kinds
@@ -474,6 +474,16 @@ def test_an_uncalibrated_score_is_never_shown_on_the_wrong_side_of_its_threshold
     with client.application.test_request_context():
         assert card_display.scores_beside(0.496, 0.5) == ("0.496", "0.5")
         assert card_display.scores_beside(0.5, 0.5) == ("0.5", "0.5")
+
+
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_a_pdf_never_shows_a_score_on_the_wrong_side_of_its_threshold(app, calibrated):
+    client = app.test_client()
+    key = result_address(client).removeprefix("/result/")
+    result = app.extensions["molelens"].results.get(key)
+    near = dataclasses.replace(result, probability=0.2769, threshold=0.277, calibrated=calibrated)
+    with app.test_request_context():
+        assert any("0.2769." in line and "0.277." in line for line in report.details(near))
 
 
 def test_the_about_page_shows_first_how_often_it_is_right_on_close_ups(app):
